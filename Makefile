@@ -1,0 +1,48 @@
+# The recipes that a person and the build run alike. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint bench test-compose lock clean
+
+help:  ## list the recipes
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Licet needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes -r requirements.txt -r requirements-build.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
+	touch $@
+
+up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
+	@exec $(BIN)/licet up --simulate $(ARGS)
+
+test: $(VENV)/.dev  ## all tests, with branch coverage
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff, mypy, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src simulator tests
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## the speed tables, each beside its limit in the same run
+	$(BIN)/python -m benches
+
+test-compose:  ## the compose file, end to end, on real or stand-in images
+	tests/compose/run.sh
+
+lock: $(VENV)/.dev  ## resolve the dependencies anew and write the hashed requirements files
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade requirements-build.in -o requirements-build.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements.txt pyproject.toml requirements-dev.in -o requirements-dev.txt
+
+clean:  ## remove what the recipes made (not the data of `make up`)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage*

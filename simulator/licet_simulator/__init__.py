@@ -1,0 +1,1 @@
+"""A false Salesforce. It knows Licet over HTTP only."""

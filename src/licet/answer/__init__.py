@@ -1,0 +1,1 @@
+"""The question: may this user use this feature, and why?"""

@@ -1,0 +1,1 @@
+"""The projector: folds the log into licenses, one batch in one transaction."""

@@ -1,0 +1,53 @@
+"""What every PostgreSQL adapter shares: named SQL out of files, and connections with time limits.
+
+It stands below ``queue`` and ``store``, which do not meet (docs/decisions/0002).
+"""
+
+import importlib.resources
+import re
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+# A writer that is paused or cut off is thrown out after this long, so that it holds the one write lock no longer.
+WRITER_TIMEOUT_MS = 2000
+_HEAD = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def read_sql(package: str, file: str) -> str:
+    """Return the text of an SQL file that lies in a package."""
+    return importlib.resources.files(package).joinpath(file).read_text("utf-8")
+
+
+def named_queries(package: str, file: str) -> dict[str, bytes]:
+    """Read the queries of a file: each follows a line ``-- name: …`` and a comment that says what it is for."""
+    parts = _HEAD.split(read_sql(package, file))
+    return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> str:
+    """Build the settings of a connection that reads: UTC, a statement limit, the process's name for the operator."""
+    return _conninfo(url, application, statement_timeout=timeout_ms)
+
+
+def writer_conninfo(url: str, *, application: str) -> str:
+    """Build the settings of a connection that writes: every wait ends after ``WRITER_TIMEOUT_MS``."""
+    return _conninfo(
+        url,
+        application,
+        statement_timeout=WRITER_TIMEOUT_MS,
+        lock_timeout=WRITER_TIMEOUT_MS,
+        idle_in_transaction_session_timeout=WRITER_TIMEOUT_MS,
+    )
+
+
+def _conninfo(url: str, application: str, **limits: int) -> str:
+    options = " ".join(f"-c {name}={value}" for name, value in {**limits, "timezone": "UTC"}.items())
+    return make_conninfo(
+        url, application_name=application, options=options, connect_timeout=3, keepalives_idle=5, tcp_user_timeout=5000
+    )
+
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]

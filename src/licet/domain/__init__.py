@@ -1,0 +1,1 @@
+"""The words: what is true. Standard library and msgspec only; no I/O, no clock."""

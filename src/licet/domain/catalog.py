@@ -1,0 +1,225 @@
+"""The catalog: which Salesforce field means what, which SKU grants which feature.
+
+It is data: a TOML document that ``licet catalog apply`` makes the next version in the store.
+"""
+
+import enum
+import re
+import tomllib
+import zoneinfo
+from typing import Any, Literal
+
+import msgspec
+
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import shown
+
+NOT_REQUIRED: Literal["not_required"] = "not_required"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,99}\Z")
+_SYSTEM = re.compile(r"[a-z][a-z0-9_\-]{0,31}\Z")
+
+GrantValue = bool | int | float
+
+
+class Role(enum.Enum):
+    """What a Salesforce field means to Licet, and so which type it must have."""
+
+    TEXT = "a string or null"
+    FLAG = "true, false or null"
+    START = "a date (2026-11-23), a time with a zone (2026-11-23T09:00:00Z) or null"
+    END = "a date (2026-11-23, inclusive), a time with a zone (2026-11-23T09:00:00Z) or null"
+    QUANTITY = "a whole number from 0 or null"
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ``[source]`` table: the names of the Salesforce fields that are not about one SKU."""
+
+    id: str = "Id"
+    name: str | None = "Name"
+    terms: str = "SignedTos"
+    account_manager: str | None = "AccountManager"
+    sales_engineer: str | None = "SalesEngineerId"
+    domain: str | None = None
+    aliases: dict[str, str] = {}
+    event_id: str = "EventId"
+    modified: str = "SystemModstamp"
+    deleted: str = "IsDeleted"
+    organization: str = "OrganizationId"
+    time_zone: str = "UTC"
+
+    @property
+    def terms_field(self) -> str | None:
+        """The field that says the terms are signed, or None where the organisation has none."""
+        return None if self.terms == NOT_REQUIRED else self.terms
+
+    @property
+    def envelope(self) -> frozenset[str]:
+        """The fields that speak of the change and not of the customer."""
+        return frozenset({self.id, self.event_id, self.modified, self.organization})
+
+
+class Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One stock keeping unit: the fields that carry it, the features it grants.
+
+    ``grants`` maps a feature to ``true`` (on) or to a number, of which the largest among several SKUs wins.
+    """
+
+    flag: str
+    title: str = ""
+    from_: str | None = msgspec.field(default=None, name="from")
+    until: str | None = None
+    quantity: str | None = None
+    grants: dict[str, GrantValue] = {}
+
+
+class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an application asks about."""
+
+    title: str = ""
+
+
+class Exclusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A rule that keeps changes out: those whose ``field`` equals one of the values or ends with one of the endings."""
+
+    name: str
+    field: str
+    equals: list[str | bool | int] = []
+    ends_with: list[str] = []
+
+    def matches(self, fields: dict[str, Any]) -> bool:
+        """Tell whether the rule keeps this change out."""
+        value = fields.get(self.field)
+        same = any(type(value) is type(wanted) and value == wanted for wanted in self.equals)
+        return same or (isinstance(value, str) and value.endswith(tuple(self.ends_with)))
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: Source = Source()
+    features: dict[str, Feature] = {}
+    skus: dict[str, Sku] = {}
+    exclude: list[Exclusion] = []
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of the catalog, with the look-ups that the road needs made ready."""
+
+    version: int
+    source: Source
+    features: dict[str, Feature]
+    skus: dict[str, Sku]
+    exclusions: tuple[Exclusion, ...]
+    roles: dict[str, Role]
+    grants: dict[str, tuple[tuple[str, GrantValue], ...]]
+    zone: zoneinfo.ZoneInfo
+    text: str
+
+
+def read_catalog(text: str, version: int = 0) -> Catalog:
+    """Read a catalog from TOML. Raises ``InvalidInput`` with every fault that does not hide another."""
+    try:
+        document = msgspec.convert(tomllib.loads(text), _Document)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput.of(Fault("catalog", str(error), "TOML")) from error
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at ")
+        raise InvalidInput.of(Fault(path.strip("`$.") or "catalog", said, "the catalog's own fields")) from error
+    faults = list(_faults(document))
+    if faults:
+        raise InvalidInput.of(*faults)
+    return Catalog(
+        version=version,
+        source=document.source,
+        features=document.features,
+        skus=document.skus,
+        exclusions=tuple(document.exclude),
+        roles=_roles(document),
+        grants={
+            feature: tuple((sku, entry.grants[feature]) for sku, entry in document.skus.items() if feature in entry.grants)
+            for feature in document.features
+        },
+        zone=zoneinfo.ZoneInfo(document.source.time_zone),
+        text=text,
+    )
+
+
+def _roles(document: _Document) -> dict[str, Role]:
+    return {field: role for field, role, _ in _uses(document)}
+
+
+def _uses(document: _Document) -> list[tuple[str, Role, str]]:
+    """List every (field, role, place in the catalog)."""
+    source = document.source
+    uses = [
+        (field, Role.TEXT, f"source.{place}")
+        for place, field in (
+            ("name", source.name),
+            ("account_manager", source.account_manager),
+            ("sales_engineer", source.sales_engineer),
+            ("domain", source.domain),
+        )
+        if field
+    ]
+    uses += [(field, Role.TEXT, f"source.aliases.{system}") for system, field in source.aliases.items()]
+    uses.append((source.deleted, Role.FLAG, "source.deleted"))
+    if source.terms_field:
+        uses.append((source.terms_field, Role.FLAG, "source.terms"))
+    for name, sku in document.skus.items():
+        uses.append((sku.flag, Role.FLAG, f"skus.{name}.flag"))
+        uses += [
+            (field, role, f"skus.{name}.{place}")
+            for place, field, role in (
+                ("from", sku.from_, Role.START),
+                ("until", sku.until, Role.END),
+                ("quantity", sku.quantity, Role.QUANTITY),
+            )
+            if field
+        ]
+    return uses
+
+
+def _faults(document: _Document) -> list[Fault]:
+    faults = []
+    try:
+        zoneinfo.ZoneInfo(document.source.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        faults.append(Fault("source.time_zone", shown(document.source.time_zone), "an IANA zone such as Europe/Paris"))
+    for kind, names in (("features", document.features), ("skus", document.skus)):
+        faults += [
+            Fault(kind, shown(name), "a name of 1 to 100 letters, digits, '.', '_' or '-'")
+            for name in names
+            if not _NAME.match(name)
+        ]
+    faults += [
+        Fault("source.aliases", shown(system), "a system in lower-case letters, digits, '_' or '-'")
+        for system in document.source.aliases
+        if not _SYSTEM.match(system)
+    ]
+    for name, sku in document.skus.items():
+        faults += [
+            Fault(f"skus.{name}.grants", shown(feature), "a feature of the [features] table")
+            for feature in sku.grants
+            if feature not in document.features
+        ]
+        faults += [
+            Fault(f"skus.{name}.grants.{feature}", "false", "true or a number; leave out what is not granted")
+            for feature, value in sku.grants.items()
+            if value is False
+        ]
+    faults += [
+        Fault(f"exclude.{rule.name}", "no values", "equals = […] or ends_with = […]")
+        for rule in document.exclude
+        if not rule.equals and not rule.ends_with
+    ]
+    return faults + _clashes(document)
+
+
+def _clashes(document: _Document) -> list[Fault]:
+    faults = []
+    seen: dict[str, tuple[Role, str]] = {}
+    for field, role, place in _uses(document):
+        if field in document.source.envelope:
+            faults.append(Fault(place, shown(field), "a field that does not name the change itself"))
+        known = seen.setdefault(field, (role, place))
+        if known[0] is not role:
+            faults.append(Fault(place, shown(field), f"another field: {known[1]} reads it as {known[0].value}"))
+    return faults

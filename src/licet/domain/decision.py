@@ -1,0 +1,195 @@
+"""The decision: may this customer use this feature, and why? Never a bare bool."""
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from licet.domain.catalog import Catalog, GrantValue
+from licet.domain.license import Status
+
+
+class Reason(enum.StrEnum):
+    """Why. The order is the order in which they are looked for: the first that holds is the answer."""
+
+    UNKNOWN_FEATURE = "unknown_feature"
+    UNKNOWN_USER = "unknown_user"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    LICENSED = "licensed"
+    TERMS_NOT_SIGNED = "terms_not_signed"
+    SUSPENDED = "suspended"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    NOT_LICENSED = "not_licensed"
+
+
+MESSAGES: dict[Reason, str] = {
+    Reason.UNKNOWN_FEATURE: "This feature does not exist.",
+    Reason.UNKNOWN_USER: "We do not know which company this user belongs to.",
+    Reason.UNKNOWN_CUSTOMER: "We do not know this company.",
+    Reason.LICENSED: "This feature is included in your plan.",
+    Reason.TERMS_NOT_SIGNED: "This feature starts once the terms of service are signed.",
+    Reason.SUSPENDED: "This feature is suspended because the terms of service were withdrawn.",
+    Reason.NOT_YET_VALID: "Your license for this feature has not started yet.",
+    Reason.EXPIRED: "Your license for this feature has expired.",
+    Reason.REVOKED: "Your license for this feature has ended.",
+    Reason.NOT_LICENSED: "This feature is not part of your plan.",
+}
+_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A license as a decision sees it: the row recorded last of one customer and SKU. ``since`` is its valid time."""
+
+    sku: str
+    license_id: uuid.UUID
+    status: Status
+    starts_at: dt.datetime | None
+    ends_at: dt.datetime | None
+    quantity: int | None
+    since: dt.datetime
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer. ``message`` may be shown to an end user. ``until`` is when this answer ends by itself.
+
+    ``revision`` is the last write that the answer includes; ``age_ms`` the time since it was last known to be so.
+    """
+
+    allowed: bool
+    reason: Reason
+    message: str
+    customer: str | None
+    user: str | None
+    feature: str
+    value: GrantValue | None = None
+    sku: str | None = None
+    license_id: uuid.UUID | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    revision: int
+    age_ms: int
+    lag_ms: int | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One question as it reached us: a feature, and the user or customer named (either may be None)."""
+
+    feature: str
+    user: str | None
+    customer: str | None
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """What the answer includes and how old it is, in milliseconds."""
+
+    revision: int
+    age_ms: int
+    lag_ms: int | None
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A customer that the question resolved to, with its licenses."""
+
+    customer_id: str
+    licenses: Sequence[Held]
+
+
+def decide(asked: Asked, customers: Sequence[Known], catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
+    """Answer the question for the customers that it resolved to.
+
+    A user of several customers is allowed if any allows; of several refusals the nearest to "yes" is told.
+    """
+    if asked.feature not in catalog.features:
+        return _plain(Reason.UNKNOWN_FEATURE, asked, fresh)
+    if not customers:
+        by_user = asked.user is not None
+        return _plain(Reason.UNKNOWN_USER if by_user else Reason.UNKNOWN_CUSTOMER, asked, fresh)
+    return min((_decide_one(asked, known, catalog, now, fresh) for known in customers), key=_preference)
+
+
+def _preference(decision: Decision) -> tuple[int, float, str]:
+    return (*_order(decision.reason, decision.value), decision.customer or "")
+
+
+def _order(reason: Reason, value: GrantValue | None) -> tuple[int, float]:
+    return (_RANK[reason], -(value or 0))
+
+
+def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
+    held = {license.sku: license for license in known.licenses}
+    judged = [
+        (_reason(held[sku], now), value, held[sku]) for sku, value in catalog.grants[asked.feature] if sku in held
+    ]
+    if not judged:
+        return _plain(Reason.NOT_LICENSED, asked, fresh, known.customer_id)
+    reason, value, license_ = min(judged, key=lambda one: _order(one[0], one[1]))
+    allowed = reason is Reason.LICENSED
+    return Decision(
+        allowed=allowed,
+        reason=reason,
+        message=MESSAGES[reason],
+        customer=known.customer_id,
+        user=asked.user,
+        feature=asked.feature,
+        value=value if allowed else None,
+        sku=license_.sku,
+        license_id=license_.license_id,
+        since=_since(license_, now),
+        until=_until(license_, reason, now, judged),
+        revision=fresh.revision,
+        age_ms=fresh.age_ms,
+        lag_ms=fresh.lag_ms,
+    )
+
+
+def _reason(license_: Held, now: dt.datetime) -> Reason:
+    match license_.status:
+        case Status.PENDING_TERMS:
+            return Reason.TERMS_NOT_SIGNED
+        case Status.SUSPENDED:
+            return Reason.SUSPENDED
+        case Status.ENDED:
+            return Reason.REVOKED
+    if license_.starts_at is not None and now < license_.starts_at:
+        return Reason.NOT_YET_VALID
+    if license_.ends_at is not None and now >= license_.ends_at:
+        return Reason.EXPIRED
+    return Reason.LICENSED
+
+
+def _since(license_: Held, now: dt.datetime) -> dt.datetime:
+    """Return when the state that the answer names began."""
+    passed = [moment for moment in (license_.starts_at, license_.ends_at) if moment is not None and moment <= now]
+    return max([license_.since, *passed])
+
+
+def _until(
+    license_: Held, reason: Reason, now: dt.datetime, judged: Iterable[tuple[Reason, GrantValue, Held]]
+) -> dt.datetime | None:
+    """Return when this answer ends by itself: its own license's end, or for a refusal the next start."""
+    if reason is Reason.LICENSED:
+        return license_.ends_at
+    coming = [
+        other.starts_at
+        for _, _, other in judged
+        if other.status is Status.ACTIVE and other.starts_at is not None and other.starts_at > now
+    ]
+    return min(coming, default=None)
+
+
+def _plain(reason: Reason, asked: Asked, fresh: Freshness, customer: str | None = None) -> Decision:
+    return Decision(
+        allowed=False,
+        reason=reason,
+        message=MESSAGES[reason],
+        customer=customer if customer is not None else asked.customer,
+        user=asked.user,
+        feature=asked.feature,
+        revision=fresh.revision,
+        age_ms=fresh.age_ms,
+        lag_ms=fresh.lag_ms,
+    )

@@ -1,0 +1,158 @@
+"""A customer's fields: each with the time and the place of its last write, so that order is kept per field.
+
+The rules (design: order, per field):
+
+* A change with a source time writes each field whose stored time is not newer.
+* A change without one writes in log order and leaves the stored times.
+* A replay leaves the fields written since its original delivery, unless both writes are timed and its time is newer.
+* Null clears a field, but a flag: an absent or null flag means unknown, never false.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from licet.domain.catalog import Catalog, Role
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+
+class Field(msgspec.Struct, frozen=True, array_like=True):
+    """The last write of one field. ``time`` is in microseconds since 1970; ``place`` is a delivery's sequence number."""
+
+    value: Any
+    place: int
+    time: int | None
+    timed: bool
+
+
+Fields = Mapping[str, Field]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a change did to a customer's fields.
+
+    ``fields`` are all of them afterwards; ``changed`` names those with another value; ``carried`` counts the fields
+    the change spoke of, ``late`` those that a newer write already held.
+    """
+
+    fields: Fields
+    changed: frozenset[str]
+    carried: int
+    late: int
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Count the microseconds from 1970 to the moment."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def write_fields(
+    stored: Fields, sent: Mapping[str, Any], time: int | None, place: int, catalog: Catalog, *, replay: bool = False
+) -> Written:
+    """Write what a change sends over what is stored. Pure; ``stored`` is not touched."""
+    fields = dict(stored)
+    changed = set()
+    carried = late = 0
+    for name, value in sent.items():
+        known = stored.get(name)
+        if value is None and not _clears(name, known, catalog):
+            continue
+        carried += 1
+        if known is not None and _is_late(known, time, place, replay=replay):
+            late += 1
+            continue
+        stored_time = known.time if known is not None else None
+        fields[name] = Field(value, place, time if time is not None else stored_time, time is not None)
+        if known is None or not _same(known.value, value):
+            changed.add(name)
+    return Written(fields, frozenset(changed), carried, late)
+
+
+def _clears(name: str, known: Field | None, catalog: Catalog) -> bool:
+    """Tell whether a null says something: it clears what is mapped and no flag, or what is stored and no flag."""
+    role = catalog.roles.get(name)
+    if role is not None:
+        return role is not Role.FLAG
+    return known is not None and not isinstance(known.value, bool)
+
+
+def _is_late(known: Field, time: int | None, place: int, *, replay: bool) -> bool:
+    if replay and known.place > place:
+        return not (known.timed and time is not None and known.time is not None and time > known.time)
+    return time is not None and known.time is not None and known.time > time
+
+
+def _same(left: object, right: object) -> bool:
+    if isinstance(left, (dict, list)):
+        return type(left) is type(right) and msgspec.json.encode(left, order="sorted") == msgspec.json.encode(
+            right, order="sorted"
+        )
+    return type(left) is type(right) and left == right
+
+
+def read_moment(text: str, zone: dt.tzinfo | None) -> dt.datetime | None:
+    """Read a date (midnight in ``zone``) or a time with a zone, as UTC; None where it is neither.
+
+    Salesforce writes both ``…T00:00:00.000Z`` and ``…T00:00:00.000+0000``.
+    """
+    try:
+        if zone is not None and _DATE.match(text):
+            return dt.datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(dt.UTC)
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def flag(fields: Fields, name: str) -> bool | None:
+    """Return what a flag says, or None where it is unknown."""
+    known = fields.get(name)
+    return known.value if known is not None and isinstance(known.value, bool) else None
+
+
+def text(fields: Fields, name: str | None) -> str | None:
+    """Return a field's text, or None where it has none."""
+    known = fields.get(name) if name else None
+    return known.value or None if known is not None and isinstance(known.value, str) else None
+
+
+def quantity(fields: Fields, name: str | None) -> int | None:
+    """Return a field's whole number, or None where it has none."""
+    known = fields.get(name) if name else None
+    return known.value if known is not None and type(known.value) is int and known.value >= 0 else None
+
+
+def starts(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | None:
+    """Return the moment from which the field lets a license begin; never, where it cannot be read."""
+    known = fields.get(name) if name else None
+    if known is None or known.value in (None, ""):
+        return None
+    moment = read_moment(known.value, catalog.zone) if isinstance(known.value, str) else None
+    return moment or NEVER
+
+
+def ends(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | None:
+    """Return the moment at which the field ends a license; long ago, where it cannot be read.
+
+    A date is inclusive: it ends at the next midnight of the catalog's time zone.
+    """
+    known = fields.get(name) if name else None
+    if known is None or known.value in (None, ""):
+        return None
+    said = known.value
+    if isinstance(said, str) and _DATE.match(said):
+        try:
+            said = (dt.date.fromisoformat(said) + dt.timedelta(days=1)).isoformat()
+        except OverflowError:  # 9999-12-31, which people write for "for ever"
+            return None
+        except ValueError:
+            return _EPOCH
+    moment = read_moment(said, catalog.zone) if isinstance(said, str) else None
+    return moment or _EPOCH

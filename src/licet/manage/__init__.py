@@ -1,0 +1,1 @@
+"""What people change: keys, aliases, memberships, domains, the catalog."""

@@ -1,0 +1,125 @@
+"""The message: a customer change on the wire, a CloudEvent in Kafka's binary mode.
+
+The value is the JSON exactly as the sender wrote it; what names the change travels in headers.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import shown
+
+TYPE = "licet.customer-change.v1"
+TOPIC = "licet.customer-changes"
+PARTITIONS = 12
+REPLAY_OF = "licet-replay-of"
+_PLACE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})\Z")
+
+Header = tuple[str, bytes]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One change to append. ``key`` is the customer id, so one customer's changes stay in order."""
+
+    key: str
+    value: bytes
+    event_id: str
+    source: str
+    received_at: dt.datetime
+    traceparent: str | None = None
+    replay_of: str | None = None
+
+    def headers(self) -> list[Header]:
+        """Write the CloudEvents headers."""
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_type", TYPE.encode()),
+            ("ce_id", self.event_id.encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_time", self.received_at.isoformat().encode()),
+            ("content-type", b"application/json"),
+        ]
+        if self.traceparent is not None:
+            headers.append(("traceparent", self.traceparent.encode()))
+        if self.replay_of is not None:
+            headers.append((REPLAY_OF, self.replay_of.encode()))
+        return headers
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """Where a record stands in a log."""
+
+    partition: int
+    offset: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery as it was read. Nothing in it can be trusted: anyone who may write to the log wrote it.
+
+    ``log`` is the log's name in the ledger. ``appended_at`` is the log's own time (UTC), or None.
+    """
+
+    log: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+    appended_at: dt.datetime | None
+
+    @property
+    def place(self) -> str:
+        """Name the record as ``log/partition/offset``."""
+        return f"{self.log}/{self.partition}/{self.offset}"
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What a record's headers say. ``replay_of`` is the (log, partition, offset) of the original delivery."""
+
+    event_id: str
+    source: str
+    received_at: dt.datetime
+    replay_of: tuple[str, int, int] | None
+    traceparent: str | None
+
+
+def read_envelope(record: Record) -> Envelope:
+    """Read a record's headers. Raises ``InvalidInput`` with every fault."""
+    faults: list[Fault] = []
+    found: dict[str, str] = {}
+    for name, raw in record.headers:
+        try:
+            found[name] = raw.decode()
+        except (UnicodeDecodeError, AttributeError):
+            faults.append(Fault(f"header {name}", "bytes that are no UTF-8", "UTF-8"))
+    for name in ("ce_id", "ce_source", "ce_time"):
+        if not found.get(name) or len(found[name]) > 255 or "\x00" in found[name]:  # noqa: PLR2004 as at the door
+            faults.append(Fault(f"header {name}", shown(found.get(name)), "1 to 255 characters"))
+    if found.get("ce_type", TYPE) != TYPE:
+        faults.append(Fault("header ce_type", shown(found["ce_type"]), TYPE))
+    received_at = _time(found.get("ce_time", ""))
+    if received_at is None and found.get("ce_time"):
+        faults.append(Fault("header ce_time", shown(found["ce_time"]), "a time with a zone"))
+    replay_of = _PLACE.match(found[REPLAY_OF]) if REPLAY_OF in found else None
+    if REPLAY_OF in found and replay_of is None:
+        faults.append(Fault(f"header {REPLAY_OF}", shown(found[REPLAY_OF]), "log/partition/offset"))
+    if faults or received_at is None:
+        raise InvalidInput.of(*faults)
+    return Envelope(
+        found["ce_id"],
+        found["ce_source"],
+        received_at,
+        (replay_of[1], int(replay_of[2]), int(replay_of[3])) if replay_of else None,
+        found.get("traceparent"),
+    )
+
+
+def _time(text: str) -> dt.datetime | None:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

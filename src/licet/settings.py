@@ -1,0 +1,165 @@
+"""The settings: one declaration each. Default, help, parsing and the start-up listing all come from it."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from licet.domain import ids
+from licet.domain.errors import ConfigurationError, InvalidInput
+from licet.domain.ids import shown
+
+PREFIX = "LICET_"
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(" or ".join(values))
+        return text
+
+    return parse
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Read ``name=value`` pairs, separated by commas or white space."""
+    pairs = []
+    for word in _words(text):
+        name, equals, value = word.partition("=")
+        if not equals or not name or not value:
+            raise ValueError("name=value pairs separated by commas")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def _organization(text: str) -> str:
+    if not ids.is_salesforce_id(text):
+        raise ValueError("a 15- or 18-character Salesforce id (00D…)")
+    return ids.canonical_customer_id(text)
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{16,200}", text):
+        raise ValueError("16 to 200 printable characters without spaces")
+    return text
+
+
+def _secrets(text: str) -> tuple[tuple[str, str], ...]:
+    """Read ``name=whsec_…`` pairs; a name may stand twice, for rotation."""
+    pairs = []
+    for word in _words(text):
+        name, equals, value = word.partition("=")
+        if value.startswith("whsec_") and equals and re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+            pairs.append((name, value))
+        elif word.startswith("whsec_"):
+            pairs.append(("salesforce", word))
+        else:
+            raise ValueError("whsec_… secrets, each as sender=whsec_… where there is more than one sender")
+    return tuple(pairs)
+
+
+def setting(default: Any, help_: str, parse: Callable[[str], Any] = _text, *, secret: bool = False) -> Any:
+    """Declare one setting."""
+    return dataclasses.field(default=default, metadata={"help": help_, "parse": parse, "secret": secret})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a Licet process. Each is read once from the environment, prefix ``LICET_``."""
+
+    database_url: str = setting(
+        "", "PostgreSQL, as postgresql://user:password@host/database. `licet up` brings its own where unset.", secret=True
+    )
+    kafka_brokers: str = setting("", "Kafka, as host:port,host:port. Unset: the queue lives in PostgreSQL.")
+    kafka_topic: str = setting("licet.customer-changes", "The topic that carries customer changes; made if absent.")
+    kafka_replication: int = setting(1, "Replicas of a topic that Licet makes.", _number(1, 9))
+    kafka_config: tuple[tuple[str, str], ...] = setting(
+        (), "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…", _pairs, secret=True
+    )
+    host: str = setting("127.0.0.1", "The address that the door and the API listen on.")
+    port: int = setting(8000, "The port that the door and the API listen on.", _number(0, 65535))
+    webhook_auth: str = setting(
+        "required", "`none` lets anyone post to the webhook.", _one_of("required", "none")
+    )
+    webhook_secrets: tuple[tuple[str, str], ...] = setting(
+        (), "Standard Webhooks secrets: whsec_…, or sender=whsec_…; several for rotation.", _secrets, secret=True
+    )
+    webhook_tolerance_s: int = setting(300, "How far a webhook's timestamp may be off, in seconds.", _number(1, 86400))
+    webhook_source: str = setting("salesforce", "The name of a sender that posts without a signature or a key.")
+    salesforce_org_id: str | None = setting(
+        None, "The one Salesforce organisation to take changes from; any other is refused.", _organization
+    )
+    bootstrap_api_key: str | None = setting(
+        None, "An admin key that is valid from the first start on.", _key, secret=True
+    )
+    catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
+    batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))
+    append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
+    metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
+    metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")
+    log_format: str = setting("text", "How log lines are written.", _one_of("text", "json"))
+    log_level: str = setting("info", "The least grave log line written.", _one_of("debug", "info", "warning", "error"))
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], **overrides: Any) -> "Settings":
+        """Read the environment. Raises ``ConfigurationError`` that names every fault at once.
+
+        ``overrides`` are values from the command line; they win. An empty variable counts as unset.
+        """
+        values: dict[str, Any] = {}
+        faults = []
+        known = {PREFIX + field.name.upper(): field for field in dataclasses.fields(cls)}
+        for name, field in known.items():
+            text = environment.get(name, "")
+            if not text:
+                continue
+            try:
+                values[field.name] = field.metadata["parse"](text)
+            except (ValueError, InvalidInput) as error:
+                found = "a value that is not shown" if field.metadata["secret"] else shown(text)
+                faults.append(f"{name}: found {found}, expected {error}")
+        reserved = PREFIX + "TEST_"
+        faults += [
+            f"{name}: no such setting{_nearest(name, known)}"
+            for name in sorted(environment)
+            if name.startswith(PREFIX) and name not in known and not name.startswith(reserved)
+        ]
+        if faults:
+            raise ConfigurationError("\n".join(faults))
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        return cls(**values)
+
+    def listing(self) -> list[tuple[str, str, str]]:
+        """Return (variable, value, help) of each setting, secrets masked."""
+        rows = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            masked = "(set)" if value and field.metadata["secret"] else str("" if value in (None, ()) else value)
+            rows.append((PREFIX + field.name.upper(), masked, field.metadata["help"]))
+        return rows
+
+    def __repr__(self) -> str:
+        return "Settings(" + ", ".join(f"{name}={value!r}" for name, value, _ in self.listing() if value) + ")"
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""

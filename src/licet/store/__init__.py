@@ -1,0 +1,1 @@
+"""The memory: PostgreSQL, behind ports split by use."""
