@@ -45,7 +45,12 @@ def writer_conninfo(url: str, *, application: str) -> str:
 def _conninfo(url: str, application: str, **limits: int) -> str:
     options = " ".join(f"-c {name}={value}" for name, value in {**limits, "timezone": "UTC"}.items())
     return make_conninfo(
-        url, application_name=application, options=options, connect_timeout=3, keepalives_idle=5, tcp_user_timeout=5000
+        url,
+        application_name=application,
+        options=options,
+        connect_timeout=3,
+        keepalives_idle=5,
+        tcp_user_timeout=5000,
     )
 
 

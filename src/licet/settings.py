@@ -86,21 +86,27 @@ class Settings:
     """All settings of a Licet process. Each is read once from the environment, prefix ``LICET_``."""
 
     database_url: str = setting(
-        "", "PostgreSQL, as postgresql://user:password@host/database. `licet up` brings its own where unset.", secret=True
+        "",
+        "PostgreSQL, as postgresql://user:password@host/database. `licet up` brings its own where unset.",
+        secret=True,
     )
     kafka_brokers: str = setting("", "Kafka, as host:port,host:port. Unset: the queue lives in PostgreSQL.")
     kafka_topic: str = setting("licet.customer-changes", "The topic that carries customer changes; made if absent.")
     kafka_replication: int = setting(1, "Replicas of a topic that Licet makes.", _number(1, 9))
     kafka_config: tuple[tuple[str, str], ...] = setting(
-        (), "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…", _pairs, secret=True
+        (),
+        "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…",
+        _pairs,
+        secret=True,
     )
     host: str = setting("127.0.0.1", "The address that the door and the API listen on.")
     port: int = setting(8000, "The port that the door and the API listen on.", _number(0, 65535))
-    webhook_auth: str = setting(
-        "required", "`none` lets anyone post to the webhook.", _one_of("required", "none")
-    )
+    webhook_auth: str = setting("required", "`none` lets anyone post to the webhook.", _one_of("required", "none"))
     webhook_secrets: tuple[tuple[str, str], ...] = setting(
-        (), "Standard Webhooks secrets: whsec_…, or sender=whsec_…; several for rotation.", _secrets, secret=True
+        (),
+        "Standard Webhooks secrets: whsec_…, or sender=whsec_…; several for rotation.",
+        _secrets,
+        secret=True,
     )
     webhook_tolerance_s: int = setting(300, "How far a webhook's timestamp may be off, in seconds.", _number(1, 86400))
     webhook_source: str = setting("salesforce", "The name of a sender that posts without a signature or a key.")

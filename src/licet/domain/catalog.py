@@ -134,7 +134,9 @@ def read_catalog(text: str, version: int = 0) -> Catalog:
         exclusions=tuple(document.exclude),
         roles=_roles(document),
         grants={
-            feature: tuple((sku, entry.grants[feature]) for sku, entry in document.skus.items() if feature in entry.grants)
+            feature: tuple(
+                (sku, entry.grants[feature]) for sku, entry in document.skus.items() if feature in entry.grants
+            )
             for feature in document.features
         },
         zone=zoneinfo.ZoneInfo(document.source.time_zone),

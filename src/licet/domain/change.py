@@ -16,7 +16,7 @@ from licet.domain.payload import hash_of
 MAX_EVENT_ID = 255
 
 
-class CustomerChange(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of one customer.
 
     ``fields`` holds every field as it was sent, but for those that name the change itself; nulls are kept.
@@ -34,7 +34,7 @@ class CustomerChange(msgspec.Struct, frozen=True, kw_only=True):
     payload_hash: bytes
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """Which change this is: ``event_id`` within ``source``, received at the door at ``received_at`` (UTC)."""
 
     event_id: str
@@ -49,7 +49,11 @@ def sent_event_id(payload: Mapping[str, Any], catalog: Catalog) -> str | None:
         return None
     if not isinstance(value, str) or not value or len(value) > MAX_EVENT_ID:
         raise InvalidInput.of(
-            Fault(catalog.source.event_id, shown(value), f"a string of 1 to {MAX_EVENT_ID} characters, or no such field")
+            Fault(
+                catalog.source.event_id,
+                shown(value),
+                f"a string of 1 to {MAX_EVENT_ID} characters, or no such field",
+            )
         )
     return value
 
@@ -87,7 +91,11 @@ def _customer_id(value: object, field: str, faults: list[Fault]) -> str:
     except InvalidInput:
         pass
     faults.append(
-        Fault(field, "nothing" if value is None else shown(value), "an id of 1 to 128 letters, digits, '.', '_' or '-'")
+        Fault(
+            field,
+            "nothing" if value is None else shown(value),
+            "an id of 1 to 128 letters, digits, '.', '_' or '-'",
+        )
     )
     return ""
 

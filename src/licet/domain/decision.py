@@ -120,7 +120,7 @@ def _order(reason: Reason, value: GrantValue | None) -> tuple[int, float]:
 
 
 def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
-    held = {license.sku: license for license in known.licenses}
+    held = {one.sku: one for one in known.licenses}
     judged = [
         (_reason(held[sku], now), value, held[sku]) for sku, value in catalog.grants[asked.feature] if sku in held
     ]

@@ -36,24 +36,25 @@ class Outcome(msgspec.Struct, frozen=True):
         return f"{self.kind}({self.reason})" if self.reason else str(self.kind)
 
 
-class Earlier(msgspec.Struct, frozen=True):
+class Earlier(msgspec.Struct, frozen=True, gc=False):
     """An earlier delivery of the same (source, event id, customer)."""
 
     payload_hash: bytes
     dead: bool
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a rule may look at.
 
     ``deleted_at`` is the source time of the stored deletion in microseconds (None: not known); ``written`` is what
-    the change would do to the fields.
+    the change would do to the fields. ``original_known``: not a replay, or one whose original the ledger has.
     """
 
     change: CustomerChange
     catalog: Catalog
     earlier: Sequence[Earlier]
     replay: bool
+    original_known: bool
     deleted: bool
     deleted_at: int | None
     written: Written
@@ -110,6 +111,7 @@ def _unchanged(facts: Facts) -> bool:
 
 RULES: tuple[Rule, ...] = (
     Rule("wrong_organization", Kind.DEAD, "wrong_organization", _wrong_organization),
+    Rule("unknown_original", Kind.DEAD, "unknown_original", lambda facts: not facts.original_known),
     Rule("source_time_in_future", Kind.DEAD, "source_time_in_future", _source_time_in_future),
     Rule("duplicate", Kind.IGNORED, "duplicate", _duplicate),
     Rule("event_id_reused", Kind.DEAD, "event_id_reused", _event_id_reused),
@@ -120,6 +122,7 @@ RULES: tuple[Rule, ...] = (
     Rule("applied", Kind.APPLIED, None, lambda _: True),
 )
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome(rule.kind, rule.reason, rule.name) for rule in RULES)
+_TABLE = tuple(zip(RULES, OUTCOMES, strict=True))
 
 # What ends a delivery before any rule can look at it; see consume/read.py.
 UNREADABLE = Outcome(Kind.DEAD, "unreadable", "unreadable")
@@ -128,4 +131,7 @@ INAPPLICABLE = Outcome(Kind.DEAD, "inapplicable", "inapplicable")
 
 def judge(facts: Facts) -> Outcome:
     """Return the outcome of the first rule that matches."""
-    return next(outcome for rule, outcome in zip(RULES, OUTCOMES, strict=True) if rule.matches(facts))
+    for rule, outcome in _TABLE:
+        if rule.matches(facts):
+            return outcome
+    raise AssertionError("the last rule matches everything")

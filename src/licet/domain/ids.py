@@ -16,11 +16,13 @@ _USER = re.compile(r"[^\s\x00-\x1f\x7f]{1,320}\Z")
 
 # Anyone can have an address there, so such a domain says nothing about whose user it is.
 PUBLIC_EMAIL_DOMAINS = frozenset(
-    "aol.com fastmail.com free.fr gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net googlemail.com hey.com "
-    "hotmail.co.uk hotmail.com hotmail.de hotmail.fr icloud.com laposte.net libero.it live.com mac.com mail.com "
-    "mail.ru me.com msn.com naver.com orange.fr outlook.com outlook.de pm.me proton.me protonmail.com qq.com "
-    "rediffmail.com t-online.de tutanota.com web.de yahoo.co.jp yahoo.co.uk yahoo.com yahoo.de yandex.com "
-    "yandex.ru ymail.com zoho.com 126.com 163.com".split()
+    """
+    aol.com fastmail.com free.fr gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net googlemail.com hey.com
+    hotmail.co.uk hotmail.com hotmail.de hotmail.fr icloud.com laposte.net libero.it live.com mac.com mail.com
+    mail.ru me.com msn.com naver.com orange.fr outlook.com outlook.de pm.me proton.me protonmail.com qq.com
+    rediffmail.com t-online.de tutanota.com web.de yahoo.co.jp yahoo.co.uk yahoo.com yahoo.de yandex.com yandex.ru
+    ymail.com zoho.com 126.com 163.com
+    """.split()  # noqa: SIM905 forty quoted names would fill a page
 )
 
 
@@ -44,8 +46,7 @@ class CustomerRef(msgspec.Struct, frozen=True):
 def suffix_of(short: str) -> str:
     """Compute the three characters that make a 15-character Salesforce id safe where case is ignored."""
     return "".join(
-        _SUFFIX[sum(1 << bit for bit, char in enumerate(short[at : at + 5]) if "A" <= char <= "Z")]
-        for at in (0, 5, 10)
+        _SUFFIX[sum(1 << bit for bit, char in enumerate(short[at : at + 5]) if "A" <= char <= "Z")] for at in (0, 5, 10)
     )
 
 
@@ -59,7 +60,11 @@ def canonical_customer_id(text: str) -> str:
     if _VERBATIM.match(text):
         return text
     raise InvalidInput.of(
-        Fault("customer", shown(text), "an id of 1 to 128 letters, digits, '.', '_' or '-', or an alias system:value")
+        Fault(
+            "customer",
+            shown(text),
+            "an id of 1 to 128 letters, digits, '.', '_' or '-', or an alias system:value",
+        )
     )
 
 
@@ -108,7 +113,8 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'"{value[:40]}…"' if len(value) > 40 else f'"{value}"'  # noqa: PLR2004 one line of a terminal
+            text = value[:40].encode("utf-8", "replace").decode()  # a lone surrogate could not be written anywhere
+            return f'"{text}…"' if len(value) > 40 else f'"{text}"'  # noqa: PLR2004 one line of a terminal
         case int() | float():
             return f"the number {str(value)[:40]}"
         case list():

@@ -28,7 +28,7 @@ class Status(enum.StrEnum):
     ENDED = "ended"
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a license says: its status, its own start and end (UTC, end exclusive), its quantity."""
 
     status: Status
@@ -37,14 +37,14 @@ class Terms(msgspec.Struct, frozen=True):
     quantity: int | None = None
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """What opened or closed a row: a delivery's sequence number, or a catalog version. Exactly one is set."""
 
     delivery: int | None = None
     catalog: int | None = None
 
 
-class License(msgspec.Struct, frozen=True, kw_only=True):
+class License(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row: a license in one state. ``row`` is its number in the store, or None while it is not there.
 
     ``valid_to`` and ``recorded_to`` are exclusive; None means still open.
@@ -71,7 +71,7 @@ class Moment(msgspec.Struct, frozen=True):
     cause: Cause
 
 
-class Transition(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """The rows after a transition: ``opened`` is the current one; ``past`` replaces the one before it, if any.
 
     ``closes`` tells that the stored row before must have its ``recorded`` closed.
@@ -123,7 +123,12 @@ def _ended(terms: Terms) -> Terms:
 
 
 def transition(
-    before: License | None, customer_id: str, sku: str, terms: Terms, moment: Moment, new_id: Callable[[], uuid.UUID]
+    before: License | None,
+    customer_id: str,
+    sku: str,
+    terms: Terms,
+    moment: Moment,
+    new_id: Callable[[], uuid.UUID],
 ) -> Transition | None:
     """Move a license to ``terms``; None where it is there already.
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -17,30 +18,56 @@ from licet.domain.ids import shown
 
 MAX_DEPTH = 32
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+# Both match an unterminated string to the text's end and never go back: a search that does takes minutes for 256 KiB
+# of escaped quotes.
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]++")
+_SPACE = re.compile(r"[ \t\r\n]*+")
 _canonical = msgspec.json.Encoder(order="sorted")
-_items = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_object(raw: bytes, at: str = "body") -> dict[str, Any]:
     """Parse one JSON object. ``at`` names the place in faults. Raises ``InvalidInput``."""
-    value = _load(raw, at)
-    if not isinstance(value, dict):
-        raise InvalidInput.of(Fault(at, shown(value), "a JSON object"))
-    return value
-
-
-def split_array(raw: bytes) -> list[bytes]:
-    """Split a JSON array into the exact bytes of its items, unjudged. Raises ``InvalidInput``."""
+    text = _text(raw, at)
+    if _is_deeper(text, MAX_DEPTH):
+        raise _too_deep(at)
     try:
-        return [bytes(item) for item in _items.decode(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput.of(Fault("body", str(error), "a JSON array of objects")) from error
+        value = _strict.decode(text)
+    except (_Refused, ValueError, RecursionError) as error:
+        raise _faulty(error, at) from error
+    return _object_of(value, text, at)
+
+
+def read_array(raw: bytes) -> Iterator[tuple[bytes, dict[str, Any] | InvalidInput]]:
+    """Yield of each item of a JSON array its exact bytes, and the object or what is wrong with it.
+
+    Raises ``InvalidInput``, perhaps after some items, where the body is no JSON array at all: then no item counts.
+    """
+    text = _text(raw, "body")
+    deep = _is_deeper(text, MAX_DEPTH + 1)
+    at = _skip(text, 0)
+    if text[at : at + 1] != "[":
+        raise InvalidInput.of(Fault("body", f"no [ at character {at}", "a JSON array of objects"))
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "]":
+        raise InvalidInput.of(Fault("body", "an array of 0", "an array of at least one object"))
+    while True:
+        found, end = _item(text, at, deep=deep)
+        yield text[at:end].encode(), found
+        at = _skip(text, end)
+        mark = text[at : at + 1]
+        if mark == "]":
+            break
+        if mark != ",":
+            raise InvalidInput.of(Fault("body", f"neither , nor ] at character {at}", "a JSON array of objects"))
+        at = _skip(text, at + 1)
+    if _skip(text, at + 1) != len(text):
+        raise InvalidInput.of(Fault("body", f"more after the array at character {at + 1}", "one JSON array"))
 
 
 def is_array(raw: bytes) -> bool:
     """Tell whether the body starts as an array."""
-    return raw.lstrip(b" \t\r\n")[:1] == b"["
+    return raw[:1] == b"[" or (raw[:1] in b" \t\r\n" and raw.lstrip(b" \t\r\n")[:1] == b"[")
 
 
 def hash_of(value: dict[str, Any]) -> bytes:
@@ -48,25 +75,68 @@ def hash_of(value: dict[str, Any]) -> bytes:
     return hashlib.blake2b(_canonical.encode(value), digest_size=16).digest()
 
 
-def _load(raw: bytes, at: str) -> object:
+def _text(raw: bytes, at: str) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput.of(Fault(at, f"a byte that is no UTF-8 at {error.start}", "UTF-8")) from error
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-        raise InvalidInput.of(Fault(at, "deeper nesting", f"at most {MAX_DEPTH} levels"))
+    if not text:
+        raise InvalidInput.of(Fault(at, "nothing", "a JSON object"))
+    return text
+
+
+def _item(text: str, at: int, *, deep: bool) -> tuple[dict[str, Any] | InvalidInput, int]:
+    """Read the value that starts at a character. Returns the object or its faults, and where it ends."""
+    end = None
     try:
-        value = _decoder.decode(text)
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} at character {error.pos}" if text else "nothing"
-        raise InvalidInput.of(Fault(at, where, "one JSON object")) from error
-    except _Refused as error:
-        raise InvalidInput.of(Fault(at, str(error), "JSON that every reader reads alike")) from error
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise InvalidInput.of(Fault(at, "a number too long to read", "a number of at most 4,300 digits")) from error
+        if deep:
+            end = _end_of(text, at)
+            return read_object(text[at:end].encode()), end
+        value, end = _strict.raw_decode(text, at)
+        return _object_of(value, text[at:end], "body"), end
+    except InvalidInput as error:
+        if end is None:  # nobody can tell where this item ends
+            raise
+        return error, end
+    except (_Refused, ValueError, RecursionError) as error:
+        return _faulty(error, "body"), _end_of(text, at)
+
+
+def _end_of(text: str, at: int) -> int:
+    """Find the end of a value that the strict reader may refuse. Raises ``InvalidInput`` where nobody can read it."""
+    try:
+        return int(_lenient.raw_decode(text, at)[1])
+    except (ValueError, RecursionError) as error:
+        raise _faulty(error, "body") from error
+
+
+def _object_of(value: object, text: str, at: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput.of(Fault(at, shown(value), "a JSON object"))
     if "\\u" in text:
         _refuse_unstorable(value, at)
     return value
+
+
+def _skip(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _too_deep(at: str) -> InvalidInput:
+    return InvalidInput.of(Fault(at, "deeper nesting", f"at most {MAX_DEPTH} levels"))
+
+
+def _faulty(error: Exception, at: str) -> InvalidInput:
+    match error:
+        case _Refused():
+            return InvalidInput.of(Fault(at, str(error), "JSON that every reader reads alike"))
+        case json.JSONDecodeError():
+            return InvalidInput.of(Fault(at, f"{error.msg} at character {error.pos}", "JSON"))
+        case RecursionError():
+            return _too_deep(at)
+        case _:  # int() refuses more than 4,300 digits
+            return InvalidInput.of(Fault(at, "a number too long to read", "a number of at most 4,300 digits"))
 
 
 class _Refused(Exception):
@@ -78,7 +148,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f"the key {shown(twice)} twice")
+        raise _Refused(f"the key {shown(_printable(twice))} twice")
     return found
 
 
@@ -93,19 +163,22 @@ def _float(text: str) -> float:
     return number
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+_strict = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+# Reads what the strict one refuses, only to find where it ends.
+_lenient = json.JSONDecoder(parse_int=len, parse_float=len, strict=False)
 
 
-def _depth(text: str) -> int:
-    deepest = level = 0
-    for token in _TOKENS.finditer(text):
-        mark = text[token.start()]
-        if mark in "[{":
-            level += 1
-            deepest = max(deepest, level)
-        elif mark in "]}":
-            level -= 1
-    return deepest
+def _is_deeper(text: str, levels: int) -> bool:
+    """Tell whether brackets nest deeper. Each round takes away the innermost pairs, so the rest stood deeper."""
+    if text.count("[") + text.count("{") <= levels:
+        return False
+    rest = _NO_BRACKETS.sub("", _STRINGS.sub("", text)).replace("{", "[").replace("}", "]")
+    for _ in range(levels):
+        shorter = rest.replace("[]", "")
+        if len(shorter) == len(rest):
+            break
+        rest = shorter
+    return rest.count("[") > levels or "[]" in rest
 
 
 def _refuse_unstorable(value: object, at: str) -> None:
@@ -119,4 +192,8 @@ def _refuse_unstorable(value: object, at: str) -> None:
         case dict():
             for key, item in value.items():
                 _refuse_unstorable(key, at)
-                _refuse_unstorable(item, f"{at}.{key}")
+                _refuse_unstorable(item, f"{at}.{key[:40]}")
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -56,7 +56,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
     offset: int
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One delivery as it was read. Nothing in it can be trusted: anyone who may write to the log wrote it.
 
     ``log`` is the log's name in the ledger. ``appended_at`` is the log's own time (UTC), or None.
@@ -76,7 +76,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.log}/{self.partition}/{self.offset}"
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What a record's headers say. ``replay_of`` is the (log, partition, offset) of the original delivery."""
 
     event_id: str

@@ -78,7 +78,10 @@ class LogReader(Protocol):
         ...
 
     def lag(self) -> Mapping[int, int]:
-        """Return, per partition held, how many records stand beyond the last one polled."""
+        """Return, per partition held, how many records stand beyond the last one polled.
+
+        It may be a second old; a partition whose end is not known is left out. Never raises.
+        """
         ...
 
     def close(self) -> None:
@@ -86,5 +89,12 @@ class LogReader(Protocol):
         ...
 
 
-class LogUnavailable(Exception):  # noqa: N818 a state of the world, not a mistake
+class LogUnavailable(Exception):
     """The log cannot be read now."""
+
+
+class LogGap(LogUnavailable):
+    """The log does not hold the next offset to apply: trimmed, restored or made anew behind the store's back.
+
+    Each poll raises it until a person has decided. A reader never jumps over a gap.
+    """

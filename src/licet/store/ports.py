@@ -15,7 +15,7 @@ from licet.domain.filter import Earlier, Outcome
 from licet.domain.license import License
 
 
-class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a fold must know of a customer. ``licenses`` holds the open row per SKU."""
 
     customer_id: str
@@ -27,7 +27,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     stored: bool = True
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of the ledger. What could not be read is None."""
 
     log: str
@@ -56,8 +56,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     headers: Sequence[tuple[str, bytes]]
 
 
-class CustomerWrite(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer after a fold, as it is to be stored. ``catalog_only``: no delivery touched it."""
+class CustomerWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A customer after a fold, as it is to be stored. ``delivery`` is the last that touched it, None: a catalog did."""
 
     customer_id: str
     name: str | None
@@ -77,7 +77,10 @@ class NameWrite(msgspec.Struct, frozen=True):
 
 
 class Folded(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one transaction writes. ``closes`` are the stored rows whose ``recorded`` ends now."""
+    """All that one transaction writes.
+
+    ``closes`` are the stored rows whose ``recorded`` ends now; ``touched`` are the customers whose answers may differ.
+    """
 
     deliveries: Sequence[Delivery] = ()
     dead_letters: Sequence[DeadLetter] = ()
@@ -89,7 +92,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     touched: Collection[str] = ()
 
 
-class EventKey(msgspec.Struct, frozen=True):
+class EventKey(msgspec.Struct, frozen=True, gc=False):
     """What a delivery is deduplicated by."""
 
     source: str
@@ -97,10 +100,34 @@ class EventKey(msgspec.Struct, frozen=True):
     customer_id: str
 
 
-class Replayed(msgspec.Struct, frozen=True):
-    """The original of a replay: its sequence number."""
+# A delivery's place: log, partition, offset.
+Place = tuple[str, int, int]
 
-    sequence: int
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch needs to know before it can be folded.
+
+    ``moves`` maps a partition to its next offset before the batch (None: it never had one) and after it.
+    """
+
+    log: str
+    moves: Mapping[int, tuple[int | None, int]]
+    events: Collection[EventKey]
+    originals: Collection[Place]
+    customers: Collection[str]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store knows. ``fenced`` are the partitions whose offset another worker has moved.
+
+    ``originals`` maps the places that the ledger knows to their sequence numbers.
+    """
+
+    fenced: frozenset[int]
+    catalog: Catalog
+    earlier: Mapping[EventKey, Sequence[Earlier]]
+    originals: Mapping[Place, int]
+    customers: Mapping[str, CustomerState]
 
 
 class Transaction(Protocol):
@@ -111,43 +138,60 @@ class Transaction(Protocol):
         """The revision that this transaction writes."""
         ...
 
-    def next_sequences(self, count: int) -> int:
-        """Take ``count`` sequence numbers; returns the first."""
+    @property
+    def first_sequence(self) -> int:
+        """The first of the sequence numbers that the transaction took when it began."""
         ...
 
-    def advance(self, log: str, moves: Mapping[int, tuple[int, int]]) -> frozenset[int]:
-        """Move each partition's offset from the first to the second number; return those that were not at the first.
+    def load(self, wanted: Wanted) -> Loaded:
+        """Move the offsets by compare-and-swap and read what the batch needs.
 
-        The caller must roll back where any is returned.
+        The caller must roll back where ``fenced`` is not empty.
         """
         ...
 
-    def catalog(self) -> Catalog:
-        """Return the current catalog."""
+    def write(self, folded: Folded) -> None:
+        """Write a fold. Raises ``Inapplicable`` where the store refuses the data."""
         ...
 
-    def earlier(self, keys: Collection[EventKey]) -> Mapping[EventKey, Sequence[Earlier]]:
-        """Return the earlier deliveries of each key that has any."""
+
+class CatalogTransaction(Protocol):
+    """A transaction that brings existing customers under a new catalog version."""
+
+    @property
+    def revision(self) -> int:
+        """The revision that this transaction writes."""
         ...
 
-    def originals(self, places: Collection[tuple[str, int, int]]) -> Mapping[tuple[str, int, int], int]:
-        """Return the sequence number of the delivery at each (log, partition, offset) that the ledger knows."""
+    def unfolded(self, version: int, limit: int) -> Sequence[str]:
+        """Return up to ``limit`` customers that the catalog version has not reached yet, by id."""
         ...
 
-    def customers(self, customer_ids: Collection[str]) -> Mapping[str, CustomerState]:
-        """Return the state of each customer that the store knows."""
+    def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
+        """Return the state of each customer that is stored."""
         ...
 
     def write(self, folded: Folded) -> None:
         """Write a fold."""
         ...
 
+    def mark_refolded(self, version: int, customer_id: str) -> None:
+        """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
 
 class Projection(Protocol):
     """The worker's store: where batches are applied."""
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction: commits on a clean exit, rolls back otherwise. Raises ``StoreUnavailable``."""
+    def transaction(self, deliveries: int) -> AbstractContextManager[Transaction]:
+        """Open a transaction and take ``deliveries`` sequence numbers.
+
+        Commits on a clean exit, rolls back otherwise. Raises ``StoreUnavailable``.
+        """
+        ...
+
+    def current_catalog(self) -> Catalog:
+        """Return the current catalog. Raises ``StoreUnavailable``."""
         ...
 
     def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int]:
@@ -159,7 +203,11 @@ class Projection(Protocol):
         ...
 
 
-class StoreUnavailable(Exception):  # noqa: N818 a state of the world, not a mistake
+class Inapplicable(Exception):
+    """The store refuses the data of a fold; trying again cannot help."""
+
+
+class StoreUnavailable(Exception):
     """The store cannot be reached, or threw the writer out; nothing of the transaction was kept."""
 
 

@@ -1,0 +1,162 @@
+"""Step 3c of the road: one batch becomes one transaction; effects, ledger and offsets stand or fall together.
+
+What can go wrong, and what follows:
+
+| what                                   | then                                                                  |
+|----------------------------------------|-----------------------------------------------------------------------|
+| a record cannot be read, a rule says no| its outcome is dead, in the same transaction                          |
+| the store refuses the batch's data     | halve the batch; what fails alone is dead(inapplicable)               |
+| another worker moved an offset         | ``Fenced``: nothing is kept; read on from where the store stands       |
+| the store is away, or threw us out     | ``StoreUnavailable``: nothing is kept, or all; the offset tells which   |
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from licet.consume.fold import World, fold
+from licet.consume.read import Read, Readable, read_record
+from licet.domain.catalog import Catalog
+from licet.queue.message import Record
+from licet.store.ports import Delivery, EventKey, Projection, StoreUnavailable, Wanted
+
+_log = logging.getLogger(__name__)
+
+
+class Fenced(Exception):
+    """Another worker moved the offsets of these partitions; nothing of the batch was kept."""
+
+    def __init__(self, partitions: Collection[int]) -> None:
+        super().__init__(f"partitions {sorted(partitions)} are another worker's")
+        self.partitions = frozenset(partitions)
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """A committed batch."""
+
+    revision: int
+    deliveries: Sequence[Delivery]
+
+
+class _CatalogMoved(Exception):
+    """The batch was read with a catalog that is no longer the current one."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(f"catalog version {catalog.version}")
+        self.catalog = catalog
+
+
+class Applier:
+    """Applies batches of one log and remembers where each partition stands.
+
+    ``committed`` is called after each commit. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        projection: Projection,
+        log: str,
+        committed: Callable[[Applied], None],
+        organization: str | None = None,
+        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self._projection = projection
+        self._log_name = log
+        self._committed = committed
+        self._organization = organization
+        self._new_id = new_id
+        self._catalog: Catalog | None = None
+        self._next: dict[int, int | None] = {}
+
+    def assign(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Take over partitions; returns the next offset of each that the store knows."""
+        known = self._projection.positions(self._log_name, partitions)
+        for partition in partitions:
+            self._next[partition] = known.get(partition)
+        return known
+
+    def known(self) -> Mapping[int, int]:
+        """Return the next offset of each partition that has one."""
+        return {partition: offset for partition, offset in self._next.items() if offset is not None}
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Apply records, in order per partition. Raises ``Fenced`` or ``StoreUnavailable``.
+
+        Records below the next offset were applied before and are passed over.
+        """
+        fresh = [record for record in records if record.offset >= (self._next.get(record.partition) or 0)]
+        if fresh:
+            self._halve(fresh)
+
+    def _halve(self, records: Sequence[Record]) -> None:
+        refused = self._try(records)
+        if refused is None:
+            return
+        if len(records) == 1:
+            _log.error("a change cannot be applied: %s", records[0].place, exc_info=refused)
+            self._commit(records, f"{type(refused).__name__}: {refused}")
+            return
+        middle = len(records) // 2
+        self._halve(records[:middle])
+        self._halve(records[middle:])
+
+    def _try(self, records: Sequence[Record]) -> Exception | None:
+        """Commit the records; returns what refused them, where trying again cannot help."""
+        try:
+            self._commit(records, None)
+        except (Fenced, StoreUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 whatever one record does to the fold, the others must not wait for it
+            return error
+        return None
+
+    def _commit(self, records: Sequence[Record], inapplicable: str | None) -> None:
+        if self._catalog is None:
+            self._catalog = self._projection.current_catalog()
+        while True:
+            try:
+                applied = self._transaction(records, self._catalog, inapplicable)
+                break
+            except _CatalogMoved as moved:
+                self._catalog = moved.catalog
+        for record in records:
+            self._next[record.partition] = record.offset + 1
+        self._committed(applied)
+
+    def _transaction(self, records: Sequence[Record], catalog: Catalog, inapplicable: str | None) -> Applied:
+        reads = [read_record(record, catalog) for record in records]
+        wanted = self._wanted(reads)
+        with self._projection.transaction(len(reads)) as transaction:
+            loaded = transaction.load(wanted)
+            if loaded.fenced:
+                raise Fenced(loaded.fenced)
+            if loaded.catalog.version != catalog.version:
+                raise _CatalogMoved(loaded.catalog)
+            world = World(
+                catalog=catalog,
+                revision=transaction.revision,
+                first_sequence=transaction.first_sequence,
+                customers=loaded.customers,
+                earlier=loaded.earlier,
+                originals=loaded.originals,
+                organization=self._organization,
+                new_id=self._new_id,
+            )
+            folded = fold(reads, world, inapplicable=inapplicable)
+            transaction.write(folded)
+        return Applied(world.revision, folded.deliveries)
+
+    def _wanted(self, reads: Sequence[Read]) -> Wanted:
+        after: dict[int, int] = {}
+        for one in reads:
+            after[one.record.partition] = one.record.offset + 1
+        readable = [one for one in reads if isinstance(one, Readable)]
+        return Wanted(
+            log=self._log_name,
+            moves={partition: (self._next.get(partition), end) for partition, end in after.items()},
+            events={EventKey(one.change.source, one.change.event_id, one.change.customer_id) for one in readable},
+            originals={one.envelope.replay_of for one in readable if one.envelope.replay_of is not None},
+            customers={one.change.customer_id for one in readable},
+        )

@@ -1,0 +1,284 @@
+"""Step 3b of the road: a batch is folded over what the store knows. Pure: no I/O, no clock, no dice.
+
+Deliveries are taken in order; each ends in exactly one outcome. A customer that appears twice in a batch is folded
+twice in memory and written once.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from licet.consume.read import Read, Readable, Unreadable
+from licet.domain import fields as read
+from licet.domain import ids
+from licet.domain.catalog import Catalog
+from licet.domain.change import CustomerChange
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.fields import Field, Fields, Written, microseconds, write_fields
+from licet.domain.filter import INAPPLICABLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
+from licet.domain.license import Cause, License, Moment, derive, transition
+from licet.store.ports import (
+    CustomerState,
+    CustomerWrite,
+    DeadLetter,
+    Delivery,
+    EventKey,
+    Folded,
+    NameWrite,
+    Place,
+)
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fold stands on: the store's state under the write lock, and who makes new license ids."""
+
+    catalog: Catalog
+    revision: int
+    first_sequence: int
+    customers: Mapping[str, CustomerState]
+    earlier: Mapping[EventKey, Sequence[Earlier]]
+    originals: Mapping[Place, int]
+    organization: str | None
+    new_id: Callable[[], uuid.UUID]
+
+
+class Customer:
+    """A customer while a transaction changes it."""
+
+    def __init__(self, customer_id: str, state: CustomerState | None) -> None:
+        self.customer_id = customer_id
+        self.new = state is None
+        self.fields: Fields = state.fields if state else {}
+        self.deleted = state.deleted if state else False
+        self.open: dict[str, License] = dict(state.licenses) if state else {}
+        self.past: list[License] = []
+        self.closes: list[License] = []
+        self.delivery: int | None = None
+        self.written = False
+        self._aliases = state.source_aliases if state else frozenset()
+        self._domains = state.source_domains if state else frozenset()
+
+    def keep(self, fields: Fields, delivery: int) -> None:
+        """Take over new fields."""
+        self.fields = fields
+        self.delivery = delivery
+        self.written = True
+        self.new = False
+
+    def relicense(self, catalog: Catalog, moment: Moment, new_id: Callable[[], uuid.UUID]) -> bool:
+        """Bring the licenses to what the fields say; tells whether any moved."""
+        self.deleted = read.flag(self.fields, catalog.source.deleted) is True
+        moved = False
+        for sku, terms in derive(self.fields, catalog, deleted=self.deleted, before=self.open).items():
+            step = transition(self.open.get(sku), self.customer_id, sku, terms, moment, new_id)
+            if step is None:
+                continue
+            moved = True
+            self.open[sku] = step.opened
+            if step.past is not None:
+                self.past.append(step.past)
+            if step.closes is not None:
+                self.closes.append(step.closes)
+        return moved
+
+    def licenses(self) -> list[License]:
+        """Return the rows to insert."""
+        return self.past + [row for row in self.open.values() if row.row is None]
+
+    def write(self, catalog: Catalog) -> CustomerWrite:
+        """Return the customer as it is to be stored."""
+        source = catalog.source
+        return CustomerWrite(
+            customer_id=self.customer_id,
+            name=read.text(self.fields, source.name),
+            account_manager=read.text(self.fields, source.account_manager),
+            sales_engineer=read.text(self.fields, source.sales_engineer),
+            deleted=self.deleted,
+            fields=self.fields,
+            delivery=self.delivery,
+        )
+
+    def aliases(self, catalog: Catalog) -> list[NameWrite]:
+        """Return the aliases that the fields give or take."""
+        wanted = set()
+        for system, field in catalog.source.aliases.items():
+            value = read.text(self.fields, field)
+            wanted |= _named(ids.alias, f"{system}:{value}" if value else None)
+        return self._differences(self._aliases, set() if self.deleted else wanted)
+
+    def domains(self, catalog: Catalog) -> list[NameWrite]:
+        """Return the e-mail domains that the fields give or take."""
+        wanted = _named(ids.verified_domain, read.text(self.fields, catalog.source.domain))
+        return self._differences(self._domains, set() if self.deleted else wanted)
+
+    def _differences(self, held: frozenset[str], wanted: set[str]) -> list[NameWrite]:
+        return [NameWrite(self.customer_id, name, held=False) for name in sorted(held - wanted)] + [
+            NameWrite(self.customer_id, name, held=True) for name in sorted(wanted - held)
+        ]
+
+
+def _named(check: Callable[[str], str], value: str | None) -> set[str]:
+    """Return the name, or nothing where the text cannot be one; the field itself is kept and shown."""
+    try:
+        return {check(value)} if value else set()
+    except InvalidInput:
+        return set()
+
+
+def fold(reads: Sequence[Read], world: World, *, inapplicable: str | None = None) -> Folded:
+    """Fold a batch. ``inapplicable`` ends every delivery of it dead, for the reason given."""
+    return _Fold(world, inapplicable).run(reads)
+
+
+class _Fold:
+    def __init__(self, world: World, inapplicable: str | None) -> None:
+        self.world = world
+        self.inapplicable = inapplicable
+        self.customers: dict[str, Customer] = {}
+        self.earlier: dict[EventKey, list[Earlier]] = defaultdict(list)
+        for key, known in world.earlier.items():
+            self.earlier[key] = list(known)
+        self.deliveries: list[Delivery] = []
+        self.dead: list[DeadLetter] = []
+        self.touched: set[str] = set()
+
+    def run(self, reads: Sequence[Read]) -> Folded:
+        for sequence, one in enumerate(reads, self.world.first_sequence):
+            if isinstance(one, Unreadable):
+                self._unreadable(one, sequence)
+            else:
+                self._readable(one, sequence)
+        written = [customer for customer in self.customers.values() if customer.written]
+        catalog = self.world.catalog
+        return Folded(
+            deliveries=self.deliveries,
+            dead_letters=self.dead,
+            customers=[customer.write(catalog) for customer in written],
+            closes=[row for customer in written for row in customer.closes],
+            licenses=[row for customer in written for row in customer.licenses()],
+            aliases=[name for customer in written for name in customer.aliases(catalog)],
+            domains=[name for customer in written for name in customer.domains(catalog)],
+            touched=self.touched,
+        )
+
+    def _unreadable(self, one: Unreadable, sequence: int) -> None:
+        envelope = one.envelope
+        self.deliveries.append(
+            Delivery(
+                log=one.record.log,
+                partition=one.record.partition,
+                offset=one.record.offset,
+                sequence=sequence,
+                source=envelope.source if envelope else None,
+                event_id=envelope.event_id if envelope else None,
+                customer_id=None,
+                payload_hash=one.payload_hash,
+                received_at=envelope.received_at if envelope else one.record.appended_at,
+                source_time=None,
+                outcome=UNREADABLE,
+                replay_of=None,
+                payload=one.record.value,
+            )
+        )
+        self._bury(one, sequence, UNREADABLE, one.faults)
+
+    def _readable(self, one: Readable, sequence: int) -> None:
+        change, envelope = one.change, one.envelope
+        original = self.world.originals.get(envelope.replay_of) if envelope.replay_of else None
+        key = EventKey(change.source, change.event_id, change.customer_id)
+        outcome = INAPPLICABLE if self.inapplicable is not None else self._judge(one, key, sequence, original)
+        self.earlier[key].append(Earlier(change.payload_hash, outcome.kind is Kind.DEAD))
+        self.deliveries.append(
+            Delivery(
+                log=one.record.log,
+                partition=one.record.partition,
+                offset=one.record.offset,
+                sequence=sequence,
+                source=change.source,
+                event_id=change.event_id,
+                customer_id=change.customer_id,
+                payload_hash=change.payload_hash,
+                received_at=change.received_at,
+                source_time=change.source_time,
+                outcome=outcome,
+                replay_of=original,
+                payload=one.record.value,
+            )
+        )
+        if outcome.kind is Kind.DEAD:
+            self._bury(one, sequence, outcome, self._faults(one, outcome))
+
+    def _judge(self, one: Readable, key: EventKey, sequence: int, original: int | None) -> Outcome:
+        change, catalog = one.change, self.world.catalog
+        customer = self.customers.get(change.customer_id)
+        if customer is None:
+            customer = Customer(change.customer_id, self.world.customers.get(change.customer_id))
+            self.customers[change.customer_id] = customer
+        replay = one.envelope.replay_of is not None
+        time = microseconds(change.source_time) if change.source_time is not None else None
+        place = original if original is not None else sequence
+        written = write_fields(customer.fields, change.fields, time, place, catalog, replay=replay)
+        tombstone = customer.fields.get(catalog.source.deleted)
+        outcome = judge(
+            Facts(
+                change=change,
+                catalog=catalog,
+                earlier=self.earlier[key],
+                replay=replay,
+                original_known=not replay or original is not None,
+                deleted=customer.deleted,
+                deleted_at=tombstone.time if tombstone is not None else None,
+                written=written,
+                new_customer=customer.new,
+                organization=self.world.organization,
+            )
+        )
+        self._apply(customer, change, outcome, written, Field(True, place, time, timed=True), sequence)
+        return outcome
+
+    def _apply(
+        self,
+        customer: Customer,
+        change: CustomerChange,
+        outcome: Outcome,
+        written: Written,
+        deletion: Field,
+        sequence: int,
+    ) -> None:
+        if outcome.kind is Kind.APPLIED:
+            customer.keep(written.fields, sequence)
+            at = min(change.source_time or change.received_at, change.received_at)
+            moment = Moment(at, self.world.revision, Cause(delivery=sequence))
+            customer.relicense(self.world.catalog, moment, self.world.new_id)
+            self.touched.add(customer.customer_id)
+        elif outcome.reason == "unchanged":
+            customer.keep(written.fields, sequence)  # raises the stored times
+        elif outcome.reason == "tombstoned" and change.is_deleted and deletion.time is not None:
+            field = self.world.catalog.source.deleted
+            stored = customer.fields[field].time
+            if stored is None or stored < deletion.time:  # a later deletion: what lies between cannot undo it
+                customer.keep({**customer.fields, field: deletion}, sequence)
+
+    def _faults(self, one: Readable, outcome: Outcome) -> Sequence[Fault]:
+        change = one.change
+        if outcome is INAPPLICABLE:
+            return [Fault("change", self.inapplicable or "", "a change that the store can keep")]
+        match outcome.reason:
+            case "source_time_in_future":
+                found = f"{change.source_time}, received {change.received_at}"
+                return [Fault(self.world.catalog.source.modified, found, "at most one day after receipt")]
+            case "event_id_reused":
+                return [Fault("event id", ids.shown(change.event_id), "one payload per event id")]
+            case "wrong_organization":
+                found = ids.shown(change.organization_id)
+                return [Fault(self.world.catalog.source.organization, found, f"{self.world.organization}")]
+            case _:
+                return [Fault("licet-replay-of", str(one.envelope.replay_of), "a delivery that the ledger knows")]
+
+    def _bury(self, one: Read, sequence: int, outcome: Outcome, faults: Sequence[Fault]) -> None:
+        record = one.record
+        self.dead.append(
+            DeadLetter(sequence, outcome.reason or outcome.rule, faults, record.key, record.value, record.headers)
+        )

@@ -1,0 +1,62 @@
+"""A new catalog version reaches the customers that are there already, some at a time."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from licet.consume.fold import Customer
+from licet.domain.catalog import Catalog
+from licet.domain.license import Cause, Moment
+from licet.store.ports import CatalogTransaction, Folded
+
+CHUNK = 500
+DONE = "~"  # sorts after every customer id
+
+
+class Refolding(Protocol):
+    """The store as a catalog change needs it."""
+
+    def transaction(self, deliveries: int) -> AbstractContextManager[CatalogTransaction]:
+        """Open a transaction."""
+        ...
+
+    def current_catalog(self) -> Catalog:
+        """Return the current catalog."""
+        ...
+
+
+def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Iterator[int]:
+    """Bring every customer under the current catalog; yields how many each step reached.
+
+    Each step is a transaction of at most ``CHUNK`` customers. Interrupted, it goes on where it stood; stops where a
+    newer version takes over.
+    """
+    catalog = store.current_catalog()
+    while True:
+        with store.transaction(0) as transaction:
+            customer_ids = transaction.unfolded(catalog.version, CHUNK)
+            moment = moment_of(transaction.revision, Cause(catalog=catalog.version))
+            written, touched = [], []
+            for customer_id, state in transaction.states(customer_ids).items():
+                customer = Customer(customer_id, state)
+                moved = customer.relicense(catalog, moment, uuid.uuid4)
+                if moved or customer.aliases(catalog) or customer.domains(catalog):
+                    touched.append(customer_id)
+                written.append(customer)
+            transaction.write(
+                Folded(
+                    customers=[customer.write(catalog) for customer in written],
+                    closes=[row for customer in written for row in customer.closes],
+                    licenses=[row for customer in written for row in customer.licenses()],
+                    aliases=[name for customer in written for name in customer.aliases(catalog)],
+                    domains=[name for customer in written for name in customer.domains(catalog)],
+                    touched=touched,
+                )
+            )
+            transaction.mark_refolded(catalog.version, customer_ids[-1] if customer_ids else DONE)
+        if not customer_ids:
+            return
+        yield len(customer_ids)
+        if store.current_catalog().version != catalog.version:
+            return

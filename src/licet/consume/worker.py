@@ -1,0 +1,133 @@
+"""Step 3 of the road: the loop that reads the log and applies it, batch after batch.
+
+What fails, and what follows (the retry ladder):
+
+| what                        | then                                                                        |
+|-----------------------------|-----------------------------------------------------------------------------|
+| the log is away             | wait 0.1 s, doubling to 5 s, with jitter; poll again                        |
+| the store is away           | the same; read the batch again from where the store stands                  |
+| another worker owns an offset| no wait; read the partition again from where the store stands              |
+| anything else               | it is a mistake of ours: logged with its traceback, then as for the store   |
+"""
+
+import datetime as dt
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from licet.consume.apply import Applied, Applier, Fenced
+from licet.domain.filter import Kind
+from licet.observe.log import Event, log
+from licet.observe.metrics import Metrics
+from licet.queue.message import Record
+from licet.queue.ports import LogReader, LogUnavailable
+from licet.store.ports import StoreUnavailable
+
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+POLL_S = 0.5
+
+
+class Watch:
+    """Keeps the worker's numbers: metrics, dead letters in the log, and who else wants to see a batch."""
+
+    def __init__(self, metrics: Metrics, seen: Callable[[Applied], None] | None = None) -> None:
+        self._metrics = metrics
+        self._seen = seen
+
+    def committed(self, applied: Applied) -> None:
+        """Count a committed batch."""
+        metrics, now = self._metrics, dt.datetime.now(dt.UTC)
+        for delivery in applied.deliveries:
+            outcome = delivery.outcome
+            metrics.deliveries.labels(outcome.kind.value, outcome.rule).inc()
+            if outcome.kind is Kind.DEAD:
+                log(
+                    Event.DEAD_LETTER,
+                    reason=outcome.reason,
+                    place=f"{delivery.log}/{delivery.partition}/{delivery.offset}",
+                    event_id=delivery.event_id,
+                    customer=delivery.customer_id,
+                )
+        last = applied.deliveries[-1]
+        if last.received_at is not None:
+            metrics.lag_seconds.set(max(0.0, (now - last.received_at).total_seconds()))
+        metrics.batch_size.observe(len(applied.deliveries))
+        metrics.revision.set(applied.revision)
+        if self._seen is not None:
+            self._seen(applied)
+
+
+class Worker:
+    """Reads one log and applies it. ``run`` belongs to one thread; ``waiting_for`` may be asked from any."""
+
+    def __init__(self, reader: LogReader, applier: Applier, metrics: Metrics, batch_size: int) -> None:
+        self._reader = reader
+        self._applier = applier
+        self._metrics = metrics
+        self._batch_size = batch_size
+        self._wait_s = 0.0
+        self._waiting_for: str | None = "its first look at the log"
+
+    def waiting_for(self) -> str | None:
+        """Return None while the worker applies what comes, else what it waits for, in words."""
+        return self._waiting_for
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set; a batch begun is finished first."""
+        try:
+            while not stop.is_set():
+                self._step()
+                if self._wait_s:
+                    stop.wait(self._wait_s * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
+        finally:
+            self._reader.close()
+
+    def _step(self) -> None:
+        try:
+            records = self._reader.poll(self._batch_size, POLL_S)
+            if records:
+                self._apply(records)
+            for partition, behind in self._reader.lag().items():
+                self._metrics.lag_records.labels(str(partition)).set(behind)
+            self._recovered()
+        except (LogUnavailable, StoreUnavailable) as error:
+            self._failed(error, expected=True)
+        except Exception as error:  # noqa: BLE001 the loop must go on; the log and the metric say it loudly
+            self._failed(error, expected=False)
+
+    def _apply(self, records: Sequence[Record]) -> None:
+        began = time.monotonic()
+        try:
+            self._applier.apply(records)
+        except Fenced as fenced:
+            self._again(records, self._applier.assign(fenced.partitions))
+            return
+        except Exception:
+            self._again(records, self._applier.known())
+            raise
+        self._metrics.batch_seconds.observe(time.monotonic() - began)
+        self._reader.commit(self._applier.known())
+
+    def _again(self, records: Sequence[Record], known: Mapping[int, int]) -> None:
+        """Read the batch's partitions again, from where the store stands or from where the batch began."""
+        first: dict[int, int] = {}
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+        for partition, offset in first.items():
+            if partition in self._reader.assigned:
+                self._reader.seek(partition, known.get(partition, offset))
+
+    def _failed(self, error: Exception, *, expected: bool) -> None:
+        self._metrics.batches_failed.inc()
+        if not self._wait_s:
+            log(Event.WORKER_FAILED, error=None if expected else error, reason=str(error))
+        self._waiting_for = f"{type(error).__name__}: {error}"
+        self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, 2 * self._wait_s))
+
+    def _recovered(self) -> None:
+        if self._wait_s:
+            log(Event.WORKER_RECOVERED)
+        self._wait_s = 0.0
+        self._waiting_for = None if self._reader.assigned else "a partition; other workers hold them all"

@@ -1,0 +1,163 @@
+"""The one place where errors become HTTP: RFC 9457 problem documents.
+
+==================  ======  =========================================================
+error               status  beside ``type``, ``title``, ``status``, ``detail``, ``code``
+==================  ======  =========================================================
+InvalidInput        422     ``faults``: every fault with field, found, expected
+PayloadTooLarge     413     ``faults``
+Unauthenticated     401     header ``WWW-Authenticate: Bearer``
+Forbidden           403
+NotFound            404
+Conflict            409
+Unavailable         503     header ``Retry-After`` in seconds
+MethodNotAllowed    405     header ``Allow``
+UnsupportedEncoding 415     header ``Accept-Encoding``
+BodyTooSlow         408     header ``Connection: close``
+anything else       500     nothing of the error itself: the caller logs it
+==================  ======  =========================================================
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+
+from licet.domain.errors import (
+    Conflict,
+    Fault,
+    Forbidden,
+    InvalidInput,
+    LicetError,
+    NotFound,
+    PayloadTooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+CONTENT_TYPE = b"application/problem+json"
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class MethodNotAllowed(LicetError):
+    """The path takes other methods; the header ``Allow`` names them."""
+
+    code = "method_not_allowed"
+    title = "Another method, please"
+
+    def __init__(self, detail: str, allow: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.allow = tuple(allow)
+
+
+class UnsupportedEncoding(LicetError):
+    """The request body is compressed; Licet takes plain bodies only."""
+
+    code = "unsupported_encoding"
+    title = "The body is encoded"
+
+
+class BodyTooSlow(LicetError):
+    """The request body did not arrive in time."""
+
+    code = "body_too_slow"
+    title = "The body came too slowly"
+
+
+class InternalError(LicetError):
+    """Licet failed; the log tells why."""
+
+    code = "internal"
+    title = "Licet failed"
+
+
+class Code(msgspec.Struct, frozen=True):
+    """One code of the registry: clients may branch on it."""
+
+    code: str
+    status: int
+    title: str
+    meaning: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error as HTTP: the status, all headers (lower case), the encoded body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the body holds; ``faults`` is left out where there are none."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    faults: tuple[Fault, ...] = ()
+
+
+_STATUS: Mapping[type[LicetError], int] = MappingProxyType(
+    {
+        InvalidInput: 422,
+        PayloadTooLarge: 413,
+        Unauthenticated: 401,
+        Forbidden: 403,
+        NotFound: 404,
+        Conflict: 409,
+        Unavailable: 503,
+        MethodNotAllowed: 405,
+        UnsupportedEncoding: 415,
+        BodyTooSlow: 408,
+        InternalError: 500,
+    }
+)
+CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        error.code: Code(error.code, status, error.title, (error.__doc__ or "").partition("\n")[0])
+        for error, status in _STATUS.items()
+    }
+)
+_INTERNAL = InternalError("Licet could not finish this request. The log has the reason; nothing is wrong with yours.")
+_encode = msgspec.json.Encoder().encode
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Turn an error into its problem document. Whatever is not in the table is 500 ``internal`` without details."""
+    known = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
+    if known is None or not isinstance(error, LicetError):
+        return problem_of(_INTERNAL)
+    status = _STATUS[known]
+    body = _encode(
+        _Document(
+            f"urn:licet:problem:{error.code}",
+            error.title,
+            status,
+            error.detail,
+            error.code,
+            error.faults if isinstance(error, InvalidInput) else (),
+        )
+    )
+    headers = (
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", b"%d" % len(body)),
+        *_headers_of(error),
+    )
+    return Problem(status, headers, body)
+
+
+def _headers_of(error: LicetError) -> Headers:
+    match error:
+        case Unauthenticated():
+            return ((b"www-authenticate", b'Bearer realm="licet"'),)
+        case Unavailable():
+            return ((b"retry-after", b"%d" % error.retry_after),)
+        case MethodNotAllowed():
+            return ((b"allow", ", ".join(error.allow).encode()),)
+        case UnsupportedEncoding():
+            return ((b"accept-encoding", b"identity"),)
+        case BodyTooSlow():
+            return ((b"connection", b"close"),)
+        case _:
+            return ()

@@ -1,0 +1,120 @@
+"""Log lines: an event with a registered name, and its fields. Text for people, JSON lines for machines.
+
+Nobody hands a secret to ``log``; that a driver's or a library's text holds one all the same is why every line is
+scrubbed before it leaves.
+"""
+
+import datetime as dt
+import enum
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import msgspec
+
+_LOGGER = "licet"
+_KEYS = re.compile(r"(whsec_|licet_[A-Za-z0-9]{1,64}_)[A-Za-z0-9+/=_\-]{8,}")
+_PASSWORD = re.compile(r"(\w{2,20}://[^\s:/@]*:)[^\s@/]+(@)")
+_BARE = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z")
+_encode = msgspec.json.Encoder().encode
+
+
+class Event(enum.Enum):
+    """Every event that Licet logs: its name, how grave it is, what it means."""
+
+    STARTED = ("started", logging.INFO, "A process is ready.")
+    STOPPED = ("stopped", logging.INFO, "A process ended cleanly.")
+    REQUEST_FAILED = ("request_failed", logging.ERROR, "A request ended in an error that Licet did not expect.")
+    KEYS_UNREADABLE = ("keys_unreadable", logging.WARNING, "The API keys cannot be read; those known stay valid.")
+    KEYS_READABLE = ("keys_readable", logging.INFO, "The API keys can be read again.")
+    QUEUE_REFUSED = ("queue_refused", logging.WARNING, "The queue did not confirm changes; the sender got a 503.")
+    QUEUE_CONFIRMED = ("queue_confirmed", logging.INFO, "The queue confirms changes again.")
+    WORKER_FAILED = ("worker_failed", logging.ERROR, "A batch could not be applied; the worker tries again.")
+    WORKER_RECOVERED = ("worker_recovered", logging.INFO, "The worker applies batches again.")
+    DEAD_LETTER = ("dead_letter", logging.WARNING, "A delivery could not be applied and was kept as a dead letter.")
+    CATALOG_APPLIED = ("catalog_applied", logging.INFO, "A new version of the catalog took effect.")
+
+    def __init__(self, event: str, level: int, meaning: str) -> None:
+        self.event = event
+        self.level = level
+        self.meaning = meaning
+
+
+def log(event: Event, *, error: BaseException | None = None, **fields: object) -> None:
+    """Write one line: the event, its fields, and the error's traceback where one is given."""
+    logging.getLogger(_LOGGER).log(
+        event.level,
+        event.meaning,
+        exc_info=(type(error), error, error.__traceback__) if error is not None else None,
+        extra={"licet_event": event.event, "licet_fields": fields},
+    )
+
+
+def configure(
+    format_: str = "text", level: str = "info", stream: TextIO | None = None, secrets: Sequence[str] = ()
+) -> None:
+    """Send all log lines of the process to ``stream`` (default: stderr) as ``text`` or ``json``.
+
+    ``secrets`` are values that must never leave; they are cut out of every line wherever they stand.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter((_Json if format_ == "json" else _Text)(secrets))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+class _Formatter(logging.Formatter):
+    """Takes a record apart; the two formats below put it together."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._secrets = [secret for secret in secrets if secret]
+
+    def _parts(self, record: logging.LogRecord) -> dict[str, Any]:
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        parts = {
+            "at": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "licet_event", record.name),
+            "message": self._scrub(record.getMessage()),
+        }
+        fields = getattr(record, "licet_fields", {})
+        parts |= {name: self._plain(value) for name, value in fields.items() if name not in parts}
+        if record.exc_info and record.exc_info[0] is not None:
+            parts["traceback"] = self._scrub(self.formatException(record.exc_info))
+        return parts
+
+    def _plain(self, value: object) -> object:
+        return value if value is None or isinstance(value, (bool, int, float)) else self._scrub(str(value))
+
+    def _scrub(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "(secret)")
+        text = _PASSWORD.sub(r"\1(secret)\2", _KEYS.sub(r"\1(secret)", text))
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Json(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _encode(self._parts(record)).decode()
+
+
+class _Text(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        parts = self._parts(record)
+        at, level, event, message = (parts.pop(name) for name in ("at", "level", "event", "message"))
+        traceback = parts.pop("traceback", None)
+        fields = "".join(f" {name}={_shown(value)}" for name, value in parts.items())
+        said = " ".join(str(message).splitlines())
+        line = f"{at} {level.upper():7} {event}{fields} | {said}"
+        return f"{line}\n{traceback}" if traceback else line
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if _BARE.match(text) else _encode(text).decode()

@@ -1,0 +1,98 @@
+"""Every metric that Licet exposes, declared before any use. Label values are bounded: names from tables, no ids."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own. Bootstrap builds it; nothing is born at import."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.http_requests = Counter(
+            "licet_http_requests",
+            "HTTP requests answered, by hot path (or `other`) and status.",
+            ("route", "status"),
+            registry=registry,
+        )
+        self.http_request_seconds = Histogram(
+            "licet_http_request_seconds",
+            "From the request's head to the end of its answer.",
+            ("route",),
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._door(registry)
+        self._worker(registry)
+        self._answers(registry)
+
+    def _door(self, registry: CollectorRegistry) -> None:
+        self.changes_accepted = Counter(
+            "licet_changes_accepted",
+            "Changes that the queue confirmed and the sender got a 202 for.",
+            registry=registry,
+        )
+        self.changes_rejected = Counter(
+            "licet_changes_rejected",
+            "Changes that were refused one by one: unreadable, invalid, or never to be taken by the queue.",
+            ("cause",),
+            registry=registry,
+        )
+        self.changes_unconfirmed = Counter(
+            "licet_changes_unconfirmed",
+            "Changes that the queue did not confirm; it may hold them all the same. Their senders got a 503.",
+            registry=registry,
+        )
+        self.webhook_refused = Counter(
+            "licet_webhook_refused",
+            "Posts refused before a change was read, by problem code.",
+            ("code",),
+            registry=registry,
+        )
+        self.append_seconds = Histogram(
+            "licet_append_seconds", "How long the queue took to confirm one post.", buckets=_FAST, registry=registry
+        )
+
+    def _worker(self, registry: CollectorRegistry) -> None:
+        self.deliveries = Counter(
+            "licet_deliveries",
+            "Deliveries that ended, by outcome and the rule that said so.",
+            ("outcome", "rule"),
+            registry=registry,
+        )
+        self.batch_seconds = Histogram(
+            "licet_batch_seconds",
+            "From the first record of a batch to its commit.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "licet_batch_size", "Deliveries applied in one transaction.", buckets=_SIZES, registry=registry
+        )
+        self.batches_failed = Counter(
+            "licet_batches_failed", "Batches that were rolled back and tried again.", registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "licet_lag_seconds", "Age of the last delivery applied when it was applied, in seconds.", registry=registry
+        )
+        self.lag_records = Gauge(
+            "licet_lag_records",
+            "Records in the log beyond the last one read, per partition held.",
+            ("partition",),
+            registry=registry,
+        )
+        self.revision = Gauge("licet_revision", "The last revision that this process wrote or read.", registry=registry)
+
+    def _answers(self, registry: CollectorRegistry) -> None:
+        self.checks = Counter(
+            "licet_checks", "Checks answered, by the decision's reason.", ("reason",), registry=registry
+        )
+        self.check_seconds = Histogram(
+            "licet_check_seconds", "How long a check took to decide.", buckets=_FAST, registry=registry
+        )
+
+    def render(self) -> tuple[str, bytes]:
+        """Return the content type and the body of ``/metrics``."""
+        return CONTENT_TYPE_LATEST, generate_latest(self.registry)

@@ -1,0 +1,246 @@
+"""The door: bytes become changes, changes go to the queue, and only then is the sender told so.
+
+Nothing is filtered here: every change that is accepted has a delivery.
+"""
+
+import asyncio
+import datetime as dt
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from licet.domain import ids
+from licet.domain.catalog import Catalog
+from licet.domain.change import Identity, read_change, sent_event_id
+from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge, Unavailable
+from licet.domain.ids import shown
+from licet.domain.payload import is_array, read_array, read_object
+from licet.observe.log import Event, log
+from licet.observe.metrics import Metrics
+from licet.queue.message import Message
+from licet.queue.ports import AppendFailed, ChangeLog
+from licet.receive.uuid7 import uuid7
+
+MAX_OBJECT = 256 * 1024
+MAX_ARRAY = 4 * 1024 * 1024
+MAX_ITEMS = 1000
+# An item adds its index to the id, and an event id has at most 255 characters.
+MAX_WEBHOOK_ID = 250
+RETRY_AFTER_S = 1
+# Other requests get their turn after this much of an array: some 3 ms of parsing.
+_TURN = 64 * 1024
+_WEBHOOK_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_WEBHOOK_ID}}}\Z")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+class Post(msgspec.Struct, frozen=True):
+    """What is known of a post beside its body. ``source`` is the sender's name; the others are headers as sent."""
+
+    source: str
+    webhook_id: str | None = None
+    traceparent: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A change that the queue holds."""
+
+    event_id: str
+    customer_id: str
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An item that was not taken, by its place in the array (0 for a single object), and why."""
+
+    index: int
+    faults: Sequence[Fault]
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The answer to a post of which at least one change was taken."""
+
+    changes: Sequence[Accepted]
+    rejected: Sequence[Rejected]
+
+
+class _Sitting(msgspec.Struct, frozen=True):
+    """What all items of one post are judged by."""
+
+    post: Post
+    catalog: Catalog
+    now: dt.datetime
+    traceparent: str | None
+
+
+class Door:
+    """Receives posts. ``organization`` is the one Salesforce organisation to take changes of, or None for any."""
+
+    def __init__(
+        self,
+        log: ChangeLog,
+        *,
+        catalog: Callable[[], Catalog],
+        clock: Callable[[], dt.datetime],
+        metrics: Metrics,
+        organization: str | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._log = log
+        self._catalog = catalog
+        self._clock = clock
+        self._metrics = metrics
+        self._organization = organization
+        self._random_bytes = random_bytes
+        self._queue_refuses = False
+
+    async def receive(self, post: Post, body: bytes) -> Receipt:
+        """Take one JSON object, or an array of 1 to 1,000, and return once the queue confirmed every good one.
+
+        Raises ``InvalidInput`` where no item is good, ``PayloadTooLarge`` for too many items, and ``Unavailable``
+        where the queue did not confirm all: it may hold some all the same, and the sender must post them again.
+        """
+        _check_webhook_id(post.webhook_id)
+        sent = post.traceparent
+        traceparent = sent if sent is not None and _TRACEPARENT.match(sent) else None
+        sitting = _Sitting(post, self._catalog(), self._clock(), traceparent)
+        rejected: list[Rejected] = []
+        array = is_array(body)
+        if array:
+            messages = await self._judge_array(sitting, body, rejected)
+        else:
+            messages = [self._judge_object(sitting, body)]
+        accepted = await self._append(messages, rejected) if messages else []
+        if not accepted:
+            raise _none_good(rejected, array=array)
+        self._metrics.changes_accepted.inc(len(accepted))
+        return Receipt(accepted, rejected)
+
+    def _judge_object(self, sitting: _Sitting, body: bytes) -> tuple[int, Message]:
+        try:
+            return 0, self._message(sitting, body, read_object(body), sitting.post.webhook_id)
+        except InvalidInput:
+            self._metrics.changes_rejected.labels("invalid").inc()
+            raise
+
+    async def _judge_array(self, sitting: _Sitting, body: bytes, rejected: list[Rejected]) -> list[tuple[int, Message]]:
+        webhook_id = sitting.post.webhook_id
+        messages = []
+        turn = 0
+        for index, (raw, found) in enumerate(read_array(body)):
+            if index == MAX_ITEMS:
+                raise PayloadTooLarge.of(Fault("body", f"more than {MAX_ITEMS} items", f"at most {MAX_ITEMS} items"))
+            try:
+                if isinstance(found, InvalidInput):
+                    raise found
+                sent_id = f"{webhook_id}:{index}" if webhook_id is not None else None
+                messages.append((index, self._message(sitting, raw, found, sent_id)))
+            except InvalidInput as error:
+                rejected.append(Rejected(index, error.faults))
+            turn += len(raw)
+            if turn > _TURN:
+                turn = 0
+                await asyncio.sleep(0)
+        self._metrics.changes_rejected.labels("invalid").inc(len(rejected))
+        return messages
+
+    def _message(self, sitting: _Sitting, raw: bytes, payload: dict[str, Any], sent_id: str | None) -> Message:
+        """Judge one object. Raises ``InvalidInput`` with all its faults."""
+        catalog, now, source = sitting.catalog, sitting.now, sitting.post.source
+        faults = self._faults(raw, payload, catalog)
+        try:
+            event_id = sent_event_id(payload, catalog) or sent_id or uuid7(now, self._random_bytes)
+        except InvalidInput as error:
+            faults += error.faults
+            event_id = ""
+        try:
+            change = read_change(payload, Identity(event_id, source, now), catalog)
+        except InvalidInput as error:
+            raise InvalidInput.of(*faults, *error.faults) from error
+        if faults:
+            raise InvalidInput.of(*faults)
+        return Message(
+            key=change.customer_id,
+            value=raw,
+            event_id=event_id,
+            source=source,
+            received_at=now,
+            traceparent=sitting.traceparent,
+        )
+
+    def _faults(self, raw: bytes, payload: dict[str, Any], catalog: Catalog) -> list[Fault]:
+        """List what only the door can find wrong: the size, and the organisation (a malformed one is a change's)."""
+        faults = []
+        if len(raw) > MAX_OBJECT:
+            faults.append(Fault("body", f"{len(raw)} bytes", f"at most {MAX_OBJECT} bytes an object"))
+        if self._organization is not None:
+            field = catalog.source.organization
+            found = payload.get(field)
+            formed = isinstance(found, str) and ids.is_salesforce_id(found)
+            if found is None or (formed and ids.canonical_customer_id(found) != self._organization):
+                expected = f"{self._organization}, the organisation that this Licet serves"
+                faults.append(Fault(field, "nothing" if found is None else shown(found), expected))
+        return faults
+
+    async def _append(self, judged: Sequence[tuple[int, Message]], rejected: list[Rejected]) -> list[Accepted]:
+        """Append what is good; what the queue will never take joins the rejected. Raises ``Unavailable``."""
+        began = time.perf_counter()
+        results = await self._log.append([message for _, message in judged])
+        self._metrics.append_seconds.observe(time.perf_counter() - began)
+        accepted = []
+        unconfirmed = []
+        refused = 0
+        for (index, message), result in zip(judged, results, strict=True):
+            if not isinstance(result, AppendFailed):
+                accepted.append(Accepted(message.event_id, message.key))
+            elif result.permanent:
+                refused += 1
+                rejected.append(Rejected(index, (Fault("body", result.reason, "a change that the queue can hold"),)))
+            else:
+                unconfirmed.append(result)
+        if refused:
+            self._metrics.changes_rejected.labels("queue").inc(refused)
+            rejected.sort(key=lambda item: item.index)
+        self._watch_queue(unconfirmed)
+        if unconfirmed:
+            self._metrics.changes_unconfirmed.inc(len(unconfirmed))
+            raise Unavailable(
+                f"the queue confirmed {len(accepted)} of {len(judged)} changes; post all of them again", RETRY_AFTER_S
+            )
+        return accepted
+
+    def _watch_queue(self, unconfirmed: Sequence[AppendFailed]) -> None:
+        """Log once that the queue refuses, and once that it confirms again."""
+        if bool(unconfirmed) is self._queue_refuses:
+            return
+        self._queue_refuses = bool(unconfirmed)
+        if unconfirmed:
+            log(Event.QUEUE_REFUSED, log=self._log.name, reason=unconfirmed[0].reason)
+        else:
+            log(Event.QUEUE_CONFIRMED, log=self._log.name)
+
+
+def _check_webhook_id(webhook_id: str | None) -> None:
+    if webhook_id is not None and not _WEBHOOK_ID.match(webhook_id):
+        raise InvalidInput.of(
+            Fault("header webhook-id", shown(webhook_id), f"1 to {MAX_WEBHOOK_ID} printable characters without spaces")
+        )
+
+
+def _none_good(rejected: Sequence[Rejected], *, array: bool) -> InvalidInput:
+    """Gather the faults of all items; those of an array's are named by their place (``[3].Id``)."""
+    if not array:
+        return InvalidInput.of(*(fault for item in rejected for fault in item.faults))
+    return InvalidInput.of(
+        *(
+            Fault(f"[{item.index}]{_within(fault.field)}", fault.found, fault.expected)
+            for item in rejected
+            for fault in item.faults
+        )
+    )
+
+
+def _within(field: str) -> str:
+    return field.removeprefix("body") if field == "body" or field.startswith(("body.", "body[")) else f".{field}"

@@ -1,0 +1,60 @@
+"""Connection pools of the web process, and what their failures mean to a caller."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from licet.database import AsyncConnection, reader_conninfo, writer_conninfo
+from licet.domain.errors import Unavailable
+
+Pool = AsyncConnectionPool[AsyncConnection]
+
+# A caller waits this long (s) for a connection before it is told to come back.
+WAIT_S = 2.0
+
+
+def reader_pool(url: str, size: int = 4) -> Pool:
+    """Make a pool of connections that read. It opens nothing before ``open()``."""
+    return _pool(reader_conninfo(url, application="licet web"), size)
+
+
+def writer_pool(url: str, size: int = 2) -> Pool:
+    """Make a pool of connections that write: two, as there is one write lock."""
+    return _pool(writer_conninfo(url, application="licet web writer"), size)
+
+
+def _pool(conninfo: str, size: int) -> Pool:
+    return AsyncConnectionPool(
+        conninfo,
+        connection_class=AsyncConnection,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=size,
+        timeout=WAIT_S,
+        max_waiting=100,
+        reconnect_timeout=30.0,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+
+
+@asynccontextmanager
+async def connection_of(pool: Pool) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection. A store that is away, busy or too slow becomes ``Unavailable``."""
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
+        raise Unavailable(f"the store does not answer: {type(error).__name__}") from error
+
+
+async def store_ready(pool: Pool) -> str | None:
+    """Return None where the store answers, else what it waits for, in words."""
+    try:
+        async with connection_of(pool) as connection:
+            await connection.execute("SELECT 1")
+    except Unavailable as error:
+        return error.detail
+    return None

@@ -1,0 +1,292 @@
+"""The worker's store: a batch becomes one PostgreSQL transaction."""
+
+import base64
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+
+from licet.database import Connection, named_queries, writer_conninfo
+from licet.domain.catalog import Catalog
+from licet.domain.fields import Field
+from licet.domain.filter import Earlier
+from licet.domain.license import Cause, License, Status, Terms
+from licet.store.catalogs import find_current
+from licet.store.ports import (
+    CustomerState,
+    DeadLetter,
+    Delivery,
+    EventKey,
+    Folded,
+    Inapplicable,
+    Loaded,
+    NameWrite,
+    Place,
+    StoreUnavailable,
+    Wanted,
+)
+
+_decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
+_encode = msgspec.json.encode
+
+
+class PostgresProjection:
+    """Applies batches over one connection, made when it is needed and made anew when it broke."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+        self._catalog: Catalog | None = None
+        self._sql = named_queries("licet.store", "sql/projection.sql")
+
+    @contextmanager
+    def transaction(self, deliveries: int) -> Iterator["PostgresTransaction"]:
+        """Open a transaction; see ``store.ports.Projection``."""
+        try:
+            connection = self._connect()
+            with connection.transaction():
+                transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
+                yield transaction
+            self._catalog = transaction.catalog or self._catalog
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            raise Inapplicable(f"{type(error).__name__}: {error}") from error
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return the next offset of each partition that has one."""
+        try:
+            rows = self._connect().execute(self._sql["positions"], {"log": log, "partitions": list(partitions)})
+            return dict(rows.fetchall())
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def current_catalog(self) -> Catalog:
+        """Return the current catalog."""
+        try:
+            self._catalog = find_current(self._connect(), self._catalog)
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        return self._catalog
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            conninfo = writer_conninfo(self._url, application="licet worker")
+            self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=1)
+        return self._connection
+
+
+class PostgresTransaction:
+    """One transaction; see ``store.ports.Transaction``."""
+
+    def __init__(
+        self, connection: Connection, sql: Mapping[str, bytes], catalog: Catalog | None, deliveries: int
+    ) -> None:
+        self._connection = connection
+        self._sql = sql
+        self.catalog = catalog
+        with connection.pipeline():
+            begun = connection.execute(sql["begin"], {"deliveries": deliveries})
+            connection.execute(sql["log_revision"])
+        row = begun.fetchone()
+        assert row is not None  # noqa: S101 the singleton row of the schema
+        self.revision: int = row[0]
+        self.first_sequence: int = row[1] - deliveries + 1
+
+    def load(self, wanted: Wanted) -> Loaded:
+        """Move the offsets and read what the batch needs, in one round trip."""
+        moves = wanted.moves
+        with self._connection.pipeline():
+            moved = self._run(
+                "advance",
+                log=wanted.log,
+                moves=_json(
+                    {"partition": partition, "before": before, "after": after}
+                    for partition, (before, after) in moves.items()
+                ),
+            )
+            earlier = self._run("earlier", event_ids=_json({key.event_id for key in wanted.events}))
+            originals = self._originals(wanted.originals) if wanted.originals else None
+            states = self._states(wanted.customers)
+        self.catalog = find_current(self._connection, self.catalog)
+        return Loaded(
+            fenced=frozenset(moves) - {row[0] for row in moved.fetchall()},
+            catalog=self.catalog,
+            earlier=_earlier(rows=earlier.fetchall()),
+            originals={(log, part, at): number for log, part, at, number in originals.fetchall()} if originals else {},
+            customers=_customers(*(cursor.fetchall() for cursor in states)),
+        )
+
+    def write(self, folded: Folded) -> None:
+        """Write a fold."""
+        self._copy("copy_deliveries", [_delivery_row(one, self.revision) for one in folded.deliveries])
+        self._copy("copy_dead_letters", [_dead_row(one) for one in folded.dead_letters])
+        with self._connection.pipeline():
+            if folded.customers:
+                self._run("write_customers", revision=self.revision, customers=_json(folded.customers))
+            if folded.closes:
+                self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
+            losers = self._write_names(folded.aliases, folded.domains)
+        self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
+        touched = sorted(losers.union(folded.touched))
+        self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
+
+    def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
+        """Return the state of each customer that is stored."""
+        with self._connection.pipeline():
+            states = self._states(customer_ids)
+        return _customers(*(cursor.fetchall() for cursor in states))
+
+    def unfolded(self, version: int, limit: int) -> list[str]:
+        """Return up to ``limit`` customers that the catalog version has not reached yet, by id."""
+        return [row[0] for row in self._run("unfolded", version=version, limit=limit)]
+
+    def mark_refolded(self, version: int, customer_id: str) -> None:
+        """Remember that the catalog version has reached all customers up to this id."""
+        self._run("mark_refolded", version=version, customer_id=customer_id)
+
+    def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
+        return self._connection.execute(self._sql[query], parameters)
+
+    def _states(self, customer_ids: Collection[str]) -> tuple[psycopg.Cursor[tuple[Any, ...]], ...]:
+        names = ("customers", "licenses", "names")
+        return tuple(self._run(name, customer_ids=_array(customer_ids)) for name in names)
+
+    def _originals(self, places: Collection[Place]) -> psycopg.Cursor[tuple[Any, ...]]:
+        rows = ({"log": log, "partition": partition, "offset": offset} for log, partition, offset in places)
+        return self._run("originals", places=_json(rows))
+
+    def _write_names(self, aliases: Sequence[NameWrite], domains: Sequence[NameWrite]) -> set[str]:
+        """Move aliases and domains; returns the other customers that lost one."""
+        losers: set[str] = set()
+        for kind, names in (("alias", aliases), ("domain", domains)):
+            for name in names:
+                said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
+                if kind == "alias":
+                    losers |= {row[0] for row in self._run("take_alias", **said, held=name.held)}
+                elif not name.held:
+                    self._run("take_domain", **said)
+                if name.held:
+                    self._run(f"give_{kind}", **said)
+        return losers
+
+    def _copy(self, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
+        with self._connection.cursor() as cursor, cursor.copy(self._sql[query]) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def _json(rows: Iterable[object]) -> str:
+    """Write rows for ``json_to_recordset``: 500 of them in 0.3 ms, where a list for ``unnest`` takes 1 ms a column."""
+    return _encode(list(rows)).decode()
+
+
+def _array(items: Iterable[object]) -> str:
+    """Write an array of numbers or of customer ids, whose characters need no escape."""
+    return '{"' + '","'.join(map(str, items)) + '"}' if (items := list(items)) else "{}"
+
+
+def _earlier(rows: Sequence[tuple[Any, ...]]) -> Mapping[EventKey, Sequence[Earlier]]:
+    found: dict[EventKey, list[Earlier]] = {}
+    for source, event_id, customer_id, payload_hash, dead in rows:
+        found.setdefault(EventKey(source, event_id, customer_id), []).append(Earlier(payload_hash, dead))
+    return found
+
+
+def _customers(
+    customers: Sequence[tuple[Any, ...]], licenses: Sequence[tuple[Any, ...]], names: Sequence[tuple[Any, ...]]
+) -> Mapping[str, CustomerState]:
+    held: dict[str, dict[str, License]] = {}
+    for row in licenses:
+        license_ = _license(row)
+        held.setdefault(license_.customer_id, {})[license_.sku] = license_
+    aliases: dict[str, set[str]] = {}
+    domains: dict[str, set[str]] = {}
+    for customer_id, is_alias, name in names:
+        (aliases if is_alias else domains).setdefault(customer_id, set()).add(name)
+    return {
+        customer_id: CustomerState(
+            customer_id=customer_id,
+            deleted=deleted,
+            fields=_decode_fields(fields),
+            licenses=held.get(customer_id, {}),
+            source_aliases=frozenset(aliases.get(customer_id, ())),
+            source_domains=frozenset(domains.get(customer_id, ())),
+        )
+        for customer_id, deleted, fields in customers
+    }
+
+
+def _license(row: tuple[Any, ...]) -> License:
+    number, license_id, customer_id, sku, status, starts, ends, quantity, valid, recorded, delivery, catalog = row
+    return License(
+        row=number,
+        license_id=license_id,
+        customer_id=customer_id,
+        sku=sku,
+        terms=Terms(Status(status), starts, ends, quantity),
+        valid_from=valid,
+        recorded_from=recorded,
+        opened_by=Cause(delivery, catalog),
+    )
+
+
+def _license_row(row: License) -> tuple[Any, ...]:
+    terms, closed = row.terms, row.closed_by
+    return (
+        row.license_id.hex,
+        row.customer_id,
+        row.sku,
+        terms.status.value,
+        terms.starts_at,
+        terms.ends_at,
+        terms.quantity,
+        f"[{row.valid_from.isoformat()},{row.valid_to.isoformat() if row.valid_to else ''})",
+        f"[{row.recorded_from},)",
+        row.opened_by.delivery,
+        row.opened_by.catalog,
+        closed.delivery if closed else None,
+        closed.catalog if closed else None,
+    )
+
+
+def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
+    outcome = one.outcome
+    return (
+        one.log,
+        one.partition,
+        one.offset,
+        one.sequence,
+        revision,
+        one.source,
+        one.event_id,
+        one.customer_id,
+        one.payload_hash,
+        one.received_at,
+        one.source_time,
+        outcome.kind.value,
+        outcome.reason,
+        outcome.rule,
+        one.replay_of,
+        one.payload,
+    )
+
+
+def _dead_row(one: DeadLetter) -> tuple[Any, ...]:
+    headers = [[name, base64.b64encode(value or b"").decode()] for name, value in one.headers]
+    faults = _encode(one.faults).decode().replace("\\u0000", "\\ufffd")  # PostgreSQL keeps no U+0000
+    names = _encode(headers).decode().replace("\\u0000", "\\ufffd")
+    return (one.sequence, one.reason, faults, one.key, one.value, names)

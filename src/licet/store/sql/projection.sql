@@ -1,0 +1,148 @@
+-- name: begin
+-- Take the write lock, the next revision and as many sequence numbers as there are deliveries.
+UPDATE revision SET revision = revision + 1, sequence = sequence + %(deliveries)s
+RETURNING revision, sequence, epoch
+
+-- name: log_revision
+-- Say when the revision was written: after the lock, never before the revision that it follows.
+INSERT INTO revision_log (revision, epoch, tag, recorded_at)
+SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bit(64)::bigint,
+       greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
+FROM revision
+
+-- name: advance
+-- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.
+WITH move AS (
+    SELECT * FROM json_to_recordset(%(moves)s) AS m (partition int, before bigint, after bigint)
+), moved AS (
+    UPDATE consumer_offset o SET next_offset = m.after FROM move m
+    WHERE o.log = %(log)s AND o.partition = m.partition AND o.next_offset = m.before
+    RETURNING o.partition
+), begun AS (
+    INSERT INTO consumer_offset (log, partition, next_offset)
+    SELECT %(log)s, partition, after FROM move WHERE before IS NULL
+    ON CONFLICT DO NOTHING RETURNING partition
+)
+SELECT partition FROM moved UNION ALL SELECT partition FROM begun
+
+-- name: positions
+-- Return the next offset of each partition that has one.
+SELECT partition, next_offset FROM consumer_offset WHERE log = %(log)s AND partition = ANY(%(partitions)s)
+
+-- name: earlier
+-- Return the earlier deliveries of each event id; who asks sorts out source and customer.
+SELECT source, event_id, customer_id, payload_hash, outcome = 'dead' FROM delivery
+WHERE event_id = ANY(ARRAY(SELECT json_array_elements_text(%(event_ids)s)))
+
+-- name: originals
+-- Return the sequence numbers of the deliveries at the places named.
+SELECT d.log, d.partition, d."offset", d.sequence
+FROM json_to_recordset(%(places)s) AS k (log text, partition int, "offset" bigint)
+JOIN delivery d USING (log, partition, "offset")
+
+-- name: customers
+-- Return what is stored of each customer.
+SELECT customer_id, deleted, fields::text FROM customer WHERE customer_id = ANY(%(customer_ids)s::text[])
+
+-- name: licenses
+-- Return the open row of each SKU of each customer.
+SELECT row_id, license_id, customer_id, sku, status, starts_at, ends_at, quantity, lower(valid), lower(recorded),
+       opened_delivery, opened_catalog
+FROM license
+WHERE customer_id = ANY(%(customer_ids)s::text[]) AND coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)
+
+-- name: names
+-- Return the aliases and domains that Salesforce's fields gave to each customer.
+SELECT customer_id, true, alias FROM customer_alias
+WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
+UNION ALL
+SELECT customer_id, false, domain FROM customer_domain
+WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
+
+-- name: write_customers
+-- Store the customers as the fold left them.
+INSERT INTO customer AS c (customer_id, name, account_manager, sales_engineer, deleted, fields, first_delivery,
+                           last_delivery, revision, created_at, updated_at)
+SELECT w.customer_id, w.name, w.account_manager, w.sales_engineer, w.deleted, w.fields, w.delivery, w.delivery,
+       %(revision)s, now(), now()
+FROM json_to_recordset(%(customers)s) AS w (customer_id text, name text, account_manager text, sales_engineer text,
+                                             deleted boolean, fields json, delivery bigint)
+ON CONFLICT (customer_id) DO UPDATE
+SET name = excluded.name, account_manager = excluded.account_manager, sales_engineer = excluded.sales_engineer,
+    deleted = excluded.deleted, fields = excluded.fields,
+    last_delivery = coalesce(excluded.last_delivery, c.last_delivery),
+    revision = excluded.revision, updated_at = excluded.updated_at
+
+-- name: close_licenses
+-- End what was believed until now.
+UPDATE license SET recorded = int8range(lower(recorded), %(revision)s) WHERE row_id = ANY(%(rows)s::bigint[])
+
+-- name: copy_licenses
+-- Insert license rows.
+COPY license (license_id, customer_id, sku, status, starts_at, ends_at, quantity, valid, recorded,
+              opened_delivery, opened_catalog, closed_delivery, closed_catalog) FROM STDIN
+
+-- name: copy_deliveries
+-- Insert ledger rows.
+COPY delivery (log, partition, "offset", sequence, revision, source, event_id, customer_id, payload_hash, received_at,
+               source_time, outcome, reason, rule, replay_of, payload) FROM STDIN
+
+-- name: copy_dead_letters
+-- Keep what could not be applied.
+COPY dead_letter (sequence, reason, faults, key, value, headers) FROM STDIN
+
+-- name: copy_feed
+-- Say whom this revision touched.
+COPY change_feed (revision, kind, subject) FROM STDIN
+
+-- name: take_alias
+-- End the alias where another customer's Salesforce field, or this one's, held it; a person's stays. Returns who lost it.
+WITH ended AS (
+    UPDATE customer_alias SET recorded = int8range(lower(recorded), %(revision)s)
+    WHERE alias = %(name)s AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
+      AND (%(held)s OR customer_id = %(customer_id)s)
+    RETURNING *
+), past AS (
+    INSERT INTO customer_alias (alias, customer_id, origin, author, valid, recorded)
+    SELECT alias, customer_id, origin, author,
+           tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
+           int8range(%(revision)s, NULL)
+    FROM ended WHERE lower(recorded) < %(revision)s
+)
+SELECT customer_id FROM ended WHERE customer_id <> %(customer_id)s
+
+-- name: give_alias
+-- Give the alias to the customer, unless a person gave it to one.
+INSERT INTO customer_alias (alias, customer_id, origin, author, valid, recorded)
+VALUES (%(name)s, %(customer_id)s, 'source', 'salesforce', tstzrange(clock_timestamp(), NULL), int8range(%(revision)s, NULL))
+ON CONFLICT DO NOTHING
+
+-- name: take_domain
+-- End the domain where this customer's Salesforce field gave it.
+WITH ended AS (
+    UPDATE customer_domain SET recorded = int8range(lower(recorded), %(revision)s)
+    WHERE domain = %(name)s AND customer_id = %(customer_id)s AND origin = 'source'
+      AND upper_inf(valid) AND upper_inf(recorded)
+    RETURNING *
+)
+INSERT INTO customer_domain (domain, customer_id, origin, author, valid, recorded)
+SELECT domain, customer_id, origin, author,
+       tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
+       int8range(%(revision)s, NULL)
+FROM ended WHERE lower(recorded) < %(revision)s
+
+-- name: give_domain
+-- Give the domain to the customer.
+INSERT INTO customer_domain (domain, customer_id, origin, author, valid, recorded)
+VALUES (%(name)s, %(customer_id)s, 'source', 'salesforce', tstzrange(clock_timestamp(), NULL), int8range(%(revision)s, NULL))
+ON CONFLICT DO NOTHING
+
+-- name: unfolded
+-- Return the next customers that the current catalog has not reached.
+SELECT customer_id FROM customer
+WHERE customer_id > coalesce((SELECT refolded FROM catalog_version WHERE version = %(version)s), '')
+ORDER BY customer_id LIMIT %(limit)s
+
+-- name: mark_refolded
+-- Remember how far the catalog has reached.
+UPDATE catalog_version SET refolded = %(customer_id)s WHERE version = %(version)s

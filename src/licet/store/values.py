@@ -1,0 +1,172 @@
+"""What the store returns to the rooms that answer: frozen rows, times in UTC."""
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from licet.domain.decision import Held, Known
+from licet.domain.errors import Fault
+from licet.domain.fields import Field
+from licet.domain.ids import CustomerRef
+from licet.domain.license import Status
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Whose licenses are asked for: a user (and the domain of its address), a customer, or a user within a customer."""
+
+    user: str | None
+    domain: str | None
+    customer: CustomerRef | None
+
+
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
+    """What a question resolved to, in one snapshot of the store.
+
+    ``named``: the customer that the question names, None where it names none or an unknown one. ``belongs``: whether
+    the user belongs to any customer. ``customers``: those that the answer is about. ``asked_at``: the monotonic
+    clock, in seconds, before the snapshot was taken.
+    """
+
+    revision: int
+    catalog_version: int
+    named: str | None
+    belongs: bool
+    customers: tuple[Known, ...]
+    asked_at: float
+
+
+class CatalogText(msgspec.Struct, frozen=True):
+    """A version of the catalog as it was written."""
+
+    version: int
+    document: str
+
+
+class Name(msgspec.Struct, frozen=True):
+    """An alias, a domain or a user of a customer. ``origin``: ``source`` (a Salesforce field) or ``person``."""
+
+    name: str
+    origin: str
+    author: str
+    since: dt.datetime
+
+
+class LicenseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a license's history: a state, when it was true (``valid``), when it was believed (``recorded``)."""
+
+    row: int
+    license_id: uuid.UUID
+    sku: str
+    status: Status
+    starts_at: dt.datetime | None
+    ends_at: dt.datetime | None
+    quantity: int | None
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    recorded_from: int
+    recorded_to: int | None
+    opened_by_delivery: int | None
+    opened_by_catalog: int | None
+    closed_by_delivery: int | None
+    closed_by_catalog: int | None
+
+    def held(self) -> Held:
+        """Return the row as a decision sees it."""
+        return Held(
+            self.sku, self.license_id, self.status, self.starts_at, self.ends_at, self.quantity, self.valid_from
+        )
+
+
+class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer with all that belongs to it, in one snapshot. ``users`` are the first hundred of ``user_count``."""
+
+    revision: int
+    catalog_version: int
+    customer_id: str
+    name: str | None
+    account_manager: str | None
+    sales_engineer: str | None
+    deleted: bool
+    fields: dict[str, Field]
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    licenses: list[LicenseRow]
+    aliases: list[Name]
+    domains: list[Name]
+    users: list[Name]
+    user_count: int
+
+
+class CustomerBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the customer list. ``key`` is what the list is ordered by: the name in lower case."""
+
+    customer_id: str
+    name: str | None
+    account_manager: str | None
+    deleted: bool
+    updated_at: dt.datetime
+    key: str | None
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the ledger: an arrival of a change, and how it ended in which revision."""
+
+    log: str
+    partition: int
+    offset: int
+    sequence: int
+    revision: int
+    source: str | None
+    customer_id: str | None
+    received_at: dt.datetime | None
+    source_time: dt.datetime | None
+    recorded_at: dt.datetime | None
+    outcome: str
+    reason: str | None
+    rule: str
+    replay_of: int | None
+    faults: list[Fault] | None
+
+
+class ChangeRow(msgspec.Struct, frozen=True):
+    """A change by its deliveries: ``latest`` is the one that its outcome comes from, None where there is none."""
+
+    latest: DeliveryRow | None
+    deliveries: list[DeliveryRow]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows of a list, and whether more follow."""
+
+    rows: Sequence[Any]
+    more: bool
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a change of the directory came to: the customer, the revision that includes it, whether it wrote."""
+
+    customer_id: str
+    revision: int
+    changed: bool
+
+
+class NameKind(enum.Enum):
+    """What a person may say of a customer. The value is how people call it."""
+
+    MEMBER = "user"
+    DOMAIN = "domain"
+    ALIAS = "alias"
+
+
+class CatalogVersion(msgspec.Struct, frozen=True):
+    """A version of the catalog, who applied it, when, and in which revision."""
+
+    version: int
+    document: str
+    author: str
+    applied_at: dt.datetime
+    revision: int

