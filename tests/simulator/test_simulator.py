@@ -233,7 +233,7 @@ def test_a_bad_payload_that_is_taken_is_told_even_when_quiet(web: FakeWeb) -> No
 def test_two_hundred_changes_a_second_are_held_on_one_connection(web: FakeWeb) -> None:
     run(web.url, "--rate", "200", "--count", "400")
     turns = web.posts()[10:]
-    assert 1.8 <= turns[-1].at - turns[0].at <= 2.6
+    assert 1.8 <= turns[-1].at - turns[0].at <= 3.0
     assert len({request.connection for request in web.requests}) == 1
 
 

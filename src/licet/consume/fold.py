@@ -140,12 +140,15 @@ class _Fold:
         self.earlier: dict[EventKey, list[Earlier]] = defaultdict(list)
         for key, known in world.earlier.items():
             self.earlier[key] = list(known)
+        self.originals = dict(world.originals)
         self.deliveries: list[Delivery] = []
         self.dead: list[DeadLetter] = []
         self.touched: set[str] = set()
 
     def run(self, reads: Sequence[Read]) -> Folded:
         for sequence, one in enumerate(reads, self.world.first_sequence):
+            # A log that is read again from its start may hold an original and its replay in one batch.
+            self.originals[one.record.log, one.record.partition, one.record.offset] = sequence
             if isinstance(one, Unreadable):
                 self._unreadable(one, sequence)
             else:
@@ -186,7 +189,7 @@ class _Fold:
 
     def _readable(self, one: Readable, sequence: int) -> None:
         change, envelope = one.change, one.envelope
-        original = self.world.originals.get(envelope.replay_of) if envelope.replay_of else None
+        original = self.originals.get(envelope.replay_of) if envelope.replay_of else None
         key = EventKey(change.source, change.event_id, change.customer_id)
         outcome = INAPPLICABLE if self.inapplicable is not None else self._judge(one, key, sequence, original)
         self.earlier[key].append(Earlier(change.payload_hash, outcome.kind is Kind.DEAD))

@@ -1,7 +1,8 @@
 """What people say of a customer: its users, its e-mail domains, its aliases."""
 
 from licet.domain import ids
-from licet.domain.ids import CustomerRef
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Principal
 from licet.manage.ports import DirectoryWriter
 from licet.store.values import NameKind, Written
@@ -26,5 +27,12 @@ class Directory:
 
     async def delete(self, kind: NameKind, customer: str, name: str, by: Principal) -> tuple[str, Written]:
         """Take the name from the customer."""
-        kept = name.lower().rstrip(".") if kind is NameKind.DOMAIN else _CHECKS[kind](name)
+        kept = _plain(name) if kind is NameKind.DOMAIN else _CHECKS[kind](name)
         return kept, await self._writer.delete(kind, CustomerRef.parse(customer), kept, by.name)
+
+
+def _plain(domain: str) -> str:
+    """Return a domain that may have become a public one since it was given: it must be possible to take it."""
+    if not domain.isprintable():
+        raise InvalidInput.of(Fault("domain", shown(domain), "a domain such as acme.example"))
+    return domain.lower().rstrip(".")

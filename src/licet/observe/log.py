@@ -25,6 +25,8 @@ class Event(enum.Enum):
     """Every event that Licet logs: its name, how grave it is, what it means."""
 
     STARTED = ("started", logging.INFO, "A process is ready.")
+    WAITING = ("waiting", logging.INFO, "A process waits before it can start.")
+    DOOR_OPEN = ("door_open", logging.WARNING, "LICET_WEBHOOK_AUTH=none: whoever reaches the webhook may post.")
     STOPPED = ("stopped", logging.INFO, "A process ended cleanly.")
     REQUEST_FAILED = ("request_failed", logging.ERROR, "A request ended in an error that Licet did not expect.")
     KEYS_UNREADABLE = ("keys_unreadable", logging.WARNING, "The API keys cannot be read; those known stay valid.")

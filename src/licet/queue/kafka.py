@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from licet.queue.message import PARTITIONS, TOPIC, Message, Position, Record
+from licet.queue.pending import PendingAppend
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable, Positions
 
 GROUP = "licet-worker"
@@ -28,7 +29,6 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
 _PROBE_S = 1.0
 _FROM_START: int = confluent_kafka.OFFSET_BEGINNING
-_UNCONFIRMED = AppendFailed("Kafka did not confirm the message in time; it may be written all the same")
 _log = logging.getLogger(__name__)
 
 
@@ -68,27 +68,6 @@ def ensure_topic(topic: KafkaTopic, timeout: float = 4.0) -> None:
             raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {_said(error)}") from error
 
 
-class _Call:
-    """One call of ``append``: its results so far, and the future that its caller waits for."""
-
-    __slots__ = ("done", "missing", "results")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
-        self.done = loop.create_future()
-        self.missing = count
-        self.results: list[Position | AppendFailed] = [_UNCONFIRMED] * count
-
-    def settle(self, index: int, result: Position | AppendFailed) -> None:
-        self.results[index] = result
-        self.missing -= 1
-        if not self.missing:
-            self.end()
-
-    def end(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-
 class KafkaLog:
     """``ChangeLog`` on a Kafka topic, which it makes before its first append. Used from one event loop."""
 
@@ -107,7 +86,7 @@ class KafkaLog:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._topic_known: asyncio.Task[None] | None = None
-        self._reports: deque[tuple[_Call, int, KafkaError | None, confluent_kafka.Message]] = deque()
+        self._reports: deque[tuple[PendingAppend, int, KafkaError | None, confluent_kafka.Message]] = deque()
         self._woken = self._fatal = False
         self._open = True
         self._producer = self._new_producer()
@@ -124,18 +103,13 @@ class KafkaLog:
         failed = await self._waits_for()
         if failed is not None or not messages:
             return [AppendFailed(failed or "")] * len(messages)
-        self._loop = loop = asyncio.get_running_loop()
-        call = _Call(loop, len(messages))
+        self._loop = asyncio.get_running_loop()
+        call = PendingAppend(len(messages))
         for index, message in enumerate(messages):
             refused = self._produce(message, call, index)
             if refused is not None:
                 call.settle(index, refused)
-        timer = loop.call_later(self._timeout, call.end)
-        try:
-            await call.done
-        finally:
-            timer.cancel()
-        return tuple(call.results)
+        return await call.wait(self._timeout)
 
     async def ready(self) -> str | None:
         """Ask the brokers for the topic; at most about a second, once the topic is known."""
@@ -175,7 +149,7 @@ class KafkaLog:
             return str(error)
         return None
 
-    def _produce(self, message: Message, call: _Call, index: int) -> AppendFailed | None:
+    def _produce(self, message: Message, call: PendingAppend, index: int) -> AppendFailed | None:
         try:
             self._producer.produce(
                 self._topic.name,
@@ -194,7 +168,9 @@ class KafkaLog:
             return AppendFailed(_said(error), permanent=_code(error) == KafkaError.MSG_SIZE_TOO_LARGE)
         return None
 
-    def _report(self, call: _Call, index: int, error: KafkaError | None, message: confluent_kafka.Message) -> None:
+    def _report(
+        self, call: PendingAppend, index: int, error: KafkaError | None, message: confluent_kafka.Message
+    ) -> None:
         """Take one delivery report, in the poll thread."""
         self._reports.append((call, index, error, message))
         if error is not None and error.fatal():
@@ -249,6 +225,7 @@ class KafkaReader:
                 "session.timeout.ms": 6000,  # another reader takes over from a dead one after this
                 "heartbeat.interval.ms": 1500,
                 "max.poll.interval.ms": 60000,  # and from one that hangs after this
+                "fetch.wait.max.ms": 100,  # a seek waits for the fetch under way
                 "fetch.error.backoff.ms": 100,
                 "fetch.queue.backoff.ms": 10,
                 "queued.min.messages": 10000,

@@ -19,6 +19,16 @@ REPLAY_OF = "licet-replay-of"
 _PLACE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
+pack_headers = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[Header]).decode
+
+
+def unpack_headers(raw: bytes) -> list[Header]:
+    """Undo ``pack_headers``; bytes that are none stand whole under ``licet-unreadable-headers``, for a person."""
+    try:
+        return _unpack(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return [("licet-unreadable-headers", raw)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

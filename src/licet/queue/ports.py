@@ -66,6 +66,7 @@ class LogReader(Protocol):
 
         A partition newly assigned starts at the offset that ``Positions`` gives, or at the log's start; never at
         its end. Raises ``LogUnavailable`` where the log cannot be read now; the next poll tries again.
+        What ``Positions`` raises passes through, and the next poll asks it again.
         """
         ...
 

@@ -28,10 +28,13 @@ WITH moved AS (
 )
 SELECT pg_notify('licet_queue', '');
 
--- name: start_reading
--- Listens for appends, and becomes one of the readers that share the partitions.
+-- name: listen
+-- Hears of appends.
 LISTEN licet_queue;
-SELECT pg_advisory_lock_shared({lock_class}, {members});
+
+-- name: join
+-- Becomes one of the readers that share the partitions.
+SELECT pg_advisory_lock_shared(%(lock_class)s, %(members)s);
 
 -- name: limit_silence
 -- A reader that is cut off or paused loses its session, and with it its partitions, after about 10 s.
@@ -59,19 +62,16 @@ SELECT partition, coalesce((SELECT min("offset") FROM queue_record r WHERE r.par
        next_offset
 FROM queue_partition p WHERE partition = ANY(%(partitions)s);
 
--- name: read
--- The next records of each partition, in order; the partitions in the order they are given.
-SELECT found.partition, found."offset", found.key, found.value, found.headers, found.appended_at
-FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) WITH ORDINALITY AS wanted (partition, "offset", turn)
-CROSS JOIN LATERAL (
-    SELECT * FROM queue_record r WHERE r.partition = wanted.partition AND r."offset" >= wanted."offset"
-    ORDER BY r."offset" LIMIT %(limit)s
-) found
-ORDER BY turn, found."offset" LIMIT %(limit)s;
-
 -- name: ends
--- The offset of the next append of each partition.
+-- The offset of the next append of each partition: all below it are committed.
 SELECT partition, next_offset FROM queue_partition WHERE partition = ANY(%(partitions)s);
+
+-- name: read
+-- A range of offsets of each partition.
+SELECT r.partition, r."offset", r.key, r.value, r.headers, r.appended_at
+FROM unnest(%(partitions)s::int[], %(starts)s::bigint[], %(stops)s::bigint[]) AS wanted (partition, start, stop)
+JOIN queue_record r ON r.partition = wanted.partition AND r."offset" >= wanted.start AND r."offset" < wanted.stop
+ORDER BY r.partition, r."offset";
 
 -- name: trim
 -- Deletes what the store has applied, a bounded range of each partition at a time.

@@ -85,7 +85,7 @@ func main() {
 		customers[i] = &customer{"Ada Byron", uuid(), fmt.Sprintf("seed-%d.example", i), uuid(), coin(), coin(), coin(), coin()}
 		deliver(customers[i])
 	}
-	for range *changes {
+	for i := 0; i < *changes; i++ {
 		time.Sleep(*interval)
 		one := customers[mathrand.Intn(len(customers))]
 		one.change()

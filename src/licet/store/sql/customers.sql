@@ -50,7 +50,7 @@ WHERE c.customer_id = CASE WHEN %(alias)s::text IS NULL THEN %(customer_id)s::te
 -- that of the index customer_name, which knows no language.
 SELECT coalesce(json_agg(json_build_object(
     'customer_id', customer_id, 'name', name, 'account_manager', account_manager, 'deleted', deleted,
-    'updated_at', updated_at, 'key', key)), '[]')::text
+    'updated_at', updated_at, 'key', key) ORDER BY key USING ~<~ NULLS LAST, customer_id), '[]')::text
 FROM (
     SELECT * FROM (
         (SELECT customer_id, name, account_manager, deleted, updated_at, lower(name) AS key FROM customer
@@ -74,7 +74,7 @@ SELECT coalesce(json_agg(json_build_object(
     'row', row_id, 'license_id', license_id, 'sku', sku, 'status', status, 'starts_at', starts_at, 'ends_at', ends_at,
     'quantity', quantity, 'valid_from', lower(valid), 'valid_to', upper(valid), 'recorded_from', lower(recorded),
     'recorded_to', upper(recorded), 'opened_by_delivery', opened_delivery, 'opened_by_catalog', opened_catalog,
-    'closed_by_delivery', closed_delivery, 'closed_by_catalog', closed_catalog)), '[]')::text
+    'closed_by_delivery', closed_delivery, 'closed_by_catalog', closed_catalog) ORDER BY row_id DESC), '[]')::text
 FROM (
     SELECT * FROM license
     WHERE customer_id = %(customer_id)s AND (%(before)s::bigint IS NULL OR row_id < %(before)s::bigint)
@@ -84,7 +84,7 @@ FROM (
 -- name: list_users
 -- Return the users that are members of a customer, by id.
 SELECT coalesce(json_agg(json_build_object(
-    'name', user_id, 'origin', origin, 'author', author, 'since', lower(valid))), '[]')::text
+    'name', user_id, 'origin', origin, 'author', author, 'since', lower(valid)) ORDER BY user_id), '[]')::text
 FROM (
     SELECT * FROM user_membership
     WHERE customer_id = %(customer_id)s AND upper_inf(valid) AND upper_inf(recorded)
@@ -97,16 +97,17 @@ FROM (
 -- hundred deliveries, the last one first. A dead one tells its faults.
 WITH found AS (
     SELECT json_build_object(
-        'log', log, 'partition', partition, 'offset', "offset", 'sequence', sequence, 'revision', revision,
-        'source', source, 'customer_id', customer_id, 'received_at', received_at, 'source_time', source_time,
-        'recorded_at', recorded_at, 'outcome', outcome, 'reason', d.reason, 'rule', rule, 'replay_of', replay_of,
-        'faults', faults) AS line, sequence, rule IN ('duplicate', 'event_id_reused') AS beside
+        'log', d.log, 'partition', d.partition, 'offset', d."offset", 'sequence', d.sequence, 'revision', d.revision,
+        'source', d.source, 'customer_id', d.customer_id, 'received_at', d.received_at, 'source_time', d.source_time,
+        'recorded_at', r.recorded_at, 'outcome', d.outcome, 'reason', d.reason, 'rule', d.rule,
+        'replay_of', d.replay_of, 'faults', letter.faults
+        ) AS line, d.sequence, d.rule IN ('duplicate', 'event_id_reused') AS beside
     FROM delivery d
-    LEFT JOIN revision_log USING (revision)
-    LEFT JOIN dead_letter USING (sequence)
+    LEFT JOIN revision_log r USING (revision)
+    LEFT JOIN dead_letter letter USING (sequence)
     WHERE d.event_id = %(event_id)s AND (%(customer_id)s::text IS NULL OR d.customer_id = %(customer_id)s::text)
 )
 SELECT json_build_object(
     'latest', (SELECT line FROM found WHERE NOT beside ORDER BY sequence DESC LIMIT 1),
-    'deliveries', (SELECT coalesce(json_agg(line), '[]')
-                   FROM (SELECT line FROM found ORDER BY sequence DESC LIMIT 100) AS last))::text
+    'deliveries', (SELECT coalesce(json_agg(line ORDER BY sequence DESC), '[]')
+                   FROM (SELECT line, sequence FROM found ORDER BY sequence DESC LIMIT 100) AS last))::text

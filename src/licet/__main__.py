@@ -1,0 +1,5 @@
+"""``python -m licet`` is ``licet``."""
+
+from licet.cli.main import main
+
+main()

@@ -1,0 +1,112 @@
+"""``licet``: everything an operator can do.
+
+Exit codes: 0 done; 1 it failed; 2 the command or the configuration is wrong.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from licet import __version__
+from licet.bootstrap import migrate_store
+from licet.cli import catalog, keys
+from licet.cli.serve import run_web, run_worker
+from licet.cli.settings import read_settings, show_settings
+from licet.cli.up import run_up
+from licet.domain.errors import ConfigurationError, InvalidInput, LicetError
+
+app = typer.Typer(
+    name="licet",
+    help="Turns a deal in Salesforce into an answer in the product: may this user use this feature, and why?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(keys.app, name="keys")
+app.add_typer(catalog.app, name="catalog")
+
+Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
+
+
+@app.command()
+def up(
+    host: Host = None,
+    port: Port = None,
+    data: Annotated[Path, typer.Option(help="Where the embedded PostgreSQL and the API key live.")] = Path(".data"),
+    simulate: Annotated[bool, typer.Option("--simulate", help="Let a simulated Salesforce send customers.")] = False,
+) -> None:
+    """Run everything on this machine, in one process. Ctrl-C ends it; the next start finds the data.
+
+    Example: licet up --simulate
+    """
+    run_up(read_settings(host=host, port=port), data, simulate=simulate)
+
+
+@app.command()
+def web(
+    host: Host = None,
+    port: Port = None,
+    migrate_first: Annotated[bool, typer.Option("--migrate", help="Bring the database to this release first.")] = False,
+) -> None:
+    """Run the door and the API.
+
+    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet web --port 8000
+    """
+    run_web(read_settings(host=host, port=port), migrate_first=migrate_first)
+
+
+@app.command()
+def worker(
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the database and its schema.")] = 60.0,
+) -> None:
+    """Run a worker: it applies what the queue holds. Start as many as you like; they share the partitions.
+
+    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet worker
+    """
+    run_worker(read_settings(), wait)
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to the schema of this release. Safe to run twice, and from two places at once.
+
+    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
+    """
+    for migration in migrate_store(read_settings()):
+        typer.echo(f"applied {migration.name}")
+    typer.echo("the database is at this release's schema")
+
+
+@app.command("settings")
+def settings_command() -> None:
+    """List every setting, its value here (secrets masked) and what it is for.
+
+    Example: licet settings
+    """
+    show_settings(read_settings())
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    Example: licet version
+    """
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run a command; an error that Licet expects is told in words, not in a traceback."""
+    try:
+        app()
+    except InvalidInput as error:
+        for fault in error.faults or [error.detail]:
+            said = fault if isinstance(fault, str) else f"{fault.field}: found {fault.found}, expected {fault.expected}"
+            print(f"licet: {said}", file=sys.stderr)  # noqa: T201 the command's own voice
+        sys.exit(2)
+    except LicetError as error:
+        print(f"licet: {error.detail}", file=sys.stderr)  # noqa: T201 the command's own voice
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)

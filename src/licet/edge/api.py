@@ -1,0 +1,199 @@
+"""The typed routes of the API: reading (scope ``read``) and what people change (scope ``write``)."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Router, delete, get, put
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
+from litestar.params import PathParameter, QueryParameter
+from litestar.types import Guard
+
+from licet.answer.reading import Reading
+from licet.answer.views import (
+    ChangeView,
+    CustomerLine,
+    CustomerView,
+    FeatureView,
+    LicenseView,
+    Listing,
+    NameView,
+    SkuView,
+)
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import shown
+from licet.domain.principal import Principal, Scope
+from licet.manage.directory import Directory
+from licet.store.values import NameKind
+
+_MAX_TEXT = 255
+
+Customer = Annotated[
+    str, PathParameter(description="A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.")
+]
+User = Annotated[str, PathParameter(description="A user's id, or an e-mail address (kept in lower case).")]
+Domain = Annotated[str, PathParameter(description="An e-mail domain of one company; public ones are refused.")]
+Alias = Annotated[str, PathParameter(description="Another name of the customer, `system:value`.")]
+EventId = Annotated[str, PathParameter(description="The event's id, as the webhook's 202 named it.")]
+Cursor = Annotated[str | None, QueryParameter(description="The `next` of the page before.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many items, 1 to 200.")]
+NamePart = Annotated[str | None, QueryParameter(description="A part of the name, in any case.")]
+OneCustomer = Annotated[
+    str | None, QueryParameter(description="Only this customer's deliveries, where one id stands for several.")
+]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a write came to. A check that includes ``revision`` includes the write; a second time nothing is written."""
+
+    customer: str
+    name: str
+    revision: int
+
+
+def needs(scope: Scope) -> Guard:
+    """Make the guard that lets only callers with the scope pass."""
+
+    def guard(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
+        connection.user.require(scope)
+
+    return guard
+
+
+@get("/v1/customers", summary="Search customers by name")
+async def list_customers(
+    reading: NamedDependency[Reading], name: NamePart = None, cursor: Cursor = None, limit: Limit = 50
+) -> Listing[CustomerLine]:
+    """Customers whose name holds the text, ordered by name."""
+    return await reading.customers(_storable("name", name) if name else None, cursor, limit)
+
+
+@get("/v1/customers/{customer:str}", summary="Show a customer")
+async def get_customer(reading: NamedDependency[Reading], customer: Customer) -> CustomerView:
+    """SKUs, licenses, features and people in one answer, as of one revision."""
+    return await reading.customer(customer)
+
+
+@get("/v1/customers/{customer:str}/licenses", summary="List a customer's licenses with their history")
+async def list_licenses(
+    reading: NamedDependency[Reading], customer: Customer, cursor: Cursor = None, limit: Limit = 50
+) -> Listing[LicenseView]:
+    """Every row that was ever believed, with both times, the one written last first."""
+    return await reading.licenses(customer, cursor, limit)
+
+
+@get("/v1/customers/{customer:str}/users", summary="List a customer's users")
+async def list_users(
+    reading: NamedDependency[Reading], customer: Customer, cursor: Cursor = None, limit: Limit = 50
+) -> Listing[NameView]:
+    """Users that are members of the customer; those who only have an address at its domain are not listed."""
+    return await reading.users(customer, cursor, limit)
+
+
+@get("/v1/skus", summary="List the SKUs", sync_to_thread=False)
+def list_skus(reading: NamedDependency[Reading]) -> Listing[SkuView]:
+    """SKUs of the current catalog, the Salesforce fields they come from, what they grant."""
+    return reading.skus()
+
+
+@get("/v1/features", summary="List the features", sync_to_thread=False)
+def list_features(reading: NamedDependency[Reading]) -> Listing[FeatureView]:
+    """Features of the current catalog, and the SKUs that grant them."""
+    return reading.features()
+
+
+@get("/v1/changes/{event_id:path}", summary="Tell what became of a change")
+async def get_change(reading: NamedDependency[Reading], event_id: EventId, customer: OneCustomer = None) -> ChangeView:
+    """The outcome is `null` while the change is not consumed, or was never received."""
+    return await reading.change(_storable("event_id", event_id.removeprefix("/")), customer)
+
+
+@put("/v1/customers/{customer:str}/users/{user:path}", summary="Make a user a member")
+async def put_user(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
+) -> Change:
+    """An explicit membership goes before the e-mail domain. A user may be a member of several customers."""
+    return await _put(directory, caller, NameKind.MEMBER, customer, user)
+
+
+@delete("/v1/customers/{customer:str}/users/{user:path}", summary="End a membership", status_code=200)
+async def delete_user(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
+) -> Change:
+    """Nothing is written where the user is no member."""
+    return await _delete(directory, caller, NameKind.MEMBER, customer, user)
+
+
+@put("/v1/customers/{customer:str}/domains/{domain:str}", summary="Give a customer an e-mail domain")
+async def put_domain(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
+) -> Change:
+    """Users with an address there resolve to the customer. Verify that the domain is the customer's before."""
+    return await _put(directory, caller, NameKind.DOMAIN, customer, domain)
+
+
+@delete("/v1/customers/{customer:str}/domains/{domain:str}", summary="Take an e-mail domain", status_code=200)
+async def delete_domain(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
+) -> Change:
+    """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
+    return await _delete(directory, caller, NameKind.DOMAIN, customer, domain)
+
+
+@put("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Give a customer an alias")
+async def put_alias(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
+) -> Change:
+    """409 where another customer has it."""
+    return await _put(directory, caller, NameKind.ALIAS, customer, alias)
+
+
+@delete("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Take an alias", status_code=200)
+async def delete_alias(
+    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
+) -> Change:
+    """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
+    return await _delete(directory, caller, NameKind.ALIAS, customer, alias)
+
+
+def routers() -> list[Router]:
+    """Return the API's routes, grouped by the scope that they need."""
+    return [
+        Router(
+            "/",
+            route_handlers=[
+                list_customers,
+                get_customer,
+                list_licenses,
+                list_users,
+                list_skus,
+                list_features,
+                get_change,
+            ],
+            guards=[needs(Scope.READ)],
+            tags=["Reading"],
+        ),
+        Router(
+            "/",
+            route_handlers=[put_user, delete_user, put_domain, delete_domain, put_alias, delete_alias],
+            guards=[needs(Scope.WRITE)],
+            tags=["Changing"],
+        ),
+    ]
+
+
+async def _put(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> Change:
+    kept, written = await directory.put(kind, customer, name.removeprefix("/"), caller)
+    return Change(written.customer_id, kept, written.revision)
+
+
+async def _delete(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> Change:
+    kept, written = await directory.delete(kind, customer, name.removeprefix("/"), caller)
+    return Change(written.customer_id, kept, written.revision)
+
+
+def _storable(field: str, text: str) -> str:
+    if "\x00" in text or len(text) > _MAX_TEXT:
+        raise InvalidInput.of(Fault(field, shown(text), f"at most {_MAX_TEXT} characters, none of them U+0000"))
+    return text

@@ -1,0 +1,148 @@
+"""The Litestar application: typed routes, errors as problem documents, health, the pages."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
+from litestar.di import Provide
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
+
+from licet.answer.reading import Reading
+from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound, PayloadTooLarge
+from licet.domain.ids import shown
+from licet.domain.principal import Principal
+from licet.edge import api, health, openapi
+from licet.edge.authentication import Authenticator
+from licet.edge.check import authorization
+from licet.edge.pages import pages
+from licet.edge.problems import MethodNotAllowed, problem_of
+from licet.manage.directory import Directory
+from licet.observe.log import Event, log
+from licet.observe.metrics import Metrics
+
+# No route here takes a body; what a client sends all the same is not read into memory.
+_MAX_BODY = 64 * 1024
+_TOO_LARGE = 413
+_CLIENT_ERROR = range(400, 500)
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application is wired to. ``checks`` are named; each returns None where ready, else what it waits for."""
+
+    reading: Reading
+    directory: Directory
+    authenticator: Authenticator
+    metrics: Metrics
+    checks: dict[str, Callable[[], Awaitable[str | None]]]
+
+
+def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """Build the application. It reads no environment, touches no logging, and reaches nothing outside."""
+    dependencies = {
+        "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
+        "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
+        "caller": Provide(_caller, sync_to_thread=False),
+    }
+    described = openapi.document(_routes(rooms), dependencies)
+    return Litestar(
+        [*_routes(rooms), *pages(described)],
+        dependencies=dependencies,
+        middleware=[DefineMiddleware(_Authentication, authenticator=rooms.authenticator)],
+        exception_handlers={Exception: _answer_error},
+        before_send=[_secure],
+        lifespan=list(lifespan),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+        request_max_body_size=_MAX_BODY,
+    )
+
+
+def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
+    return [*api.routers(), *health.handlers(rooms.checks, rooms.metrics.render)]
+
+
+class _Authentication(AbstractAuthenticationMiddleware):
+    """Finds the caller of every route but those with ``opt`` ``exclude_from_auth``."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        super().__init__(app)
+        self._authenticator = authenticator
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        principal = await self._authenticator.authenticate(authorization(list(connection.scope["headers"])))
+        return AuthenticationResult(user=principal, auth=None)
+
+
+def _caller(request: Request[Principal, Any, Any]) -> Principal:
+    return request.user
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    known = _translate(request, error)
+    if not isinstance(known, LicetError):
+        log(Event.REQUEST_FAILED, error=error, method=request.method, path=request.url.path)
+    problem = problem_of(known)
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    media_type = headers.pop("content-type")
+    del headers["content-length"]  # the response counts anew
+    return Response(problem.body, status_code=problem.status, headers=headers, media_type=media_type)
+
+
+def _translate(request: Request[Any, Any, Any], error: Exception) -> Exception:
+    """Turn what the framework raises into an error of the tree; anything else passes."""
+    match error:
+        case NotFoundException():
+            return NotFound(f"there is nothing at {request.url.path}; /docs lists what there is")
+        case MethodNotAllowedException():
+            allowed = (error.headers or {}).get("allow", "").split(", ")
+            return MethodNotAllowed(f"{request.url.path} takes {' or '.join(sorted(allowed))}", sorted(allowed))
+        case ValidationException():
+            return InvalidInput.of(*_faults(request, error))
+        case HTTPException() if error.status_code == _TOO_LARGE:
+            return PayloadTooLarge.of(Fault("body", "more bytes", f"at most {_MAX_BODY} bytes"))
+        case HTTPException() if error.status_code in _CLIENT_ERROR:
+            return InvalidInput.of(Fault("request", error.detail, "a well-formed request"))
+        case _:
+            return error
+
+
+def _faults(request: Request[Any, Any, Any], error: ValidationException) -> list[Fault]:
+    said = [one for one in error.extra or () if isinstance(one, dict)]
+    faults = []
+    for one in said:
+        key = str(one.get("key", "request"))
+        expected = str(one.get("message", error.detail)).removeprefix("Expected ").replace("`", "")
+        faults.append(Fault(key, shown(request.query_params.get(key)), expected))
+    return faults or [Fault("request", error.detail, "a well-formed request")]
+
+
+async def _secure(message: Message, _: Scope) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        headers.setdefault("cache-control", "no-store")

@@ -1,0 +1,62 @@
+"""The worker's own small HTTP server: ``/livez``, ``/readyz``, ``/metrics``. The web process has these in its API."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from licet.observe.metrics import Metrics
+
+WaitingFor = Callable[[], str | None]
+
+
+@contextmanager
+def serve_health(host: str, port: int, metrics: Metrics, waiting_for: WaitingFor) -> Iterator[int]:
+    """Serve until the block ends; yields the port. ``waiting_for`` says what the process waits for, None: it works."""
+
+    class Handler(_Handler):
+        pass
+
+    Handler.metrics = metrics
+    Handler.waiting_for = staticmethod(waiting_for)
+    server = http.server.ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    metrics: Metrics
+    waiting_for: WaitingFor
+    timeout = 5  # a client that says nothing holds a thread no longer than this
+
+    def do_GET(self) -> None:
+        """Answer."""
+        match self.path:
+            case "/livez":
+                self._answer(200, "text/plain", b"alive\n")
+            case "/readyz":
+                waits = self.waiting_for()
+                body = msgspec.json.encode({"ready": waits is None, "waiting_for": waits})
+                self._answer(200 if waits is None else 503, "application/json", body)
+            case "/metrics":
+                self._answer(200, *self.metrics.render())
+            case _:
+                self._answer(404, "text/plain", b"/livez, /readyz or /metrics\n")
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
+        """Say nothing: a probe each second is no news."""

@@ -1,0 +1,76 @@
+"""A real Apache Kafka for tests, by ``kafka.sh``."""
+
+import contextlib
+import pathlib
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+
+_SCRIPT = pathlib.Path(__file__).with_name("kafka.sh")
+
+
+def lacking() -> str | None:
+    """Say what this machine lacks to run a broker."""
+    missing = [name for name in ("java", "mvn", "bash") if shutil.which(name) is None]
+    return f"no real Kafka here: {' and '.join(missing)} not found" if missing else None
+
+
+class Broker:
+    """One broker on loopback. Its data survives ``kill`` and ``start``."""
+
+    def __init__(self, data: pathlib.Path) -> None:
+        self._data = data
+        self.bootstrap = f"127.0.0.1:{_free_ports()}"
+
+    def start(self) -> None:
+        self._run("start", self.bootstrap.rpartition(":")[2])
+
+    def stop(self) -> None:
+        self._run("stop")
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._run("kill")
+
+    def topics(self, *args: str) -> str:
+        """Run Kafka's own kafka-topics."""
+        return self._run("topics", *args)
+
+    def groups(self, *args: str) -> str:
+        """Run Kafka's own kafka-consumer-groups."""
+        return self._run("groups", *args)
+
+    def _run(self, verb: str, *args: str) -> str:
+        # The broker inherits the script's output, so that goes to a file: a pipe would stay open as long as it runs.
+        self._data.mkdir(parents=True, exist_ok=True)
+        with (self._data / "script.log").open("w+b") as output:
+            command = ["bash", str(_SCRIPT), verb, str(self._data), *args]
+            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=300, check=False)
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        if done.returncode:
+            raise RuntimeError(f"kafka.sh {verb}: {text}")
+        return text
+
+
+@contextlib.contextmanager
+def running_broker(data: pathlib.Path) -> Iterator[Broker]:
+    """Start a broker and stop it at the end."""
+    broker = Broker(data)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
+
+
+def _free_ports() -> int:
+    """Find a port that is free together with the next: the broker's and its controller's."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                two.bind(("127.0.0.1", port + 1))
+                return port

@@ -1,0 +1,105 @@
+"""The web process without its server: the real rooms on the real store, asked over ASGI."""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+
+from licet.answer.catalogs import Catalogs
+from licet.answer.check import Checker
+from licet.answer.reading import Reading
+from licet.edge import check
+from licet.edge.app import Rooms, build_app
+from licet.edge.authentication import Authenticator
+from licet.edge.front import Front, Route
+from licet.manage.directory import Directory
+from licet.observe.metrics import Metrics
+from licet.store.answers import PostgresAnswers
+from licet.store.customers import PostgresCustomers
+from licet.store.directory import PostgresDirectory
+from licet.store.keys import PostgresKeys
+from licet.store.pools import reader_pool, store_ready, writer_pool
+
+ADMIN = "an-admin-key-of-the-tests"
+
+
+class Web:
+    """Asks the application; every method returns the answer, whatever its status."""
+
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, answers: PostgresAnswers) -> None:
+        self.runner = runner
+        self.client = client
+        self.answers = answers
+
+    def ask(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
+        """Send one request with a key."""
+        return self.runner.run(self.send(method, path, key=key, **options))
+
+    async def send(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
+        """Send one request with a key, among others."""
+        headers = {"authorization": f"Bearer {key}"} if key is not None else {}
+        return await self.client.request(method, path, headers=headers | options.pop("headers", {}), **options)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON of a 200."""
+        answer = self.ask("GET", path, params=query or None)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def check(self, feature: str, **who: str) -> Any:
+        """Return a decision."""
+        return self.get("/v1/check", feature=feature, **who)
+
+    def put(self, path: str) -> Any:
+        """Return the JSON of a write that went well."""
+        answer = self.ask("PUT", path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@contextlib.contextmanager
+def running_web(
+    url: str,
+    *,
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    checks: dict[str, Callable[[], Awaitable[str | None]]] | None = None,
+    timeout: float = 2.0,
+) -> Iterator[Web]:
+    """Build the rooms on the store at ``url``."""
+    reader, writer = reader_pool(url), writer_pool(url)
+    answers = PostgresAnswers(url, timeout=timeout)
+    catalogs = Catalogs(answers)
+    customers = PostgresCustomers(reader)
+    metrics = Metrics()
+
+    async def store() -> str | None:
+        return await store_ready(reader)
+
+    async def build() -> Web:
+        await reader.open()
+        await writer.open()
+        await catalogs.load()
+        keys = PostgresKeys(reader)
+        authenticator = Authenticator(keys.all, clock=lambda: dt.datetime.now(dt.UTC), bootstrap_key=ADMIN)
+        rooms = Rooms(
+            reading=Reading(customers, customers, catalogs, clock=clock),
+            directory=Directory(PostgresDirectory(writer)),
+            authenticator=authenticator,
+            metrics=metrics,
+            checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
+        )
+        handler = check.Check(Checker(answers, catalogs, clock=clock), authenticator, metrics)
+        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, build_app(rooms), metrics)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=front)
+        return Web(runner, httpx.AsyncClient(transport=transport, base_url="http://licet.test"), answers)
+
+    with asyncio.Runner() as runner:
+        web = runner.run(build())
+        try:
+            yield web
+        finally:
+            for closing in (web.client.aclose(), answers.close(), reader.close(), writer.close()):
+                runner.run(closing)
