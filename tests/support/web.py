@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
+import psycopg
+from support.database import database_url_for
+from support.world import Log, Road, fresh
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
@@ -103,3 +107,47 @@ def running_web(
         finally:
             for closing in (web.client.aclose(), answers.close(), reader.close(), writer.close()):
                 runner.run(closing)
+
+
+class Stage:
+    """A database of its own with the web and the worker's applier on it, and a clock that tests can set."""
+
+    def __init__(self, url: str, log: Log, road: Road, web: Web) -> None:
+        self.url = url
+        self.log = log
+        self.road = road
+        self.web = web
+
+    def deal(self, customer: str, *, signed: bool | None = True, **fields: Any) -> str:
+        """Apply a change of a customer for real; returns its event id."""
+        payload = {"Id": customer, "SignedTos": signed, **fields}
+        return self.send({name: value for name, value in payload.items() if value is not None})
+
+    def send(self, payload: dict[str, Any]) -> str:
+        """Apply a change as it stands; returns its event id."""
+        event_id = fresh("event")
+        self.road.apply(self.log.change(payload, event_id=event_id))
+        return event_id
+
+
+@contextlib.contextmanager
+def stage(server_url: str, template: str, **options: Any) -> Iterator[Stage]:
+    """Make a database from the template and build everything on it."""
+    with fresh_database(server_url, template) as url:
+        log = Log()
+        road = Road(url, log.name)
+        try:
+            with running_web(url, **options) as web:
+                yield Stage(url, log, road, web)
+        finally:
+            road.close()
+
+
+@contextlib.contextmanager
+def fresh_database(server_url: str, template: str) -> Iterator[str]:
+    """Copy the template."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        yield database_url_for(server_url, name)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

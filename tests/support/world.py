@@ -68,9 +68,7 @@ class Log:
     ) -> Record:
         """Append any bytes at all, as a stranger with write access to the log could."""
         return self.place(
-            Record(
-                log="", partition=partition, offset=0, key=key, value=value, headers=headers, appended_at=NOON
-            )
+            Record(log="", partition=partition, offset=0, key=key, value=value, headers=headers, appended_at=NOON)
         )
 
 

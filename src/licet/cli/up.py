@@ -23,6 +23,8 @@ from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
 SIMULATED_SECONDS = 2
+_EXAMPLE = '{"Id":"acme-1","Name":"acme.example","SignedTos":true,"SKU1":true}'
+_FEATURE = "inbound-email-security"
 
 
 def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
@@ -68,8 +70,9 @@ def _greet(console: Console, settings: Settings, simulator: "_Simulator | None")
             ("webhook", f"POST {url}/salesforce/webhook   ({door})"),
             ("API key", f"{key}"),
             ("queue", queue_name(settings)),
-            ("try", f"curl -H 'Authorization: Bearer {key}' '{url}/v1/customers'"),
-            ("", "Ctrl-C ends it; the next start finds the data."),
+            ("post", f"curl -d '{_EXAMPLE}' {url}/salesforce/webhook"),
+            ("ask", f"curl -H 'Authorization: Bearer {key}' '{url}/v1/check?customer=acme-1&feature={_FEATURE}'"),
+            ("end", "Ctrl-C; the next start finds the data"),
         ],
     )
     if simulator is not None:

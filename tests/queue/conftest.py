@@ -1,0 +1,37 @@
+"""The logs: each test that asks for ``wire`` runs on every one of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.kafka import Broker, lacking, running_broker
+from support.logs import KafkaWire, PostgresWire, Wire
+from support.mock_cluster import MockCluster
+
+ON_A_BROKER = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real Apache Kafka, started once."""
+    missing = lacking()
+    if missing is not None:
+        pytest.skip(missing)
+    with running_broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    with MockCluster() as mock:
+        yield mock
+
+
+@pytest.fixture(params=["postgres", "kafka-mock", pytest.param("kafka", marks=ON_A_BROKER)])
+def wire(request: pytest.FixtureRequest) -> Wire:
+    match request.param:
+        case "postgres":
+            return PostgresWire(request.getfixturevalue("database"))
+        case "kafka-mock":
+            return KafkaWire.on_mock(request.getfixturevalue("cluster"))
+        case _:
+            return KafkaWire.on_broker(request.getfixturevalue("broker"))

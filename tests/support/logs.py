@@ -1,0 +1,142 @@
+"""The logs that the conformance suite runs on, each with a way to break and mend it."""
+
+import asyncio
+import datetime as dt
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from support.database import database_url_for
+from support.kafka import Broker
+from support.mock_cluster import MockCluster
+
+from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic
+from licet.queue.message import Message, Position, Record
+from licet.queue.ports import AppendFailed, ChangeLog, LogReader, Positions
+from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+
+Results = Sequence[Position | AppendFailed]
+
+
+def nothing_stored(_partitions: Collection[int]) -> Mapping[int, int]:
+    """Positions of a store that has none."""
+    return {}
+
+
+class Wire(Protocol):
+    """One log under test."""
+
+    def log(self, timeout: float = 4.0) -> ChangeLog: ...
+    def reader(self, positions: Positions = nothing_stored) -> LogReader: ...
+    def break_(self) -> None: ...
+    def mend(self) -> None: ...
+
+
+class KafkaWire:
+    """A topic of its own on a cluster, mock or real."""
+
+    def __init__(self, bootstrap: str, break_: Callable[[], None], mend: Callable[[], None]) -> None:
+        self.topic = KafkaTopic(brokers=bootstrap, name=f"changes-{uuid.uuid4().hex[:8]}")
+        self.group = f"worker-{self.topic.name}"
+        self.break_ = break_
+        self.mend = mend
+
+    @classmethod
+    def on_mock(cls, cluster: MockCluster) -> "KafkaWire":
+        wire = cls(cluster.bootstrap, cluster.set_down, cluster.set_up)
+        cluster.create_topic(wire.topic.name)
+        return wire
+
+    @classmethod
+    def on_broker(cls, broker: Broker) -> "KafkaWire":
+        return cls(broker.bootstrap, broker.kill, broker.start)
+
+    def log(self, timeout: float = 4.0) -> KafkaLog:
+        return KafkaLog(self.topic, timeout=timeout)
+
+    def reader(self, positions: Positions = nothing_stored) -> KafkaReader:
+        return KafkaReader(self.topic, positions, group=self.group)
+
+
+class PostgresWire:
+    """The queue's tables in a database of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.name = log_name(url)
+        self._database = str(conninfo_to_dict(url)["dbname"])
+
+    def log(self, timeout: float = 4.0) -> PostgresLog:
+        return PostgresLog(self.url, self.name, timeout=timeout)
+
+    def reader(self, positions: Positions = nothing_stored) -> PostgresReader:
+        return PostgresReader(self.url, self.name, positions)
+
+    def break_(self) -> None:
+        self._allow(False)
+        with psycopg.connect(database_url_for(self.url, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._database]
+            )
+
+    def mend(self) -> None:
+        self._allow(True)
+
+    def _allow(self, on: bool) -> None:
+        with psycopg.connect(database_url_for(self.url, "postgres"), autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{self._database}" ALLOW_CONNECTIONS {on}'.encode())
+
+
+def message(key: str, number: int = 0, value: bytes | None = None) -> Message:
+    """Make a change whose value tells its key and number."""
+    return Message(
+        key=key,
+        value=f'{{"Id":"{key}","n":{number}}}'.encode() if value is None else value,
+        event_id=f"{key}-{number}",
+        source="salesforce",
+        received_at=dt.datetime(2026, 11, 23, 9, tzinfo=dt.UTC),
+    )
+
+
+def append(wire: Wire, messages: Sequence[Message], *, log: ChangeLog | None = None) -> Results:
+    """Open a log, append once, close it."""
+
+    async def run() -> Results:
+        opened = log or wire.log()
+        try:
+            return await opened.append(messages)
+        finally:
+            await opened.close()
+
+    return asyncio.run(run())
+
+
+def placed(results: Results) -> list[Position]:
+    """Return the positions; every message must have one."""
+    positions = [result for result in results if isinstance(result, Position)]
+    assert len(positions) == len(results), [result for result in results if isinstance(result, AppendFailed)][:3]
+    return positions
+
+
+def read(reader: LogReader, count: int, *, limit: int = 500, seconds: float = 20) -> list[Record]:
+    """Poll until ``count`` records are there."""
+    records: list[Record] = []
+    deadline = time.monotonic() + seconds
+    while len(records) < count:
+        assert time.monotonic() < deadline, f"{len(records)} of {count} records in {seconds} s"
+        records += reader.poll(limit, 0.2)
+    return records
+
+
+def poll_until(condition: Callable[[], bool], *readers: LogReader, seconds: float = 20) -> list[Record]:
+    """Poll the readers in turn until the condition holds; return what they read."""
+    records: list[Record] = []
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        for reader in readers:
+            records += reader.poll(500, 0.05)
+    return records
