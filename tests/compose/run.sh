@@ -37,7 +37,11 @@ if [ -n "${standing_in:-}" ]; then
   [ "$(id -u)" = 0 ] || without_docker "no image registry is reached, and only root can build the stand-ins"
   "$here/stand-in/images.sh" build
 fi
-if have stand-in/debian:trixie; then echo "images: stand-ins where not pulled before"; else echo "images: the official ones"; fi
+for image in "${images[@]}"; do
+  # Every stand-in inherits this variable from its base.
+  if docker image inspect -f '{{.Config.Env}}' "$image" | grep -q stand-in-ca; then kind="a stand-in"; else kind="the official image"; fi
+  echo "  $image: $kind"
+done
 
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=licet-test-$$ COMPOSE_FILE=$root/docker-compose.yaml

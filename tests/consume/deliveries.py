@@ -1,5 +1,6 @@
 """Sequences of deliveries, as strategies: everything that design §4 tells apart happens in them."""
 
+import dataclasses
 import datetime as dt
 import itertools
 from typing import Any
@@ -42,7 +43,9 @@ RUBBISH = (
 
 _flags = st.sampled_from([True, True, False, None])
 _texts = st.sampled_from(["a", "b", "", None])
-_free = st.sampled_from([1, 1.0, True, False, None, "", "é\t\\n", 2**70, 1e22, -0.0, [1, {"b": 2, "a": 1}], {}])
+_free: st.SearchStrategy[Any] = st.sampled_from(
+    [1, 1.0, True, False, None, "", "é\t\\n", 2**70, 1e22, -0.0, [1, {"b": 2, "a": 1}], {}]
+)
 _dates = st.sampled_from(
     [None, "2026-03-29", "2026-10-25", "9999-12-31", "2026-03-01T09:00:00.000Z", "2026-05-01T00:00:00.000+0200", ""]
 )
@@ -50,7 +53,12 @@ _dates = st.sampled_from(
 
 def _field_values(mapping: Mapping) -> dict[str, st.SearchStrategy[Any]]:
     found: dict[str, st.SearchStrategy[Any]] = {sku.flag: _flags for sku in mapping.skus.values()}
-    found |= {"IsDeleted": st.sampled_from([True, False, False, None]), "Name": _texts, "Extra": _free, "SKU9": _flags}
+    found |= {
+        "IsDeleted": st.sampled_from([True, False, False, False, None]),
+        "Name": _texts,
+        "Extra": _free,
+        "SKU9": _flags,
+    }
     if mapping.terms:
         found[mapping.terms] = _flags
     for sku in mapping.skus.values():
@@ -110,8 +118,6 @@ def _new(draw: st.DrawFn, index: int, payloads: st.SearchStrategy[dict[str, Any]
 
 
 def _with(sent: Sent, **changes: Any) -> Sent:
-    import dataclasses
-
     return dataclasses.replace(sent, **changes)
 
 
@@ -122,7 +128,8 @@ def _places(sent: list[Sent], earlier: Sent) -> list[int]:
 
 def split(sent: list[Any], sizes: list[int]) -> list[list[Any]]:
     """Cut deliveries into batches of these sizes, over and over."""
-    batches, start = [], 0
+    batches: list[list[Any]] = []
+    start = 0
     for size in itertools.cycle(sizes):
         if start >= len(sent):
             return batches

@@ -11,6 +11,8 @@ import zoneinfo
 from typing import Any
 
 Json = dict[str, Any]
+# status, start, end, quantity
+State = tuple[str, dt.datetime | None, dt.datetime | None, int | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,10 @@ class Row:
     since: dt.datetime
     opened_by: int
     generation: int
+
+    @property
+    def state(self) -> State:
+        return (self.status, self.starts, self.ends, self.quantity)
 
 
 @dataclasses.dataclass
@@ -197,7 +203,9 @@ class Model:
         for name, sku in self.mapping.skus.items():
             rows = customer.rows.setdefault(name, [])
             state = self._state(customer, sku, rows)
-            if state is None or (rows and state == (rows[-1].status, rows[-1].starts, rows[-1].ends, rows[-1].quantity)):
+            if state is None or (
+                rows and state == (rows[-1].status, rows[-1].starts, rows[-1].ends, rows[-1].quantity)
+            ):
                 continue
             since, generation = moment, 1
             if rows:
@@ -205,9 +213,7 @@ class Model:
                 generation = rows[-1].generation + (rows[-1].status == "ended")
             rows.append(Row(*state, since=since, opened_by=index, generation=generation))
 
-    def _state(
-        self, customer: Customer, sku: Sku, rows: list[Row]
-    ) -> tuple[str, dt.datetime | None, dt.datetime | None, int | None] | None:
+    def _state(self, customer: Customer, sku: Sku, rows: list[Row]) -> State | None:
         flag = customer.value(sku.flag)
         if customer.deleted or flag is False:
             return ("ended", rows[-1].starts, rows[-1].ends, rows[-1].quantity) if rows else None

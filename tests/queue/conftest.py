@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from support.kafka import Broker, lacking, running_broker
 from support.logs import KafkaWire, PostgresWire, Wire
 from support.mock_cluster import MockCluster

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 import pytest
-from support.logs import Wire, append, message, placed, poll_until, read
 
 from licet.queue.message import Position, Record, read_envelope
 from licet.queue.ports import AppendFailed, LogGap, LogReader, LogUnavailable
+from support.logs import Wire, append, message, placed, poll_until, read
 
 CUSTOMERS = [f"0015g00000AbC{number:02d}AAV" for number in range(40)]
 ALL_PARTITIONS = frozenset(range(12))

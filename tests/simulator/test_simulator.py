@@ -94,7 +94,7 @@ def test_thousands_of_customers_have_names_of_their_own(web: FakeWeb) -> None:
 
 
 def test_a_user_and_a_domain_of_each_customer_are_registered_once_licet_knows_it(web: FakeWeb) -> None:
-    unknown = 12
+    unknown = 4
     seen = itertools.count()
     web.rule = lambda request: 404 if request.method == "PUT" and next(seen) < unknown else 202
     run(web.url, *FAST, "--customers", "4", "--count", "1", key=KEY)

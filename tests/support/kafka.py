@@ -33,6 +33,13 @@ class Broker:
         """End it as a crash would."""
         self._run("kill")
 
+    def pause(self) -> None:
+        """Make it hang: its port is open and it does not answer."""
+        self._run("pause")
+
+    def resume(self) -> None:
+        self._run("resume")
+
     def topics(self, *args: str) -> str:
         """Run Kafka's own kafka-topics."""
         return self._run("topics", *args)

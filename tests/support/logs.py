@@ -9,14 +9,14 @@ from typing import Protocol
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from support.database import database_url_for
-from support.kafka import Broker
-from support.mock_cluster import MockCluster
 
 from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic
 from licet.queue.message import Message, Position, Record
 from licet.queue.ports import AppendFailed, ChangeLog, LogReader, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from support.database import database_url_for
+from support.kafka import Broker
+from support.mock_cluster import MockCluster
 
 Results = Sequence[Position | AppendFailed]
 
@@ -38,21 +38,28 @@ class Wire(Protocol):
 class KafkaWire:
     """A topic of its own on a cluster, mock or real."""
 
-    def __init__(self, bootstrap: str, break_: Callable[[], None], mend: Callable[[], None]) -> None:
-        self.topic = KafkaTopic(brokers=bootstrap, name=f"changes-{uuid.uuid4().hex[:8]}")
+    def __init__(
+        self, bootstrap: str, break_: Callable[[], None], mend: Callable[[], None], *, mock: bool = False
+    ) -> None:
+        # A broker that hangs is noticed after the socket's time-out, 5 s by default. The mock cluster shares partitions
+        # out anew only after the session's time-out less one second.
+        config = {"socket.timeout.ms": "2000"}
+        if mock:
+            config |= {"session.timeout.ms": "2000", "heartbeat.interval.ms": "500"}
+        self.topic = KafkaTopic(brokers=bootstrap, name=f"changes-{uuid.uuid4().hex[:8]}", config=config)
         self.group = f"worker-{self.topic.name}"
         self.break_ = break_
         self.mend = mend
 
     @classmethod
     def on_mock(cls, cluster: MockCluster) -> "KafkaWire":
-        wire = cls(cluster.bootstrap, cluster.set_down, cluster.set_up)
+        wire = cls(cluster.bootstrap, cluster.set_down, cluster.set_up, mock=True)
         cluster.create_topic(wire.topic.name)
         return wire
 
     @classmethod
     def on_broker(cls, broker: Broker) -> "KafkaWire":
-        return cls(broker.bootstrap, broker.kill, broker.start)
+        return cls(broker.bootstrap, broker.pause, broker.resume)
 
     def log(self, timeout: float = 4.0) -> KafkaLog:
         return KafkaLog(self.topic, timeout=timeout)

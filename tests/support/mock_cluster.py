@@ -43,6 +43,8 @@ class MockCluster:
         bootstraps = self._lib.rd_kafka_mock_cluster_bootstraps
         bootstraps.restype = ctypes.c_char_p
         self.bootstrap: str = bootstraps(self._cluster).decode()
+        # With a controller, what the mock cannot do fails at once instead of waiting for one.
+        self._lib.rd_kafka_mock_set_controller_id(self._cluster, ctypes.c_int32(1))
         # A group of the mock waits 3 s for further members by default.
         self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(0))
 

@@ -5,38 +5,48 @@ import contextlib
 import datetime as dt
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 import psycopg
-from support.database import database_url_for
-from support.world import Log, Road, fresh
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
+from licet.domain.ids import canonical_customer_id
 from licet.edge import check
 from licet.edge.app import Rooms, build_app
+from licet.edge.asgi import Handler
 from licet.edge.authentication import Authenticator
 from licet.edge.front import Front, Route
 from licet.manage.directory import Directory
+from licet.manage.keys import Keys
 from licet.observe.metrics import Metrics
 from licet.store.answers import PostgresAnswers
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
 from licet.store.pools import reader_pool, store_ready, writer_pool
+from support.database import database_url_for
+from support.world import Log, Road, fresh
 
+T = TypeVar("T")
 ADMIN = "an-admin-key-of-the-tests"
 
 
 class Web:
     """Asks the application; every method returns the answer, whatever its status."""
 
-    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, answers: PostgresAnswers) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, app: Front, rooms: Rooms, catalogs: Catalogs, keys: PostgresKeys
+    ) -> None:
         self.runner = runner
-        self.client = client
-        self.answers = answers
+        transport = httpx.ASGITransport(app=app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://licet.test")
+        self.app = app
+        self.rooms = rooms
+        self.catalogs = catalogs
+        self.keys = keys
 
     def ask(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
         """Send one request with a key."""
@@ -44,8 +54,8 @@ class Web:
 
     async def send(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
         """Send one request with a key, among others."""
-        headers = {"authorization": f"Bearer {key}"} if key is not None else {}
-        return await self.client.request(method, path, headers=headers | options.pop("headers", {}), **options)
+        headers = [("authorization", f"Bearer {key}")] if key is not None else []
+        return await self.client.request(method, path, headers=headers + options.pop("headers", []), **options)
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON of a 200."""
@@ -56,6 +66,22 @@ class Web:
     def check(self, feature: str, **who: str) -> Any:
         """Return a decision."""
         return self.get("/v1/check", feature=feature, **who)
+
+    def run(self, use: Callable[[Keys], Awaitable[T]]) -> T:
+        """Do something with the operator's side of the keys."""
+
+        async def wait() -> T:
+            return await use(Keys(self.keys))
+
+        return self.runner.run(wait())
+
+    def key(self, name: str, *scopes: str) -> str:
+        """Make a key and return what a caller sends."""
+        return self.run(lambda keys: keys.create(name, scopes, "a test")).token
+
+    def forget_keys(self) -> None:
+        """Read the keys anew, as the process does every second."""
+        self.runner.run(self.rooms.authenticator.refresh())
 
     def put(self, path: str) -> Any:
         """Return the JSON of a write that went well."""
@@ -73,7 +99,7 @@ def running_web(
     timeout: float = 2.0,
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
-    reader, writer = reader_pool(url), writer_pool(url)
+    reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
     answers = PostgresAnswers(url, timeout=timeout)
     catalogs = Catalogs(answers)
     customers = PostgresCustomers(reader)
@@ -96,9 +122,8 @@ def running_web(
             checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
         )
         handler = check.Check(Checker(answers, catalogs, clock=clock), authenticator, metrics)
-        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, build_app(rooms), metrics)  # type: ignore[arg-type]
-        transport = httpx.ASGITransport(app=front)
-        return Web(runner, httpx.AsyncClient(transport=transport, base_url="http://licet.test"), answers)
+        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
+        return Web(runner, front, rooms, catalogs, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())
@@ -126,7 +151,7 @@ class Stage:
     def send(self, payload: dict[str, Any]) -> str:
         """Apply a change as it stands; returns its event id."""
         event_id = fresh("event")
-        self.road.apply(self.log.change(payload, event_id=event_id))
+        self.road.apply(self.log.change(payload, event_id=event_id, key=canonical_customer_id(payload["Id"])))
         return event_id
 
 

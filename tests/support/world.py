@@ -75,11 +75,9 @@ class Log:
 class Road:
     """The real applier on the real store."""
 
-    def __init__(self, url: str, log: str, *, organization: str | None = None) -> None:
-        self.url = url
-        self.log = log
+    def __init__(self, store: str | PostgresProjection, log: str, *, organization: str | None = None) -> None:
         self.batches: list[Applied] = []
-        self.projection = PostgresProjection(url)
+        self.projection = PostgresProjection(store) if isinstance(store, str) else store
         self.applier = Applier(self.projection, log, self.batches.append, organization)
 
     def apply(self, *records: Record) -> list[str]:
@@ -92,9 +90,17 @@ class Road:
         self.projection.close()
 
 
+Reader = psycopg.Connection[dict[str, Any]]
+
+
+def reader(url: str) -> Reader:
+    """Connect as a person with psql does."""
+    return psycopg.connect(url, autocommit=True, options="-c timezone=UTC", row_factory=dict_row)
+
+
 def rows(url: str, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Ask the store with plain SQL, as a person with psql would."""
-    with psycopg.connect(url, autocommit=True, options="-c timezone=UTC", row_factory=dict_row) as connection:
+    """Ask the store one thing with plain SQL."""
+    with reader(url) as connection:
         return connection.execute(query.encode(), parameters).fetchall()
 
 
@@ -108,8 +114,8 @@ def history(url: str, customer_id: str, sku: str) -> list[dict[str, Any]]:
     """The rows of a license that Licet believes now, first to last."""
     return rows(
         url,
-        "SELECT *, lower(valid) AS since, upper(valid) AS till FROM license WHERE customer_id = %(id)s AND sku = %(sku)s"
-        " AND upper_inf(recorded) ORDER BY valid",
+        "SELECT *, lower(valid) AS since, upper(valid) AS till FROM license"
+        " WHERE customer_id = %(id)s AND sku = %(sku)s AND upper_inf(recorded) ORDER BY valid",
         id=customer_id,
         sku=sku,
     )

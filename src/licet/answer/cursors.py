@@ -25,7 +25,24 @@ def read_cursor(text: str | None, kind: type[T]) -> T | None:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         place = msgspec.json.decode(raw, type=kind)
     except (binascii.Error, msgspec.DecodeError, UnicodeError) as error:
-        raise InvalidInput.of(Fault("cursor", shown(text), "the `next` of a page of this list")) from error
-    if "\\u0000" in raw.decode():  # PostgreSQL keeps no such text, so no page ended there
-        raise InvalidInput.of(Fault("cursor", shown(text), "the `next` of a page of this list"))
+        raise _unreadable(text) from error
+    if not _storable(place):
+        raise _unreadable(text)
     return place
+
+
+def _storable(place: object) -> bool:
+    """Tell whether the store could hold this place: no page ends at one that it cannot hold."""
+    match place:
+        case str():
+            return "\x00" not in place
+        case int():
+            return 0 <= place < 2**63
+        case tuple():
+            return all(_storable(part) for part in place)
+        case _:
+            return place is None
+
+
+def _unreadable(text: str) -> InvalidInput:
+    return InvalidInput.of(Fault("cursor", shown(text), "the `next` of a page of this list"))

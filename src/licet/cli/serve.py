@@ -56,8 +56,14 @@ def run_web(settings: Settings, *, migrate_first: bool) -> None:
     log(Event.STOPPED, process="web")
 
 
-async def serve(web: Web, settings: Settings, started: Callable[[], None]) -> None:
-    """Serve the web process until a signal ends it; ``started`` is called once it listens."""
+async def serve(
+    web: Web, settings: Settings, started: Callable[[], None], ending: Callable[[], None] = lambda: None
+) -> None:
+    """Serve the web process until a signal ends it.
+
+    ``started`` is called once it listens, ``ending`` when the signal comes. Raises ``ConfigurationError`` where it
+    cannot listen.
+    """
     server = Server(
         uvicorn.Config(
             web.app,
@@ -75,12 +81,18 @@ async def serve(web: Web, settings: Settings, started: Callable[[], None]) -> No
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end, server)
+        loop.add_signal_handler(number, _end, server, ending)
     async with web.running():
-        await server.serve()
+        try:
+            await server.serve()
+        except SystemExit as error:  # uvicorn's way to say that it cannot listen; its log line has the reason
+            raise ConfigurationError(
+                f"cannot listen on {settings.host}:{settings.port}: choose another with --host or --port"
+            ) from error
 
 
-def _end(server: Server) -> None:
+def _end(server: Server, ending: Callable[[], None]) -> None:
+    ending()
     server.force_exit = server.should_exit  # a second signal waits for nobody
     server.should_exit = True
 

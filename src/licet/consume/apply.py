@@ -127,7 +127,7 @@ class Applier:
 
     def _transaction(self, records: Sequence[Record], catalog: Catalog, inapplicable: str | None) -> Applied:
         reads = [read_record(record, catalog) for record in records]
-        wanted = self._wanted(reads)
+        wanted = self._wanted(reads, inapplicable)
         with self._projection.transaction(len(reads)) as transaction:
             loaded = transaction.load(wanted)
             if loaded.fenced:
@@ -148,11 +148,12 @@ class Applier:
             transaction.write(folded)
         return Applied(world.revision, folded.deliveries)
 
-    def _wanted(self, reads: Sequence[Read]) -> Wanted:
+    def _wanted(self, reads: Sequence[Read], inapplicable: str | None) -> Wanted:
         after: dict[int, int] = {}
         for one in reads:
             after[one.record.partition] = one.record.offset + 1
-        readable = [one for one in reads if isinstance(one, Readable)]
+        # Of what the store has refused nothing is looked up: the look-up may be what it refused.
+        readable = [one for one in reads if isinstance(one, Readable)] if inapplicable is None else []
         return Wanted(
             log=self._log_name,
             moves={partition: (self._next.get(partition), end) for partition, end in after.items()},

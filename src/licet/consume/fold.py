@@ -7,6 +7,7 @@ twice in memory and written once.
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -44,6 +45,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], uuid.UUID]
 
 
+class Names(msgspec.Struct, frozen=True):
+    """Aliases and e-mail domains."""
+
+    aliases: AbstractSet[str] = frozenset()
+    domains: AbstractSet[str] = frozenset()
+
+
 class Customer:
     """A customer while a transaction changes it."""
 
@@ -57,8 +65,7 @@ class Customer:
         self.closes: list[License] = []
         self.delivery: int | None = None
         self.written = False
-        self._aliases = state.source_aliases if state else frozenset()
-        self._domains = state.source_domains if state else frozenset()
+        self.held = Names(state.source_aliases, state.source_domains) if state else Names()
 
     def keep(self, fields: Fields, delivery: int) -> None:
         """Take over new fields."""
@@ -100,23 +107,22 @@ class Customer:
             delivery=self.delivery,
         )
 
-    def aliases(self, catalog: Catalog) -> list[NameWrite]:
-        """Return the aliases that the fields give or take."""
-        wanted = set()
+    def names(self, catalog: Catalog) -> Names:
+        """Return the aliases and the e-mail domains that the fields give."""
+        if self.deleted:
+            return Names()
+        aliases = set()
         for system, field in catalog.source.aliases.items():
             value = read.text(self.fields, field)
-            wanted |= _named(ids.alias, f"{system}:{value}" if value else None)
-        return self._differences(self._aliases, set() if self.deleted else wanted)
+            aliases |= _named(ids.alias, f"{system}:{value}" if value else None)
+        return Names(aliases, _named(ids.verified_domain, read.text(self.fields, catalog.source.domain)))
 
-    def domains(self, catalog: Catalog) -> list[NameWrite]:
-        """Return the e-mail domains that the fields give or take."""
-        wanted = _named(ids.verified_domain, read.text(self.fields, catalog.source.domain))
-        return self._differences(self._domains, set() if self.deleted else wanted)
 
-    def _differences(self, held: frozenset[str], wanted: set[str]) -> list[NameWrite]:
-        return [NameWrite(self.customer_id, name, held=False) for name in sorted(held - wanted)] + [
-            NameWrite(self.customer_id, name, held=True) for name in sorted(wanted - held)
-        ]
+def moved_names(customer_id: str, before: AbstractSet[str], after: AbstractSet[str]) -> list[NameWrite]:
+    """Return what a customer loses and gains."""
+    return [NameWrite(customer_id, name, held=False) for name in sorted(before - after)] + [
+        NameWrite(customer_id, name, held=True) for name in sorted(after - before)
+    ]
 
 
 def _named(check: Callable[[str], str], value: str | None) -> set[str]:
@@ -143,6 +149,8 @@ class _Fold:
         self.originals = dict(world.originals)
         self.deliveries: list[Delivery] = []
         self.dead: list[DeadLetter] = []
+        self.aliases: list[NameWrite] = []
+        self.domains: list[NameWrite] = []
         self.touched: set[str] = set()
 
     def run(self, reads: Sequence[Read]) -> Folded:
@@ -161,8 +169,8 @@ class _Fold:
             customers=[customer.write(catalog) for customer in written],
             closes=[row for customer in written for row in customer.closes],
             licenses=[row for customer in written for row in customer.licenses()],
-            aliases=[name for customer in written for name in customer.aliases(catalog)],
-            domains=[name for customer in written for name in customer.domains(catalog)],
+            aliases=self.aliases,
+            domains=self.domains,
             touched=self.touched,
         )
 
@@ -251,17 +259,24 @@ class _Fold:
         sequence: int,
     ) -> None:
         if outcome.kind is Kind.APPLIED:
+            before = customer.names(self.world.catalog)
             customer.keep(written.fields, sequence)
             at = min(change.source_time or change.received_at, change.received_at)
             moment = Moment(at, self.world.revision, Cause(delivery=sequence))
             customer.relicense(self.world.catalog, moment, self.world.new_id)
+            # A name is whose it was last said to be: what a change does not alter it does not take back.
+            after = customer.names(self.world.catalog)
+            self.aliases += moved_names(customer.customer_id, before.aliases, after.aliases)
+            self.domains += moved_names(customer.customer_id, before.domains, after.domains)
             self.touched.add(customer.customer_id)
         elif outcome.reason == "unchanged":
             customer.keep(written.fields, sequence)  # raises the stored times
         elif outcome.reason == "tombstoned" and change.is_deleted and deletion.time is not None:
             field = self.world.catalog.source.deleted
-            stored = customer.fields[field].time
-            if stored is None or stored < deletion.time:  # a later deletion: what lies between cannot undo it
+            stored = customer.fields.get(field)  # none where the catalog has renamed it since
+            if (
+                stored is None or stored.time is None or stored.time < deletion.time
+            ):  # a later deletion: what lies between cannot undo it
                 customer.keep({**customer.fields, field: deletion}, sequence)
 
     def _faults(self, one: Readable, outcome: Outcome) -> Sequence[Fault]:

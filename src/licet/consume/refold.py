@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from licet.consume.fold import Customer
+from licet.consume.fold import Customer, moved_names
 from licet.domain.catalog import Catalog
 from licet.domain.license import Cause, Moment
-from licet.store.ports import CatalogTransaction, Folded
+from licet.store.ports import CatalogTransaction, Folded, NameWrite
 
 CHUNK = 500
 DONE = "~"  # sorts after every customer id
@@ -38,10 +38,15 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Itera
             customer_ids = transaction.unfolded(catalog.version, CHUNK)
             moment = moment_of(transaction.revision, Cause(catalog=catalog.version))
             written, touched = [], []
+            aliases: list[NameWrite] = []
+            domains: list[NameWrite] = []
             for customer_id, state in transaction.states(customer_ids).items():
                 customer = Customer(customer_id, state)
                 moved = customer.relicense(catalog, moment, uuid.uuid4)
-                if moved or customer.aliases(catalog) or customer.domains(catalog):
+                held, wanted = customer.held, customer.names(catalog)
+                aliases += moved_names(customer_id, held.aliases, wanted.aliases)
+                domains += moved_names(customer_id, held.domains, wanted.domains)
+                if moved or held != wanted:
                     touched.append(customer_id)
                 written.append(customer)
             transaction.write(
@@ -49,8 +54,8 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Itera
                     customers=[customer.write(catalog) for customer in written],
                     closes=[row for customer in written for row in customer.closes],
                     licenses=[row for customer in written for row in customer.licenses()],
-                    aliases=[name for customer in written for name in customer.aliases(catalog)],
-                    domains=[name for customer in written for name in customer.domains(catalog)],
+                    aliases=aliases,
+                    domains=domains,
                     touched=touched,
                 )
             )

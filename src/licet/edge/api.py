@@ -44,7 +44,7 @@ OneCustomer = Annotated[
 ]
 
 
-class Change(msgspec.Struct, frozen=True):
+class NameWritten(msgspec.Struct, frozen=True):
     """What a write came to. A check that includes ``revision`` includes the write; a second time nothing is written."""
 
     customer: str
@@ -112,7 +112,7 @@ async def get_change(reading: NamedDependency[Reading], event_id: EventId, custo
 @put("/v1/customers/{customer:str}/users/{user:path}", summary="Make a user a member")
 async def put_user(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
-) -> Change:
+) -> NameWritten:
     """An explicit membership goes before the e-mail domain. A user may be a member of several customers."""
     return await _put(directory, caller, NameKind.MEMBER, customer, user)
 
@@ -120,7 +120,7 @@ async def put_user(
 @delete("/v1/customers/{customer:str}/users/{user:path}", summary="End a membership", status_code=200)
 async def delete_user(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
-) -> Change:
+) -> NameWritten:
     """Nothing is written where the user is no member."""
     return await _delete(directory, caller, NameKind.MEMBER, customer, user)
 
@@ -128,7 +128,7 @@ async def delete_user(
 @put("/v1/customers/{customer:str}/domains/{domain:str}", summary="Give a customer an e-mail domain")
 async def put_domain(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
-) -> Change:
+) -> NameWritten:
     """Users with an address there resolve to the customer. Verify that the domain is the customer's before."""
     return await _put(directory, caller, NameKind.DOMAIN, customer, domain)
 
@@ -136,7 +136,7 @@ async def put_domain(
 @delete("/v1/customers/{customer:str}/domains/{domain:str}", summary="Take an e-mail domain", status_code=200)
 async def delete_domain(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
-) -> Change:
+) -> NameWritten:
     """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
     return await _delete(directory, caller, NameKind.DOMAIN, customer, domain)
 
@@ -144,7 +144,7 @@ async def delete_domain(
 @put("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Give a customer an alias")
 async def put_alias(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
-) -> Change:
+) -> NameWritten:
     """409 where another customer has it."""
     return await _put(directory, caller, NameKind.ALIAS, customer, alias)
 
@@ -152,7 +152,7 @@ async def put_alias(
 @delete("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Take an alias", status_code=200)
 async def delete_alias(
     directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
-) -> Change:
+) -> NameWritten:
     """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
     return await _delete(directory, caller, NameKind.ALIAS, customer, alias)
 
@@ -183,14 +183,14 @@ def routers() -> list[Router]:
     ]
 
 
-async def _put(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> Change:
+async def _put(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> NameWritten:
     kept, written = await directory.put(kind, customer, name.removeprefix("/"), caller)
-    return Change(written.customer_id, kept, written.revision)
+    return NameWritten(written.customer_id, kept, written.revision)
 
 
-async def _delete(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> Change:
+async def _delete(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> NameWritten:
     kept, written = await directory.delete(kind, customer, name.removeprefix("/"), caller)
-    return Change(written.customer_id, kept, written.revision)
+    return NameWritten(written.customer_id, kept, written.revision)
 
 
 def _storable(field: str, text: str) -> str:

@@ -19,7 +19,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
 from licet.answer.reading import Reading
-from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound, PayloadTooLarge
+from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
 from licet.edge import api, health, openapi
@@ -31,9 +31,6 @@ from licet.manage.directory import Directory
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 
-# No route here takes a body; what a client sends all the same is not read into memory.
-_MAX_BODY = 64 * 1024
-_TOO_LARGE = 413
 _CLIENT_ERROR = range(400, 500)
 _HEADERS = {
     "content-security-policy": (
@@ -77,7 +74,6 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
-        request_max_body_size=_MAX_BODY,
     )
 
 
@@ -122,8 +118,6 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> Exception:
             return MethodNotAllowed(f"{request.url.path} takes {' or '.join(sorted(allowed))}", sorted(allowed))
         case ValidationException():
             return InvalidInput.of(*_faults(request, error))
-        case HTTPException() if error.status_code == _TOO_LARGE:
-            return PayloadTooLarge.of(Fault("body", "more bytes", f"at most {_MAX_BODY} bytes"))
         case HTTPException() if error.status_code in _CLIENT_ERROR:
             return InvalidInput.of(Fault("request", error.detail, "a well-formed request"))
         case _:

@@ -1,9 +1,8 @@
 """Request bodies, with three bounds that hold whatever a client claims: bytes per body, seconds, bytes in memory."""
 
-import asyncio
-
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge, Unavailable
 from licet.edge.asgi import Receive
+from licet.edge.deadlines import Deadlines, Late
 from licet.edge.problems import BodyTooSlow
 
 READ_LIMIT_S = 2.0
@@ -27,7 +26,8 @@ class Bodies:
     ) -> None:
         self._max_object = max_object
         self._max_array = max_array
-        self._limit_s = limit_s
+        self._deadlines = Deadlines(limit_s)
+        self._slow = f"the body did not end within {limit_s:g} s"
         self._held_limit = held_limit
         self._held = 0
 
@@ -49,7 +49,7 @@ class Bodies:
         body = bytearray()
         limit, opening = self._max_object, b""
         try:
-            async with asyncio.timeout(self._limit_s):
+            with self._deadlines:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
@@ -66,8 +66,8 @@ class Bodies:
                         taken = 0
                         return bytes(body + chunk) if body else chunk
                     body += chunk
-        except TimeoutError as error:
-            raise BodyTooSlow(f"the body did not end within {self._limit_s:g} s") from error
+        except Late as error:
+            raise BodyTooSlow(self._slow) from error
         finally:
             self._held -= taken
 

@@ -4,7 +4,7 @@ A framework's router costs half of what a small request costs; this is one look-
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -74,11 +74,11 @@ class Front:
         served = self._served.get(scope["path"], self._other)
         status = 0
 
-        async def watched(message: AsgiMessage) -> None:
+        def watched(message: AsgiMessage) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         try:
             _check_method(served.route, scope["method"])

@@ -73,8 +73,16 @@ def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[Co
         detail = "waiting for " + "; ".join(waiting)
         return Response(NotReady(detail=detail, checks=found), status_code=503, media_type=CONTENT_TYPE.decode())
 
-    @get("/metrics", include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
+    @get(
+        "/metrics",
+        summary="The metrics of this process",
+        tags=["Health"],
+        media_type="text/plain",
+        exclude_from_auth=True,
+        sync_to_thread=False,
+    )
     def metrics() -> Response[bytes]:
+        """In the exposition format of Prometheus."""
         media_type, body = render()
         return Response(body, media_type=media_type.removesuffix("; charset=utf-8"))  # the framework adds it
 

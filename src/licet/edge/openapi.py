@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document: the framework writes the typed routes, this module adds what the bare front answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ _ABOUT = (
 )
 _METHODS = ("get", "put", "post", "delete")
 _REF = "#/components/schemas/{name}"
+_GENERIC = re.compile(r"\b([A-Za-z]+)_licet\.[a-z.]+\.([A-Za-z]+)_")
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 
 
@@ -38,7 +40,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
     faults: Sequence[Fault] = ()
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerChange(msgspec.Struct, frozen=True, kw_only=True):
     """A customer as Salesforce sends it; the catalog says which field means what. These are the default's names.
 
     Unknown fields are kept. An absent or null flag means unknown, never false.
@@ -78,14 +80,21 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
     described["paths"] = {"/salesforce/webhook": {"post": _webhook()}, "/v1/check": {"get": _check()}} | {
         path: item for path, item in described["paths"].items() if not path.startswith("/schema")
     }
-    _, schemas = msgspec.json.schema_components([Decision, Receipt, Change, ProblemDocument], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components([Decision, Receipt, CustomerChange, ProblemDocument], ref_template=_REF)
     described["components"]["schemas"] |= schemas
     described["components"]["responses"] = {"Problem": _problem()}
     for item in described["paths"].values():
         for method in _METHODS:
             if method in item:
                 _tell_errors(item[method])
-    return described
+    return _short_names(described)
+
+
+def _short_names(described: dict[str, Any]) -> dict[str, Any]:
+    """Call a list of customers ``CustomerLineListing``, not by the module that its items come from."""
+    text = msgspec.json.encode(described).decode()
+    renamed: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\2\1", text))
+    return renamed
 
 
 def _tell_errors(operation: dict[str, Any]) -> None:
@@ -128,7 +137,7 @@ def _check() -> dict[str, Any]:
 
 
 def _webhook() -> dict[str, Any]:
-    one = {"$ref": _REF.format(name="Change")}
+    one = {"$ref": _REF.format(name="CustomerChange")}
     return {
         "operationId": "Webhook",
         "tags": ["Receiving"],

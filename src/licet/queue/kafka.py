@@ -5,7 +5,6 @@ connections got 20 to 25 thousand appends a second, with one per burst 26 to 29 
 """
 
 import asyncio
-import datetime as dt
 import functools
 import logging
 import threading
@@ -20,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from licet.queue.librdkafka import code_of, record_of, said
 from licet.queue.message import PARTITIONS, TOPIC, Message, Position, Record
 from licet.queue.pending import PendingAppend
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable, Positions
@@ -47,7 +47,14 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
 
     def client(self, defaults: Mapping[str, object], promises: Mapping[str, object]) -> dict[str, Any]:
         """Build a client's settings: ``config`` wins over the defaults, the promises over both."""
-        common = {"client.id": "licet", "socket.keepalive.enable": True, "reconnect.backoff.max.ms": 1000}
+        common = {
+            "client.id": "licet",
+            "socket.keepalive.enable": True,
+            "socket.timeout.ms": 5000,
+            "reconnect.backoff.max.ms": 1000,
+            # A topic that was refused stays refused until the next look; librdkafka's own 5 minutes are too long.
+            "topic.metadata.refresh.interval.ms": 10000,
+        }
         return {**common, **defaults, **self.config, **promises, "bootstrap.servers": self.brokers}
 
 
@@ -63,9 +70,12 @@ def ensure_topic(topic: KafkaTopic, timeout: float = 4.0) -> None:
         if topic.name not in admin.list_topics(timeout=timeout).topics:
             made = admin.create_topics([wanted], operation_timeout=timeout, request_timeout=timeout)
             made[topic.name].result(timeout)
+            deadline = time.monotonic() + timeout
+            while topic.name not in admin.list_topics(timeout=timeout).topics and time.monotonic() < deadline:
+                time.sleep(SLICE_S)  # the brokers hear of it a moment later
     except (KafkaException, TimeoutError) as error:
-        if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {_said(error)}") from error
+        if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {said(error)}") from error
 
 
 class KafkaLog:
@@ -75,7 +85,7 @@ class KafkaLog:
         self._topic = topic
         self._timeout = timeout
         self._settings = topic.client(
-            {"linger.ms": 1, "socket.nagle.disable": True, "socket.timeout.ms": 5000},
+            {"linger.ms": 1, "socket.nagle.disable": True},
             {
                 "acks": "all",
                 "enable.idempotence": True,
@@ -87,7 +97,7 @@ class KafkaLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._topic_known: asyncio.Task[None] | None = None
         self._reports: deque[tuple[PendingAppend, int, KafkaError | None, confluent_kafka.Message]] = deque()
-        self._woken = self._fatal = False
+        self._woken = False
         self._open = True
         self._producer = self._new_producer()
         self._thread = threading.Thread(target=self._serve, name="licet-kafka-reports", daemon=True)
@@ -119,7 +129,7 @@ class KafkaLog:
         try:
             listed = await asyncio.to_thread(self._producer.list_topics, self._topic.name, _PROBE_S)
         except KafkaException as error:
-            return f"Kafka at {self._topic.brokers}: {_said(error)}"
+            return f"Kafka at {self._topic.brokers}: {said(error)}"
         found = listed.topics[self._topic.name]
         headless = [number for number, partition in found.partitions.items() if partition.leader < 0]
         if found.error is not None or headless:
@@ -163,9 +173,8 @@ class KafkaLog:
         except UnicodeEncodeError as error:
             return AppendFailed(f"not written: {error}", permanent=True)
         except KafkaException as error:
-            self._fatal = self._fatal or error.args[0].fatal()
             # Only the client's own word counts as permanent: a broker judges a batch, and the innocent with it.
-            return AppendFailed(_said(error), permanent=_code(error) == KafkaError.MSG_SIZE_TOO_LARGE)
+            return AppendFailed(said(error), permanent=code_of(error) == KafkaError.MSG_SIZE_TOO_LARGE)
         return None
 
     def _report(
@@ -173,8 +182,6 @@ class KafkaLog:
     ) -> None:
         """Take one delivery report, in the poll thread."""
         self._reports.append((call, index, error, message))
-        if error is not None and error.fatal():
-            self._fatal = True
         if not self._woken and self._loop is not None:
             self._woken = True
             try:
@@ -197,12 +204,20 @@ class KafkaLog:
 
     def _serve(self) -> None:
         while self._open:
-            self._producer.poll(SLICE_S)
-            if self._fatal:
-                # Idempotence cannot go on after such an error, the producer refuses all; a new one starts afresh.
-                ended, self._producer, self._fatal = self._producer, self._new_producer(), False
-                ended.purge()
-                ended.flush(_PROBE_S)
+            try:
+                self._producer.poll(SLICE_S)
+            except (KafkaException, SystemError) as error:  # the second where reports followed a fatal error
+                _log.error("Kafka's producer ended and is made anew: %s", error.__cause__ or error)
+                self._replace()
+
+    def _replace(self) -> None:
+        """Begin with a new producer: idempotence cannot go on after a fatal error, and the old one refuses all."""
+        ended, self._producer = self._producer, self._new_producer()
+        try:
+            ended.purge()
+            ended.flush(_PROBE_S)
+        except (KafkaException, SystemError) as error:
+            _log.error("reports of the ended producer are lost; their callers wait for the time-out: %s", error)
 
 
 class KafkaReader:
@@ -284,7 +299,7 @@ class KafkaReader:
         try:
             self._consumer.commit(offsets=mine, asynchronous=True)
         except KafkaException as error:
-            _log.warning("offsets not committed to Kafka: %s", _said(error))
+            _log.warning("offsets not committed to Kafka: %s", said(error))
 
     def lag(self) -> Mapping[int, int]:
         """Count by the ends that the last fetches told; a partition not yet fetched is left out."""
@@ -321,16 +336,20 @@ class KafkaReader:
 
     def _fetch(self, limit: int, wait: float) -> list[Record]:
         """Take one message as soon as it comes and the rest that is there: ``consume`` alone would wait for all."""
-        first = self._consumer.poll(wait)
-        if first is None:
-            return []
-        messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+        try:
+            first = self._consumer.poll(wait)
+            if first is None:
+                return []
+            messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+        except KafkaException as error:
+            self._restart = True
+            raise LogUnavailable(f"{self.name}: {said(error)}") from error
         # What was fetched before partitions moved belongs to no one now; it is read again from the store's offset.
         held = [message for message in messages if message.partition() in self._next or message.error() is not None]
         for message in held:
             if message.error() is not None:
                 self._judge(message)
-        records = [_record(self.name, message) for message in held if message.error() is None]
+        records = [record_of(self.name, message) for message in held if message.error() is None]
         for record in records:
             self._next[record.partition] = record.offset + 1
         return records
@@ -360,37 +379,6 @@ class KafkaReader:
         self._away = None
 
 
-def _record(log: str, message: confluent_kafka.Message) -> Record:
-    pairs: Any = message.headers() or ()
-    return Record(
-        log=log,
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        key=message.key(),
-        value=message.value(),
-        headers=[(name, value or b"") for name, value in pairs],
-        appended_at=_time(*message.timestamp()),
-    )
-
-
-def _time(kind: int, milliseconds: int) -> dt.datetime | None:
-    """Read a timestamp, which the producer may have written: it can be any number."""
-    if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE:
-        return None
-    try:
-        return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 def _committed(error: KafkaError | None, _partitions: Collection[TopicPartition]) -> None:
     if error is not None:
         _log.warning("offsets not committed to Kafka: %s", error.str())
-
-
-def _code(error: BaseException) -> int | None:
-    return error.args[0].code() if isinstance(error, KafkaException) else None
-
-
-def _said(error: BaseException) -> str:
-    return str(error.args[0].str()) if isinstance(error, KafkaException) else "no answer in time"

@@ -139,8 +139,7 @@ class PostgresLog:
 
     async def _commit(self, group: list[_Row]) -> str | None:
         """Write a group and settle each of its messages; return what PostgreSQL lacks, or None."""
-        # For the others nobody waits: they were reported as failed, and come again.
-        group = [row for row in group if not row.call.over]
+        group = [row for row in group if not row.call.over]  # the others were reported as failed, and come again
         try:
             for row, position in zip(group, await self._insert(group), strict=True):
                 row.call.settle(row.index, position)
@@ -321,12 +320,7 @@ class PostgresReader:
         ranges = _ranges(self._next, self._ends, limit)
         if not ranges:
             return []
-        wanted = {
-            "partitions": list(ranges),
-            "starts": [start for start, _ in ranges.values()],
-            "stops": [stop for _, stop in ranges.values()],
-        }
-        rows = connection.execute(self._queries["read"], wanted, binary=True).fetchall()
+        rows = connection.execute(self._queries["read"], _arrays(ranges), binary=True).fetchall()
         if len(rows) != sum(stop - start for start, stop in ranges.values()):
             raise LogGap(f"{self._name}: of the ranges {ranges} only {len(rows)} records are there")
         for partition, (_, stop) in ranges.items():
@@ -341,9 +335,7 @@ class PostgresReader:
             left -= max(0, stop - self._start[partition])
             if stop > self._start[partition]:
                 stops[partition] = stop
-        starts = [self._start[partition] for partition in stops]
-        ranges = {"partitions": list(stops), "starts": starts, "stops": list(stops.values())}
-        connection.execute(self._queries["trim"], ranges)
+        connection.execute(self._queries["trim"], _arrays({p: (self._start[p], stop) for p, stop in stops.items()}))
         self._start.update(stops)
 
     def _forget(self, partitions: Collection[int]) -> None:
@@ -368,6 +360,11 @@ def _ranges(starts: Mapping[int, int], ends: Mapping[int, int], limit: int) -> d
         if take:
             ranges[partition] = (starts[partition], starts[partition] + take)
     return ranges
+
+
+def _arrays(ranges: Mapping[int, tuple[int, int]]) -> dict[str, list[int]]:
+    starts, stops = zip(*ranges.values(), strict=True) if ranges else ((), ())
+    return {"partitions": list(ranges), "starts": list(starts), "stops": list(stops)}
 
 
 def _record(log: str, row: tuple[Any, ...]) -> Record:

@@ -67,8 +67,9 @@ FROM queue_partition p WHERE partition = ANY(%(partitions)s);
 SELECT partition, next_offset FROM queue_partition WHERE partition = ANY(%(partitions)s);
 
 -- name: read
--- A range of offsets of each partition.
-SELECT r.partition, r."offset", r.key, r.value, r.headers, r.appended_at
+-- A range of offsets of each partition. A time that somebody wrote and that no client can hold (infinity) is null.
+SELECT r.partition, r."offset", r.key, r.value, r.headers,
+       CASE WHEN r.appended_at >= '1900-01-01' AND r.appended_at < '9999-01-01' THEN r.appended_at END
 FROM unnest(%(partitions)s::int[], %(starts)s::bigint[], %(stops)s::bigint[]) AS wanted (partition, start, stop)
 JOIN queue_record r ON r.partition = wanted.partition AND r."offset" >= wanted.start AND r."offset" < wanted.stop
 ORDER BY r.partition, r."offset";

@@ -37,7 +37,7 @@ class PostgresAnswers:
     """Resolves questions and reads catalogs; see ``answer.ports``.
 
     Connections are made when they are needed, and made anew once within a question when they broke. ``timeout`` (s)
-    bounds a question from its query on, also where the server hangs without a word.
+    bounds a connecting and a query each, also where the server hangs without a word.
     """
 
     def __init__(self, url: str, *, timeout: float = 2.0) -> None:
@@ -117,7 +117,7 @@ class _Lane:
 
     async def _attempt(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+            self._connection = await self._connect()
         connection = self._connection
         running = asyncio.ensure_future(_fetch(connection, self._sql[query], parameters))
         done, _ = await asyncio.wait({running}, timeout=self._timeout)
@@ -127,6 +127,14 @@ class _Lane:
         await asyncio.wait({running})
         running.exception()
         raise _Hung(f"nothing within {self._timeout:g} s")
+
+
+    async def _connect(self) -> AsyncConnection:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        except TimeoutError as error:
+            raise _Hung(f"no connection within {self._timeout:g} s") from error
 
 
 class _Hung(psycopg.OperationalError):

@@ -29,12 +29,13 @@ class PostgresCatalogs:
 
         Raises ``InvalidInput`` for a document that is no catalog.
         """
-        with self._connection() as connection, connection.transaction():
+        with self._connection() as connection:
             connection.execute(self._sql["lock"])
             before = self._current(connection)
             if before.document == document:
                 return None
-            insert_version(connection, read_catalog(document, before.version + 1), author)
+            with connection.transaction():
+                insert_version(connection, read_catalog(document, before.version + 1), author)
             return self._current(connection)
 
     def _current(self, connection: Connection) -> CatalogVersion:

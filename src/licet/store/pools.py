@@ -13,26 +13,28 @@ Pool = AsyncConnectionPool[AsyncConnection]
 
 # A caller waits this long (s) for a connection before it is told to come back.
 WAIT_S = 2.0
+# A readiness check waits less, so that it can still say what it waited for.
+READY_WAIT_S = 1.0
 
 
-def reader_pool(url: str, size: int = 4) -> Pool:
+def reader_pool(url: str, size: int = 4, wait: float = WAIT_S) -> Pool:
     """Make a pool of connections that read. It opens nothing before ``open()``."""
-    return _pool(reader_conninfo(url, application="licet web"), size)
+    return _pool(reader_conninfo(url, application="licet web"), size, wait)
 
 
-def writer_pool(url: str, size: int = 2) -> Pool:
+def writer_pool(url: str, size: int = 2, wait: float = WAIT_S) -> Pool:
     """Make a pool of connections that write: two, as there is one write lock."""
-    return _pool(writer_conninfo(url, application="licet web writer"), size)
+    return _pool(writer_conninfo(url, application="licet web writer"), size, wait)
 
 
-def _pool(conninfo: str, size: int) -> Pool:
+def _pool(conninfo: str, size: int, wait: float) -> Pool:
     return AsyncConnectionPool(
         conninfo,
         connection_class=AsyncConnection,
         kwargs={"autocommit": True},
         min_size=1,
         max_size=size,
-        timeout=WAIT_S,
+        timeout=wait,
         max_waiting=100,
         reconnect_timeout=30.0,
         check=AsyncConnectionPool.check_connection,
@@ -41,10 +43,10 @@ def _pool(conninfo: str, size: int) -> Pool:
 
 
 @asynccontextmanager
-async def connection_of(pool: Pool) -> AsyncIterator[AsyncConnection]:
-    """Lend a connection. A store that is away, busy or too slow becomes ``Unavailable``."""
+async def connection_of(pool: Pool, wait: float | None = None) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection within ``wait`` s (None: the pool's own). A store that is away or too slow: ``Unavailable``."""
     try:
-        async with pool.connection() as connection:
+        async with pool.connection(timeout=wait) as connection:
             yield connection
     except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise Unavailable(f"the store does not answer: {type(error).__name__}") from error
@@ -53,7 +55,7 @@ async def connection_of(pool: Pool) -> AsyncIterator[AsyncConnection]:
 async def store_ready(pool: Pool) -> str | None:
     """Return None where the store answers, else what it waits for, in words."""
     try:
-        async with connection_of(pool) as connection:
+        async with connection_of(pool, READY_WAIT_S) as connection:
             await connection.execute("SELECT 1")
     except Unavailable as error:
         return error.detail

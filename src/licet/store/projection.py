@@ -30,6 +30,14 @@ from licet.store.ports import (
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 _encode = msgspec.json.encode
+# Trying again cannot help. A text too long for an index is an OperationalError to the driver.
+_REFUSED = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 
 
 class PostgresProjection:
@@ -50,7 +58,7 @@ class PostgresProjection:
                 transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
                 yield transaction
             self._catalog = transaction.catalog or self._catalog
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+        except _REFUSED as error:
             raise Inapplicable(f"{type(error).__name__}: {error}") from error
         except psycopg.Error as error:
             self.close()
@@ -88,7 +96,11 @@ class PostgresProjection:
 
 
 class PostgresTransaction:
-    """One transaction; see ``store.ports.Transaction``."""
+    """One transaction; see ``store.ports.Transaction``.
+
+    No method ends with a pipeline: the Flush with which psycopg leaves one switches off the server's
+    ``idle_in_transaction_session_timeout``, and a writer paused there would hold the write lock for ever.
+    """
 
     def __init__(
         self, connection: Connection, sql: Mapping[str, bytes], catalog: Catalog | None, deliveries: int
@@ -96,10 +108,8 @@ class PostgresTransaction:
         self._connection = connection
         self._sql = sql
         self.catalog = catalog
-        with connection.pipeline():
-            begun = connection.execute(sql["begin"], {"deliveries": deliveries})
-            connection.execute(sql["log_revision"])
-        row = begun.fetchone()
+        row = connection.execute(sql["begin"], {"deliveries": deliveries}).fetchone()
+        connection.execute(sql["log_revision"])
         assert row is not None  # noqa: S101 the singleton row of the schema
         self.revision: int = row[0]
         self.first_sequence: int = row[1] - deliveries + 1
@@ -132,20 +142,22 @@ class PostgresTransaction:
         """Write a fold."""
         self._copy("copy_deliveries", [_delivery_row(one, self.revision) for one in folded.deliveries])
         self._copy("copy_dead_letters", [_dead_row(one) for one in folded.dead_letters])
-        with self._connection.pipeline():
-            if folded.customers:
-                self._run("write_customers", revision=self.revision, customers=_json(folded.customers))
-            if folded.closes:
-                self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
-            losers = self._write_names(folded.aliases, folded.domains)
+        if folded.aliases or folded.domains:
+            with self._connection.pipeline():
+                losers = self._write_names(folded.aliases, folded.domains)
+        else:
+            losers = set()
+        if folded.customers:
+            self._run("write_customers", revision=self.revision, customers=_json(folded.customers))
+        if folded.closes:
+            self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
         touched = sorted(losers.union(folded.touched))
         self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
 
     def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
         """Return the state of each customer that is stored."""
-        with self._connection.pipeline():
-            states = self._states(customer_ids)
+        states = self._states(customer_ids)
         return _customers(*(cursor.fetchall() for cursor in states))
 
     def unfolded(self, version: int, limit: int) -> list[str]:
@@ -157,7 +169,7 @@ class PostgresTransaction:
         self._run("mark_refolded", version=version, customer_id=customer_id)
 
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
-        return self._connection.execute(self._sql[query], parameters)
+        return self._connection.execute(self._sql[query], parameters, binary=True)
 
     def _states(self, customer_ids: Collection[str]) -> tuple[psycopg.Cursor[tuple[Any, ...]], ...]:
         names = ("customers", "licenses", "names")

@@ -29,15 +29,21 @@ dockerd_up() {
   docker info >/dev/null 2>&1 && return
   install_missing dockerd docker.io docker docker-cli docker-compose docker-compose iptables iptables
   mkdir -p "$work"
-  setsid dockerd >"$work/dockerd.log" 2>&1 </dev/null &
-  echo $! >"$work/dockerd.pid"
-  for _ in $(seq 60); do docker info >/dev/null 2>&1 && return; sleep 0.5; done
+  setsid dockerd >>"$work/dockerd.log" 2>&1 </dev/null &
+  local pid=$!
+  for _ in $(seq 60); do
+    docker info >/dev/null 2>&1 && { echo "$pid" >"$work/dockerd.pid"; return; }
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.5
+  done
   echo "dockerd did not start: see $work/dockerd.log" >&2
   return 1
 }
 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
-legacy_build() { DOCKER_BUILDKIT=0 docker build -q "$@" >/dev/null; }
+legacy_build() { # docker says at each legacy build that it is deprecated; that is heard where it fails
+  DOCKER_BUILDKIT=0 docker build -q "$@" >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; return 1; }
+}
 
 debian() {
   install_missing debootstrap debootstrap

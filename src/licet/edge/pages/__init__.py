@@ -1,13 +1,16 @@
 """The pages that need no key: the start, the API's description. Rendered here; nothing is fetched from elsewhere."""
 
 import importlib.resources
+import re
 from typing import Any
 
 import jinja2
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.types import ControllerRouterHandler
+from markupsafe import Markup, escape
 
+_QUOTED = re.compile(r"``?([^`]+)``?")
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
@@ -20,6 +23,7 @@ def pages(document: dict[str, Any]) -> list[ControllerRouterHandler]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters.update(prose=prose, breakable=breakable)
     start = templates.get_template("start.html")
     style = importlib.resources.files("licet.edge.pages").joinpath("licet.css").read_text("utf-8")
     docs = templates.get_template("docs.html").render(document=document, groups=_groups(document), type_of=type_of)
@@ -44,6 +48,16 @@ def pages(document: dict[str, Any]) -> list[ControllerRouterHandler]:
         return Response(encoded, headers=_CACHED, media_type="application/json")
 
     return [get_start, get_docs, get_style, get_document]
+
+
+def prose(text: str) -> Markup:
+    """Show what stands between back quotes as code."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before
+
+
+def breakable(path: str) -> Markup:
+    """Let a path break before its slashes."""
+    return Markup(str(escape(path)).replace("/", "<wbr>/"))  # noqa: S704 escaped before
 
 
 def type_of(schema: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Measured speed: each figure beside its limit in the same run. ``python -m benches`` (or ``make bench``)."""

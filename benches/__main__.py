@@ -1,0 +1,58 @@
+"""``python -m benches [check|webhook|consume|visible|up …] [--json FILE]``.
+
+Exit codes: 0 every bar is held; 1 a bar is short; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+from benches import check, consume, up, visible, webhook
+from benches.machine import Machine
+from benches.table import Row, Skipped, render
+
+BENCHES = {"check": check.run, "webhook": webhook.run, "consume": consume.run, "visible": visible.run, "up": up.run}
+
+
+def main() -> int:
+    """Run the benches asked for, all by default."""
+    parser = argparse.ArgumentParser(prog="python -m benches", description="Licet's speed, beside its limits.")
+    parser.add_argument("names", nargs="*", metavar="|".join(BENCHES), help="which to run; all by default")
+    parser.add_argument("--json", type=pathlib.Path, help="write the rows to this file, too")
+    given = parser.parse_args()
+    if unknown := set(given.names) - BENCHES.keys():
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}")
+    began, load = time.monotonic(), os.getloadavg()[0]
+    cores = sorted(os.sched_getaffinity(0))
+    machine = Machine(pathlib.Path(), cores[0], frozenset(cores[1:] or cores))
+    # What the benches start stays off the server's core, unless it is the server.
+    os.sched_setaffinity(0, machine.others)
+    rows: list[Row] = []
+    left_out = []
+    for name in given.names or BENCHES:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            with tempfile.TemporaryDirectory(prefix=f"licet-bench-{name}-") as folder:
+                rows += BENCHES[name](dataclasses.replace(machine, folder=pathlib.Path(folder)))
+        except Skipped as skipped:
+            print(f"LEFT OUT {name}: {skipped}", file=sys.stderr)
+            left_out.append(name)
+    said = f"{machine.said()}; load before {load:.1f}, after {os.getloadavg()[0]:.1f}"
+    print(f"\n{render(rows)}\n\n{said}; {time.monotonic() - began:.0f} s")
+    if given.json:
+        written = {"about": said, "left_out": left_out, "rows": [dataclasses.asdict(row) for row in rows]}
+        given.json.write_text(json.dumps(written, indent=2) + "\n")
+    if left_out:
+        print(f"left out: {', '.join(left_out)}", file=sys.stderr)
+    if any(row.ok is False for row in rows):
+        return 1
+    return 3 if left_out and os.environ.get("BENCH_OPTIONAL") != "1" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

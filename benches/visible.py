@@ -1,0 +1,121 @@
+"""From the 202 until a check answers by the change, under ``licet up``: web and worker in one process."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from tests.support import kafka
+
+from benches.machine import KEY, LICET, Api, Machine, environment, eventually, free_port, process
+from benches.table import Row, below, percentile
+
+PER_SECOND = 100
+SECONDS = 20
+ARRAY = 1000
+BAR_MS = 250
+LIMIT_S = 10.0  # a change that is not seen by then ends the bench
+POLL_S = 0.002
+_FEATURE = "inbound-email-security"
+
+
+def run(machine: Machine) -> list[Row]:
+    """Measure on the queue in PostgreSQL, and on Kafka where this machine can run it."""
+    rows = [_measure(machine, "PostgreSQL queue", "")]
+    lacking = kafka.lacking()
+    if lacking is not None:
+        print(f"visible on Kafka is left out: {lacking}")
+        return rows
+    with kafka.running_broker(machine.folder / "kafka") as broker:
+        return [*rows, _measure(machine, "Kafka", broker.bootstrap)]
+
+
+def _measure(machine: Machine, queue: str, brokers: str) -> Row:
+    port = free_port()
+    env = environment(bootstrap_api_key=KEY, kafka_brokers=brokers)
+    command = (*LICET, "up", "--port", str(port), "--data", str(machine.folder / queue.replace(" ", "-")))
+    with process(command, machine.folder / "up.log", cores=machine.cores, env=env):
+        eventually(lambda: Api(port).ask("GET", "/readyz")[0] == 200, "licet up")
+        customers = [str(uuid.uuid4()) for _ in range(PER_SECOND * SECONDS)]
+        _load(port, customers)
+        accepted, seen = asyncio.run(_drive(port, customers))
+    p50, p99, most = percentile(seen, 0.5), percentile(seen, 0.99), max(seen)
+    note = (
+        f"p50 {p50:.0f}, most {most:.0f} ms of {len(seen)} changes at {PER_SECOND}/s, unpinned; "
+        f"the 202 itself: p50 {percentile(accepted, 0.5):.0f}, p99 {percentile(accepted, 0.99):.0f} ms"
+    )
+    return below(Row(what=f"visible, p99, {queue}", measured=p99, unit="ms", note=note), BAR_MS)
+
+
+def _customer(customer: str, *, licensed: bool) -> dict[str, object]:
+    return {"Id": customer, "Name": "acme.example", "SignedTos": True, "SKU1": licensed}
+
+
+def _load(port: int, customers: Sequence[str]) -> None:
+    """Bring the customers in without a license, and wait until checks know them all: the worker works."""
+    api = Api(port)
+    for at in range(0, len(customers), ARRAY):
+        some = [_customer(one, licensed=False) for one in customers[at : at + ARRAY]]
+        api.expect(202, "POST", "/salesforce/webhook", some)
+    for one in customers:
+        eventually(partial(_known, api, one), "a customer loaded")
+
+
+def _known(api: Api, customer: str) -> bool:
+    decision = api.expect(200, "GET", f"/v1/check?customer={customer}&feature={_FEATURE}")
+    return bool(decision["reason"] != "unknown_customer")
+
+
+async def _drive(port: int, customers: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Give each customer its license, at a fixed rate whatever the answers take.
+
+    Returns milliseconds until the 202, and from it until a check has seen the license.
+    """
+    lines = _Lines(port)
+    accepted: list[float] = []
+    seen: list[float] = []
+
+    async def change(customer: str) -> None:
+        began = time.perf_counter()
+        await lines.ask("POST", "/salesforce/webhook", 202, json.dumps(_customer(customer, licensed=True)))
+        confirmed = time.perf_counter()
+        accepted.append((confirmed - began) * 1000)
+        question = f"/v1/check?customer={customer}&feature={_FEATURE}"
+        while not (await lines.ask("GET", question, 200))["allowed"]:
+            if time.perf_counter() - confirmed > LIMIT_S:
+                raise TimeoutError(f"a change is not seen after {LIMIT_S:g} s")
+            await asyncio.sleep(POLL_S)
+        seen.append((time.perf_counter() - confirmed) * 1000)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for number, customer in enumerate(customers):
+            await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.perf_counter()))
+            tasks.create_task(change(customer))
+    return accepted, seen
+
+
+class _Lines:
+    """Connections kept open, one per request in flight. Plain HTTP/1.1: a client library costs more than the check."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+
+    async def ask(self, method: str, path: str, status: int, body: str = "") -> Any:
+        """Send one request that must get this status; returns its JSON."""
+        line = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = line
+        head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        said = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(said.partition(b"content-length:")[2].split()[0])
+        answer = await reader.readexactly(length)
+        if int(said.split()[1]) != status:
+            raise RuntimeError(f"{method} {path}: {said!r} {answer!r}")
+        self._free.append(line)
+        return json.loads(answer)

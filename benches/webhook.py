@@ -1,0 +1,64 @@
+"""``POST /salesforce/webhook`` on Kafka, beside a bare ASGI handler with confluent-kafka on the same broker."""
+
+import statistics
+from functools import partial
+
+from confluent_kafka import Consumer, TopicPartition
+from tests.support import kafka
+
+from benches.machine import Machine, bare_server, licet_web, postgres
+from benches.table import Row, Skipped, beside, interleaved
+from benches.wrk import Load, load, need_wrk
+from licet.queue.kafka import KafkaTopic, ensure_topic
+from licet.queue.message import PARTITIONS, TOPIC
+
+ROUNDS = 6
+SECONDS = 2
+BAR = 0.70
+_BARE_TOPIC = "bench.bare"
+
+
+def run(machine: Machine) -> list[Row]:
+    """Measure."""
+    need_wrk()
+    lacking = kafka.lacking()
+    if lacking is not None:
+        raise Skipped(f"{lacking} (Debian: apt-get install openjdk-17-jre-headless maven)")
+    with kafka.running_broker(machine.folder / "kafka") as broker, postgres(machine) as (url, _):
+        brokers = broker.bootstrap
+        ensure_topic(KafkaTopic(brokers=brokers, name=_BARE_TOPIC))
+        with (
+            licet_web(machine, url, kafka_brokers=brokers) as (port, web),
+            bare_server(machine, "--kafka", brokers, _BARE_TOPIC) as (bare_port, bare),
+        ):
+            runs = [
+                partial(load, "webhook", port, web, seconds=SECONDS),
+                partial(load, "webhook", bare_port, bare, seconds=SECONDS),
+            ]
+            warm = [one() for one in runs]
+            ours, limits = interleaved(ROUNDS, *runs)
+        for topic, loads in ((TOPIC, [warm[0], *ours]), (_BARE_TOPIC, [warm[1], *limits])):
+            _check_held(brokers, topic, sum(one.requests for one in loads))
+    return [_row(ours, limits)]
+
+
+def _row(ours: list[Load], limits: list[Load]) -> Row:
+    rates, bare = [one.rate for one in ours], [one.rate for one in limits]
+    p50, p99, busy = (statistics.median(getattr(one, what) for one in ours) for what in ("p50", "p99", "busy"))
+    limit_p99, limit_busy = (statistics.median(getattr(one, what) for one in limits) for what in ("p99", "busy"))
+    note = (
+        f"p50 {p50:.1f}, p99 {p99:.1f} ms (bare ASGI + confluent-kafka: p99 {limit_p99:.1f}); "
+        f"the server's core {busy:.0%} its own (bare: {limit_busy:.0%})"
+    )
+    return beside(Row(what="webhook", measured=statistics.median(rates), unit="posts/s", note=note), rates, bare, BAR)
+
+
+def _check_held(brokers: str, topic: str, accepted: int) -> None:
+    """Make sure that the broker holds a record for each 202."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "bench"})
+    try:
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, one), 5)[1] for one in range(PARTITIONS)]
+    finally:
+        consumer.close()
+    if sum(ends) < accepted:
+        raise RuntimeError(f"{topic}: {accepted} posts got a 202 and the broker holds {sum(ends)}")

@@ -1,0 +1,46 @@
+"""The load generator: wrk, one thread, 64 connections."""
+
+import dataclasses
+import pathlib
+import random
+import subprocess
+
+from benches.machine import cpu_seconds, need
+
+CONNECTIONS = 64
+_SCRIPT = pathlib.Path(__file__).with_name("load.lua")
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """One run: requests per second, milliseconds, and the share of its core (0 to 1) that the server used."""
+
+    requests: int
+    rate: float
+    p50: float
+    p99: float
+    busy: float
+
+
+def need_wrk() -> None:
+    """Raise ``Skipped`` where wrk is missing."""
+    need("wrk", "apt-get install wrk, or https://github.com/wg/wrk")
+
+
+def load(what: str, port: int, server: int, *, seconds: int, key: str = "") -> Load:
+    """Load one server; ``what`` names a function of load.lua. Raises ``RuntimeError`` where any answer is an error."""
+    url = f"http://127.0.0.1:{port}"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), url, "--"]
+    seed = str(random.randrange(2**31))
+    before = cpu_seconds(server)
+    ran = subprocess.run(
+        [*command, what, seed, key], capture_output=True, text=True, timeout=seconds + 20, check=True
+    ).stdout
+    used = cpu_seconds(server) - before
+    found = [line.split()[1:] for line in ran.splitlines() if line.startswith("result ")]
+    if not found:
+        raise RuntimeError(f"wrk said no result:\n{ran}")
+    requests, micros, p50, p99, refused, broken = map(int, found[0])
+    if refused or broken:
+        raise RuntimeError(f"{what}: {refused} error answers and {broken} broken connections of {requests}")
+    return Load(requests, requests / micros * 1e6, p50 / 1000, p99 / 1000, used / micros * 1e6)

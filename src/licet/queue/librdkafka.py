@@ -1,0 +1,43 @@
+"""What comes out of librdkafka, in our words."""
+
+import datetime as dt
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import KafkaException
+
+from licet.queue.message import Record
+
+
+def record_of(log: str, message: confluent_kafka.Message) -> Record:
+    """Take a message as it is; nothing in it is judged."""
+    pairs: Any = message.headers() or ()
+    return Record(
+        log=log,
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=[(name, value or b"") for name, value in pairs],
+        appended_at=_time(*message.timestamp()),
+    )
+
+
+def _time(kind: int, milliseconds: int) -> dt.datetime | None:
+    """Read a timestamp, which the producer may have written: it can be any number."""
+    if kind == confluent_kafka.TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def code_of(error: BaseException) -> int | None:
+    """Return Kafka's code of an error, or None where it is not Kafka's."""
+    return error.args[0].code() if isinstance(error, KafkaException) else None
+
+
+def said(error: BaseException) -> str:
+    """Return the error in words."""
+    return str(error.args[0].str()) if isinstance(error, KafkaException) else "no answer in time"

@@ -1,0 +1,93 @@
+"""API keys: made, shown once, revoked."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from licet.domain.errors import InvalidInput, NotFound
+from licet.manage.keys import Keys
+from support.web import Stage
+from support.world import rows
+
+T = TypeVar("T")
+
+
+def test_a_new_key_opens_what_its_scopes_say_and_nothing_else(there: Stage) -> None:
+    reader = there.web.key("reader", "read")
+    assert there.web.ask("GET", "/v1/skus", key=reader).status_code == 200
+    writer = there.web.key("writer", "write")
+    assert there.web.ask("GET", "/v1/skus", key=writer).status_code == 403
+    admin = there.web.key("boss", "admin")
+    assert there.web.ask("GET", "/v1/skus", key=admin).status_code == 200
+
+
+def test_a_revoked_key_no_longer_opens_anything(there: Stage) -> None:
+    key = there.web.key("shortlived", "read")
+    assert there.web.ask("GET", "/v1/skus", key=key).status_code == 200
+    there.web.run(lambda keys: keys.revoke(key.split("_")[1]))
+    there.web.forget_keys()
+    assert there.web.ask("GET", "/v1/skus", key=key).status_code == 401
+
+
+def test_the_store_never_sees_a_secret(there: Stage) -> None:
+    created = there.web.run(lambda keys: keys.create("quiet", ["read", "write"], "Ada"))
+    match = re.fullmatch(r"licet_([a-z0-9]{10})_([A-Za-z0-9]{43})", created.token)
+    assert match is not None
+    (row,) = rows(there.url, "SELECT *, k::text AS whole FROM api_key k WHERE key_id = %(id)s", id=match[1])
+    assert match[2] not in row["whole"]
+    assert match[2].encode() not in bytes(row["hash"])
+    assert match[2] not in repr(created)
+    assert (row["name"], row["author"], sorted(row["scopes"])) == ("quiet", "Ada", ["read", "write"])
+
+
+def test_keys_are_listed_the_oldest_first_with_the_moment_they_ended(there: Stage) -> None:
+    first = there.web.run(lambda keys: keys.create("list-1", ["read"], "Ada")).key
+    second = there.web.run(lambda keys: keys.create("list-2", ["read"], "Ada")).key
+    ended = there.web.run(lambda keys: keys.revoke(first.key_id))
+    again = there.web.run(lambda keys: keys.revoke(first.key_id))
+    assert ended.revoked_at is not None
+    assert ended.revoked_at == again.revoked_at
+    listed = [key for key in there.web.run(lambda keys: keys.all()) if key.name.startswith("list-")]
+    assert [(key.key_id, key.revoked_at) for key in listed] == [
+        (first.key_id, ended.revoked_at),
+        (second.key_id, None),
+    ]
+
+
+def test_the_last_use_of_a_key_only_moves_forward(there: Stage) -> None:
+    import datetime as dt
+
+    key = there.web.run(lambda keys: keys.create("used", ["read"], "Ada")).key
+    early, late = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2))
+    for moment in (late, early):
+        there.web.runner.run(there.web.keys.touch({key.key_id: moment}))
+    there.web.runner.run(there.web.keys.touch({}))
+    listed = there.web.run(lambda keys: keys.all())
+    assert next(one.last_used_at for one in listed if one.key_id == key.key_id) == late
+
+
+def test_a_key_that_does_not_exist_cannot_be_revoked(there: Stage) -> None:
+    with pytest.raises(NotFound, match="keys list"):
+        there.web.run(lambda keys: keys.revoke("nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "fields"),
+    [
+        ("", ["read"], ["name"]),
+        ("a\nb", ["read"], ["name"]),
+        ("x" * 101, ["read"], ["name"]),
+        ("fine", [], ["scopes"]),
+        ("fine", ["read", "root"], ["scopes"]),
+        ("", ["root"], ["scopes", "name"]),
+    ],
+)
+def test_a_key_without_a_name_or_with_an_unknown_scope_is_not_made(
+    there: Stage, name: str, scopes: list[str], fields: list[str]
+) -> None:
+    create: Callable[[Keys], Awaitable[object]] = lambda keys: keys.create(name, scopes, "Ada")  # noqa: E731
+    with pytest.raises(InvalidInput) as caught:
+        there.web.run(create)
+    assert [fault.field for fault in caught.value.faults] == fields

@@ -1,0 +1,84 @@
+"""A wire between a client and PostgreSQL that a test can hold still or cut, as a network does."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+
+class Proxy:
+    """Forwards TCP to a server. ``hold`` lets bytes wait without a word; ``cut`` ends all connections."""
+
+    def __init__(self, target: str | tuple[str, int]) -> None:
+        self._target = target
+        self._flows = threading.Event()
+        self._flows.set()
+        self._wires: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def hold(self) -> None:
+        self._flows.clear()
+
+    def release(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        while self._wires:
+            with contextlib.suppress(OSError):
+                self._wires.pop().shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.release()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            server = self._connect()
+            self._wires += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                thread = threading.Thread(target=self._forward, args=(source, sink), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, str):
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._target)
+            return server
+        return socket.create_connection(self._target)
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError), source:
+            while chunk := source.recv(65536):
+                self._flows.wait()
+                sink.sendall(chunk)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def proxied(url: str) -> Iterator[tuple[Proxy, str]]:
+    """Put a proxy in front of the server at ``url``; yields it and the address through it."""
+    with psycopg.connect(url) as connection:
+        host, port = connection.info.host, connection.info.port
+    target = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
+    proxy = Proxy(target)
+    try:
+        yield proxy, make_conninfo(url, host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable")
+    finally:
+        proxy.close()

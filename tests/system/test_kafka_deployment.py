@@ -1,0 +1,88 @@
+"""The same deployment on a real Kafka: nothing is lost when a worker dies, and nothing is promised while it is down."""
+
+import pathlib
+import signal
+from collections.abc import Iterator
+
+import pytest
+from support.kafka import Broker, lacking, running_broker
+from support.processes import PATIENCE_S, Deployment, deployed, eventually, worker_ready
+from system.payloads import EMAIL, customer
+from system.posting import Sender, all_partitions_move, applied_by, outcomes
+
+pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("system-kafka")]
+CHANGES = 500
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of this module alone, which kills it."""
+    missing = lacking()
+    if missing is not None:
+        pytest.skip(missing)
+    with running_broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Deployment]:
+    """A web and two workers on Kafka; the topic is made by them."""
+    settings = {"LICET_KAFKA_BROKERS": broker.bootstrap, "LICET_APPEND_TIMEOUT_MS": "1000"}
+    with deployed(folder, store, workers=2, settings=settings) as running:
+        yield running
+
+
+def test_a_change_goes_through_kafka_and_two_workers_share_the_partitions(deployment: Deployment) -> None:
+    wire = deployment.wire
+    change = wire.applied(acme := customer(SKU1=True))
+    assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "licensed"
+    assert change["deliveries"][0]["log"].startswith("kafka:")
+    both = [worker_ready(worker) for worker in deployment.workers]
+
+    def shared() -> bool | None:
+        all_partitions_move(wire, PATIENCE_S)
+        return min(applied_by(url) for url in both) > 20 or None
+
+    eventually("both workers apply changes", shared)
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_another_takes_over(deployment: Deployment) -> None:
+    killed = deployment.workers.pop(0)
+    with Sender(deployment.wire.url, CHANGES) as sender:
+        sender.wait_until_half_is_sent()
+        killed.signal(signal.SIGKILL)
+        # The group waits for the dead one's session (6 s) before its partitions move.
+        all_partitions_move(deployment.wire, 12)
+    assert sender.refused == []
+    assert outcomes(deployment.wire, sender.event_ids, 10) == {"applied": CHANGES}
+
+
+def test_while_the_broker_is_down_nothing_is_accepted_and_checks_are_answered(
+    deployment: Deployment, broker: Broker
+) -> None:
+    wire, acme = deployment.wire, customer(SKU1=True)
+    wire.applied(acme)
+    broker.kill()
+    try:
+        for _ in range(3):
+            answer = wire.post(acme | {"SKU1": False})
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["code"] == "unavailable"
+        assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "licensed"
+        waits = wire.ask("GET", "/readyz", key=None)
+        assert waits.status_code == 503
+        assert waits.json()["checks"]["store"] == "ok"
+        assert waits.json()["checks"]["queue"] != "ok"
+    finally:
+        broker.start()
+
+    def accepted() -> bool | None:
+        return wire.post(customer(Id=acme["Id"], SKU1=False)).status_code == 202 or None
+
+    eventually("posts are accepted again", accepted)
+    all_partitions_move(wire, PATIENCE_S)
+    assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "revoked"
+    wire.ready()
+    assert deployment.web.running
