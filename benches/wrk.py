@@ -3,7 +3,9 @@
 import dataclasses
 import pathlib
 import random
+import statistics
 import subprocess
+from collections.abc import Sequence
 
 from benches.machine import cpu_seconds, need
 
@@ -13,13 +15,30 @@ _SCRIPT = pathlib.Path(__file__).with_name("load.lua")
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """One run: requests per second, milliseconds, and the share of its core (0 to 1) that the server used."""
+    """One run: requests per second, milliseconds, and what the server's process used of its core.
+
+    ``busy`` is the share of the time (0 to 1): where it is well below 1, the core was not what held the server back.
+    ``cpu_us`` is per request; it moves less than the rate where others use the machine.
+    """
 
     requests: int
     rate: float
     p50: float
     p99: float
     busy: float
+    cpu_us: float
+
+
+def told(ours: Sequence[Load], limits: Sequence[Load]) -> str:
+    """Say in words what the rates leave out, by medians; the limit's figures in brackets."""
+    p50, p99, busy, cpu = (
+        (statistics.median(getattr(one, what) for one in loads) for loads in (ours, limits))
+        for what in ("p50", "p99", "busy", "cpu_us")
+    )
+    return (
+        "{:.1f} ({:.1f}) ms p50, {:.1f} ({:.1f}) ms p99, {:.0f} (bare {:.0f}) µs of processor a request, "
+        "{:.0%} ({:.0%}) of the core used"
+    ).format(*p50, *p99, *cpu, *busy)
 
 
 def need_wrk() -> None:
@@ -43,4 +62,4 @@ def load(what: str, port: int, server: int, *, seconds: int, key: str = "") -> L
     requests, micros, p50, p99, refused, broken = map(int, found[0])
     if refused or broken:
         raise RuntimeError(f"{what}: {refused} error answers and {broken} broken connections of {requests}")
-    return Load(requests, requests / micros * 1e6, p50 / 1000, p99 / 1000, used / micros * 1e6)
+    return Load(requests, requests / micros * 1e6, p50 / 1000, p99 / 1000, used / micros * 1e6, used / requests * 1e6)

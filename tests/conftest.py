@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+
 from support.database import database_url_for, server
 
 SCRUBBED = [name for name in os.environ if name.startswith("LICET_") and not name.startswith("LICET_TEST_")]
@@ -14,9 +15,9 @@ for _name in SCRUBBED:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server: the one that LICET_TEST_DATABASE_URL names, else the embedded one."""
-    with server(tmp_path_factory.mktemp("postgres")) as url:
+    with server() as url:
         yield url
 
 

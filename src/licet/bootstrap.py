@@ -266,7 +266,7 @@ def worker_thread(settings: Settings, seen: Callable[[Applied], None] | None = N
 @contextlib.asynccontextmanager
 async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
     """Lend the operator's side of the API keys."""
-    pool: Pool = reader_pool(settings.database_url, 1)
+    pool: Pool = writer_pool(settings.database_url, 1)
     await pool.open()
     try:
         yield Keys(PostgresKeys(pool))

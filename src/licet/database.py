@@ -3,6 +3,7 @@
 It stands below ``queue`` and ``store``, which do not meet (docs/decisions/0002).
 """
 
+import functools
 import importlib.resources
 import re
 from typing import Any
@@ -20,6 +21,7 @@ def read_sql(package: str, file: str) -> str:
     return importlib.resources.files(package).joinpath(file).read_text("utf-8")
 
 
+@functools.cache
 def named_queries(package: str, file: str) -> dict[str, bytes]:
     """Read the queries of a file: each follows a line ``-- name: …`` and a comment that says what it is for."""
     parts = _HEAD.split(read_sql(package, file))

@@ -315,9 +315,9 @@ def new_change(licet: Licet, after: str) -> str:
     began = time.monotonic()
     payload = new_customer(f"after-{after}.example", SKU1=True)
     event_id = eventually("a change is accepted", lambda: licet.post(payload))
-    accepted = time.monotonic()
+    accepted = time.monotonic() - began
     expect("its outcome", eventually("the change has an outcome", lambda: licet.outcome(event_id)), "applied")
-    return f"a new change was accepted {accepted - began:.1f} s later and applied {time.monotonic() - accepted:.1f} s after"
+    return f"a new change was accepted after {accepted:.1f} s and applied after {time.monotonic() - began:.1f} s"
 
 
 def restarts(compose: Compose, licet: Licet) -> None:

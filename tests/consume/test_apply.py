@@ -13,13 +13,11 @@ import psycopg
 import pytest
 
 from licet.consume.apply import Applier, Fenced
-from licet.domain.catalog import read_catalog
 from licet.queue.message import Record
-from licet.store.catalogs import insert_version
 from licet.store.migrate import default_catalog
 from licet.store.ports import Folded, StoreUnavailable, Wanted
 from licet.store.projection import PostgresTransaction
-from support.world import Log, Road, fresh, rows, states
+from support.world import Log, Road, apply_catalog, fresh, rows, states
 
 SIGNED = {"SignedTos": True, "SKU1": True}
 KEPT = (
@@ -160,15 +158,10 @@ def test_a_change_that_the_store_refuses_is_dead_alone_and_the_others_are_applie
     assert shared_road.apply(log.change({"Id": customer, "Extra": "after"})) == ["applied"]
 
 
-def apply_catalog(url: str, text: str, version: int) -> None:
-    with psycopg.connect(url) as connection:
-        insert_version(connection, read_catalog(text, version), "test")
-
-
 def test_a_catalog_takes_effect_between_two_batches(database: str, log: Log, road: Road) -> None:
     assert road.apply(log.change({"Id": "acme", "SignedTos": True, "MAIL__c": True})) == ["applied"]
     assert states(database, "acme") == {}
-    apply_catalog(database, default_catalog().replace('flag = "SKU1"', 'flag = "MAIL__c"'), 2)
+    apply_catalog(database, default_catalog().replace('flag = "SKU1"', 'flag = "MAIL__c"'))
     assert road.apply(log.change({"Id": "acme", "Extra": 1})) == ["applied"]
     assert states(database, "acme") == {"SKU1": "active"}
 
@@ -176,7 +169,7 @@ def test_a_catalog_takes_effect_between_two_batches(database: str, log: Log, roa
 def test_a_batch_is_read_again_where_the_catalog_moved_while_it_was_read(database: str, log: Log, road: Road) -> None:
     """Under the old catalog the field may hold anything; under the new one it is a flag, and a word is none."""
     road.apply(log.change({"Id": "umbrella"}))
-    apply_catalog(database, default_catalog().replace('flag = "SKU1"', 'flag = "MAIL__c"'), 2)
+    apply_catalog(database, default_catalog().replace('flag = "SKU1"', 'flag = "MAIL__c"'))
     outcomes = road.apply(log.change({"Id": "acme", "MAIL__c": "yes"}), log.change({"Id": "acme", "MAIL__c": True}))
     assert outcomes == ["dead(unreadable)", "applied"]
     assert [row["sequence"] for row in rows(database, "SELECT sequence FROM delivery ORDER BY 1")] == [1, 2, 3]
@@ -188,7 +181,7 @@ def test_a_deletion_field_that_the_catalog_renames_does_not_bury_later_changes(
 ) -> None:
     road.apply(log.change({"Id": "acme", **SIGNED, "IsDeleted": True}))
     text = default_catalog().replace("[source]", '[source]\ndeleted = "Gone__c"')
-    apply_catalog(database, text, 2)
+    apply_catalog(database, text)
     later = {"Id": "acme", "Gone__c": True, "SystemModstamp": "2026-03-01T12:00:00Z"}
     assert road.apply(log.change(later)) == ["ignored(tombstoned)"]
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from consume.deliveries import CUSTOM, DEFAULT, RUBBISH, deliveries, split
 from consume.model import Mapping, Model, Row, Sent
-from licet.domain.catalog import read_catalog
 from licet.queue.message import Record
-from licet.store.catalogs import insert_version
+from licet.store.catalogs import begin, insert_version
 from licet.store.projection import PostgresProjection
 from support.world import Log, Reader, Road, fresh, reader
 
@@ -40,7 +39,7 @@ def setting(request: pytest.FixtureRequest, shared_database: str) -> Iterator[Se
     """The store under each catalog in turn."""
     if request.param == "custom":
         with psycopg.connect(shared_database) as connection:
-            insert_version(connection, read_catalog(CUSTOM_FIELDS.read_text(), 2), "test")
+            insert_version(connection, read_catalog(CUSTOM_FIELDS.read_text(), 2), "test", *begin(connection))
     projection = PostgresProjection(shared_database)
     with reader(shared_database) as connection_:
         yield Setting(projection, connection_, MAPPINGS[request.param])

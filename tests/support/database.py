@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 
@@ -14,14 +15,23 @@ from licet.store.migrate import migrate
 
 
 @contextlib.contextmanager
-def server(data: pathlib.Path) -> Iterator[str]:
-    """Yield the address of the server that LICET_TEST_DATABASE_URL names, else of one made for this run."""
+def server() -> Iterator[str]:
+    """Yield the address of the server that LICET_TEST_DATABASE_URL names, else of one made for this run.
+
+    The run's own lies outside pytest's folder, which is closed to other users: as root, PostgreSQL runs as one. It
+    does not wait for the disk, as no test survives a machine's crash; killed processes lose nothing by that.
+    """
     named = os.environ.get("LICET_TEST_DATABASE_URL")
     if named:
         yield named
         return
-    with get_server(data, cleanup_mode="delete") as running:
-        yield running.get_uri()
+    with tempfile.TemporaryDirectory(prefix="licet-test-", ignore_cleanup_errors=True) as folder:
+        pathlib.Path(folder).chmod(0o755)
+        with get_server(pathlib.Path(folder) / "postgres", cleanup_mode="delete") as running:
+            with psycopg.connect(running.get_uri(), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield running.get_uri()
 
 
 def database_url_for(server_url: str, name: str) -> str:

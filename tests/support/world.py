@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from licet.consume.apply import Applied, Applier
 from licet.queue.message import Message, Record
+from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.projection import PostgresProjection
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -88,6 +89,11 @@ class Road:
 
     def close(self) -> None:
         self.projection.close()
+
+
+def apply_catalog(url: str, document: str) -> None:
+    """Make a catalog the next version, as ``licet catalog apply`` does before it reaches the customers."""
+    assert PostgresCatalogs(url).replace(document, "a test") is not None
 
 
 Reader = psycopg.Connection[dict[str, Any]]

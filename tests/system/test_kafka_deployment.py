@@ -51,8 +51,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_another_takes_over(deployment
     with Sender(deployment.wire.url, CHANGES) as sender:
         sender.wait_until_half_is_sent()
         killed.signal(signal.SIGKILL)
+        assert killed.ended() == -signal.SIGKILL
         # The group waits for the dead one's session (6 s) before its partitions move.
-        all_partitions_move(deployment.wire, 12)
+        all_partitions_move(deployment.wire, 20)
     assert sender.refused == []
     assert outcomes(deployment.wire, sender.event_ids, 10) == {"applied": CHANGES}
 

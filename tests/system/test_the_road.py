@@ -299,7 +299,14 @@ ERRORS: list[tuple[str, str, str, dict[str, Any], int, str]] = [
     ("a cursor of one's own", "GET", "/v1/customers?cursor=abc", {}, 422, "invalid_input"),
     ("no JSON", "POST", "/salesforce/webhook", {"key": None, "content": b"Id=1"}, 422, "invalid_input"),
     ("an empty body", "POST", "/salesforce/webhook", {"key": None, "content": b""}, 422, "invalid_input"),
-    ("a key twice", "POST", "/salesforce/webhook", {"key": None, "content": b'{"Id":"a","Id":"b"}'}, 422, "invalid_input"),
+    (
+        "a key twice",
+        "POST",
+        "/salesforce/webhook",
+        {"key": None, "content": b'{"Id":"a","Id":"b"}'},
+        422,
+        "invalid_input",
+    ),
     ("NaN", "POST", "/salesforce/webhook", {"key": None, "content": b'{"Id":"a","x":NaN}'}, 422, "invalid_input"),
     (
         "300 KiB in one object",

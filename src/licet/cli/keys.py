@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from licet.bootstrap import check_store, key_desk
 from licet.cli.settings import read_settings
+from licet.cli.table import show_table
 from licet.manage.keys import CreatedKey
 from licet.settings import Settings
 from licet.store.ports import StoredKey
@@ -37,16 +36,12 @@ def list_() -> None:
 
     Example: licet keys list
     """
-    rows = asyncio.run(_all(_settings()))
-    console = Console()
-    table = Table(box=None)
-    for heading in ("Key", "Name", "Scopes", "Author", "Created", "Last used", "Revoked"):
-        table.add_column(heading)
-    for key in rows:
+    rows = []
+    for key in asyncio.run(_all(_settings())):
         moments = [key.created_at, key.last_used_at, key.revoked_at]
         said = [moment.isoformat(" ", "seconds") if moment else "" for moment in moments]
-        table.add_row(key.key_id, key.name, " ".join(sorted(key.scopes)), key.author, *said)
-    console.print(table)
+        rows.append([key.key_id, key.name, " ".join(sorted(key.scopes)), key.author, *said])
+    show_table(("Key", "Name", "Scopes", "Author", "Created", "Last used", "Revoked"), rows)
 
 
 @app.command()

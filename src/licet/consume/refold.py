@@ -1,7 +1,7 @@
 """A new catalog version reaches the customers that are there already, some at a time."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Refolding(Protocol):
         ...
 
 
-def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Iterator[int]:
+def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Generator[int]:
     """Bring every customer under the current catalog; yields how many each step reached.
 
     Each step is a transaction of at most ``CHUNK`` customers. Interrupted, it goes on where it stood; stops where a

@@ -102,6 +102,7 @@ class Worker:
         try:
             self._applier.apply(records)
         except Fenced as fenced:
+            self._again(records, {})  # before asking the store, which may fail: nothing of the batch was kept
             self._again(records, self._applier.assign(fenced.partitions))
             return
         except Exception:

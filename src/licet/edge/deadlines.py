@@ -25,9 +25,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline needs a task")
+        task = _current()
         loop = task.get_loop()
         self._entered[task] = loop.time()
         if self._timer is None:
@@ -35,9 +33,7 @@ class Deadlines:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline needs a task")
+        task = _current()
         self._entered.pop(task, None)
         if task in self._late:
             self._late.discard(task)
@@ -56,3 +52,10 @@ class Deadlines:
             task.cancel()
         if self._entered:
             self._timer = loop.call_later(self._limit_s / 4, self._sweep, loop)
+
+
+def _current() -> Task:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a deadline needs a task")
+    return task

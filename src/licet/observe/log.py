@@ -18,6 +18,8 @@ _LOGGER = "licet"
 _KEYS = re.compile(r"(whsec_|licet_[A-Za-z0-9]{1,64}_)[A-Za-z0-9+/=_\-]{8,}")
 _PASSWORD = re.compile(r"(\w{2,20}://[^\s:/@]*:)[^\s@/]+(@)")
 _BARE = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z")
+# JSON lets these stand, and some readers take them for the end of the line.
+_BREAKS = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -119,4 +121,6 @@ class _Text(_Formatter):
 
 def _shown(value: object) -> str:
     text = str(value)
-    return text if _BARE.match(text) else _encode(text).decode()
+    if _BARE.match(text):
+        return text
+    return _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", _encode(text).decode())

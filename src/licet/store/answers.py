@@ -128,7 +128,6 @@ class _Lane:
         running.exception()
         raise _Hung(f"nothing within {self._timeout:g} s")
 
-
     async def _connect(self) -> AsyncConnection:
         try:
             async with asyncio.timeout(self._timeout):

@@ -4,61 +4,50 @@ from typing import Any
 
 import psycopg
 
+from licet.database import named_queries
 from licet.domain.catalog import Catalog, read_catalog
-
-_CURRENT = "SELECT version, document FROM catalog_version WHERE upper_inf(recorded)"
-_BEGIN = """
-WITH at AS (SELECT greatest(clock_timestamp(), (SELECT max(recorded_at) FROM revision_log)) AS now),
-     next AS (UPDATE revision SET revision = revision + 1 RETURNING revision, epoch)
-INSERT INTO revision_log (revision, epoch, tag, recorded_at)
-SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bit(64)::bigint, at.now FROM next, at
-RETURNING revision
-"""
+from licet.store.values import CatalogVersion
 
 
-def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author: str) -> int:
-    """Make ``catalog`` the current version, in the caller's transaction; returns the revision."""
-    row = connection.execute(_BEGIN).fetchone()
-    assert row is not None  # noqa: S101 the singleton row of the schema
-    revision: int = row[0]
-    connection.execute(
-        "UPDATE catalog_version SET recorded = int8range(lower(recorded), %s), valid = tstzrange(lower(valid), now()) "
-        "WHERE upper_inf(recorded)",
-        (revision,),
-    )
-    connection.execute(
-        "INSERT INTO catalog_version (version, document, author, valid, recorded) "
-        "VALUES (%s, %s, %s, tstzrange(now(), NULL), int8range(%s, NULL))",
-        (catalog.version, catalog.text, author, revision),
-    )
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO sku VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (catalog.version, name, sku.title, sku.flag, sku.from_, sku.until, sku.quantity)
-                for name, sku in catalog.skus.items()
-            ],
-        )
-        cursor.executemany(
-            "INSERT INTO feature VALUES (%s, %s, %s)",
-            [(catalog.version, name, feature.title) for name, feature in catalog.features.items()],
-        )
-        cursor.executemany(
-            "INSERT INTO sku_feature VALUES (%s, %s, %s, %s)",
-            [
-                (catalog.version, name, feature, None if value is True else value)
-                for name, sku in catalog.skus.items()
-                for feature, value in sku.grants.items()
-            ],
-        )
-    connection.execute("INSERT INTO change_feed VALUES (%s, 'catalog', %s)", (revision, str(catalog.version)))
-    return revision
+def begin(connection: psycopg.Connection[Any]) -> tuple[int, Any]:
+    """Take the write lock in the caller's transaction; returns the revision and its time."""
+    sql = named_queries("licet.store", "sql/projection.sql")
+    taken = connection.execute(sql["begin"], {"deliveries": 0}).fetchone()
+    logged = connection.execute(sql["log_revision"]).fetchone()
+    assert taken is not None and logged is not None  # noqa: S101, PT018 the singleton row of the schema
+    return taken[0], logged[0]
+
+
+def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author: str, revision: int, at: Any) -> None:
+    """Make ``catalog`` the current version at a revision, in the transaction that ``begin`` began."""
+    sql = named_queries("licet.store", "sql/catalogs.sql")
+    version = {"version": catalog.version, "revision": revision, "at": at}
+    connection.execute(sql["close_version"], version)
+    connection.execute(sql["insert_version"], {**version, "document": catalog.text, "author": author})
+    for name, sku in catalog.skus.items():
+        fields = {"flag": sku.flag, "from": sku.from_, "until": sku.until, "quantity": sku.quantity}
+        connection.execute(sql["insert_sku"], {**version, **fields, "sku": name, "title": sku.title})
+    for name, feature in catalog.features.items():
+        connection.execute(sql["insert_feature"], {**version, "feature": name, "title": feature.title})
+    for name, sku in catalog.skus.items():
+        for granted, value in sku.grants.items():
+            grant = {"sku": name, "feature": granted, "value": None if value is True else value}
+            connection.execute(sql["insert_grant"], {**version, **grant})
+    connection.execute(sql["write_feed"], {"revision": revision, "subject": str(catalog.version)})
+
+
+def find_version(connection: psycopg.Connection[Any]) -> CatalogVersion:
+    """Return the current version. Raises ``LookupError`` where the store has none."""
+    sql = named_queries("licet.store", "sql/catalogs.sql")
+    row = connection.execute(sql["current_version"]).fetchone()
+    if row is None:
+        raise LookupError("the store has no catalog: run `licet migrate`")
+    return CatalogVersion(*row)
 
 
 def find_current(connection: psycopg.Connection[Any], known: Catalog | None) -> Catalog:
     """Return the current catalog; the caller's own copy where it still is current."""
-    row = connection.execute(_CURRENT).fetchone()
-    if row is None:
-        raise LookupError("the store has no catalog: run `licet migrate`")
-    version, document = row
-    return known if known is not None and known.version == version else read_catalog(document, version)
+    current = find_version(connection)
+    if known is not None and known.version == current.version:
+        return known
+    return read_catalog(current.document, current.version)

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError
-from licet.store.catalogs import insert_version
+from licet.store.catalogs import begin, insert_version
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
 _LOCK = 0x6C69636574  # "licet"
@@ -68,7 +68,7 @@ def migrate(url: str, catalog: str | None = None) -> list[Migration]:
         with connection.transaction():
             if connection.execute("SELECT 1 FROM catalog_version LIMIT 1").fetchone() is None:
                 text = catalog if catalog is not None else default_catalog()
-                insert_version(connection, read_catalog(text, 1), "the first start")
+                insert_version(connection, read_catalog(text, 1), "the first start", *begin(connection))
         return todo
 
 

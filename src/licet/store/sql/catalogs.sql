@@ -2,7 +2,30 @@
 -- Return the current version of the catalog, who applied it and when.
 SELECT version, document, author, lower(valid), lower(recorded) FROM catalog_version WHERE upper_inf(recorded)
 
--- name: lock
--- Let one operator apply a catalog at a time, until the connection ends. Before the transaction, so that its time is
--- after that of the version before, and the write lock is held only to write.
-SELECT pg_advisory_lock(hashtext('licet catalog apply'))
+-- name: close_version
+-- End the current version. Versions follow each other and none is back-dated, so their starts alone tell which one was
+-- true, and believed, when; no copy is needed.
+UPDATE catalog_version SET recorded = int8range(lower(recorded), %(revision)s), valid = tstzrange(lower(valid), %(at)s)
+WHERE upper_inf(recorded)
+
+-- name: insert_version
+-- Keep a version as it was written.
+INSERT INTO catalog_version (version, document, author, valid, recorded)
+VALUES (%(version)s, %(document)s, %(author)s, tstzrange(%(at)s, NULL), int8range(%(revision)s, NULL))
+
+-- name: insert_sku
+-- Keep an SKU of a version.
+INSERT INTO sku (catalog_version, sku, title, flag_field, from_field, until_field, quantity_field)
+VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from)s, %(until)s, %(quantity)s)
+
+-- name: insert_feature
+-- Keep a feature of a version.
+INSERT INTO feature (catalog_version, feature, title) VALUES (%(version)s, %(feature)s, %(title)s)
+
+-- name: insert_grant
+-- Keep what an SKU of a version grants.
+INSERT INTO sku_feature (catalog_version, sku, feature, value) VALUES (%(version)s, %(sku)s, %(feature)s, %(value)s)
+
+-- name: write_feed
+-- Say that the catalog changed.
+INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog', %(subject)s)

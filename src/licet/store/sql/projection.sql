@@ -8,7 +8,7 @@ RETURNING revision, sequence, epoch
 INSERT INTO revision_log (revision, epoch, tag, recorded_at)
 SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bit(64)::bigint,
        greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
-FROM revision
+FROM revision RETURNING recorded_at
 
 -- name: advance
 -- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.
@@ -60,17 +60,20 @@ SELECT customer_id, false, domain FROM customer_domain
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 
 -- name: write_customers
--- Store the customers as the fold left them.
-INSERT INTO customer AS c (customer_id, name, account_manager, sales_engineer, deleted, fields, first_delivery,
-                           last_delivery, revision, created_at, updated_at)
-SELECT w.customer_id, w.name, w.account_manager, w.sales_engineer, w.deleted, w.fields, w.delivery, w.delivery,
+-- Store the customers as the fold left them. One without a delivery (a catalog touched it) keeps its last: PostgreSQL
+-- looks at NOT NULL before it looks for the conflict.
+INSERT INTO customer (customer_id, name, account_manager, sales_engineer, deleted, fields, first_delivery,
+                      last_delivery, revision, created_at, updated_at)
+SELECT w.customer_id, w.name, w.account_manager, w.sales_engineer, w.deleted, w.fields, d.delivery, d.delivery,
        %(revision)s, now(), now()
 FROM json_to_recordset(%(customers)s) AS w (customer_id text, name text, account_manager text, sales_engineer text,
                                              deleted boolean, fields json, delivery bigint)
+CROSS JOIN LATERAL (
+    SELECT coalesce(w.delivery, (SELECT c.last_delivery FROM customer c WHERE c.customer_id = w.customer_id)) AS delivery
+) AS d
 ON CONFLICT (customer_id) DO UPDATE
 SET name = excluded.name, account_manager = excluded.account_manager, sales_engineer = excluded.sales_engineer,
-    deleted = excluded.deleted, fields = excluded.fields,
-    last_delivery = coalesce(excluded.last_delivery, c.last_delivery),
+    deleted = excluded.deleted, fields = excluded.fields, last_delivery = excluded.last_delivery,
     revision = excluded.revision, updated_at = excluded.updated_at
 
 -- name: close_licenses
@@ -138,11 +141,12 @@ VALUES (%(name)s, %(customer_id)s, 'source', 'salesforce', tstzrange(clock_times
 ON CONFLICT DO NOTHING
 
 -- name: unfolded
--- Return the next customers that the current catalog has not reached.
+-- Return the next customers that the catalog has not reached; none where it is no longer the current one.
 SELECT customer_id FROM customer
-WHERE customer_id > coalesce((SELECT refolded FROM catalog_version WHERE version = %(version)s), '')
+WHERE customer_id > (SELECT coalesce(refolded, '') FROM catalog_version
+                     WHERE version = %(version)s AND upper_inf(recorded))
 ORDER BY customer_id LIMIT %(limit)s
 
 -- name: mark_refolded
--- Remember how far the catalog has reached.
-UPDATE catalog_version SET refolded = %(customer_id)s WHERE version = %(version)s
+-- Remember how far the catalog has reached, while it is the current one.
+UPDATE catalog_version SET refolded = %(customer_id)s WHERE version = %(version)s AND upper_inf(recorded)
