@@ -12,7 +12,7 @@ from benches.table import Row, below
 
 COLD_S = 60
 SECOND_S = 5
-SECOND_ROUNDS = 5
+SECOND_ROUNDS = 3
 
 
 def run(machine: Machine) -> list[Row]:

@@ -215,7 +215,7 @@ async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> No
             try:
                 await keys.touch(used)
             except Exception as error:  # noqa: BLE001 the next use is written again; the log says it
-                log(Event.KEYS_UNREADABLE, error=error)
+                log(Event.KEY_USE_UNWRITTEN, reason=str(error))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

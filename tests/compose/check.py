@@ -103,10 +103,11 @@ class Licet:
         return event_id
 
     def outcome(self, event_id: str) -> str | None:
-        """Return the outcome of a change; None where it is not consumed yet, or nobody answers."""
+        """Return the outcome of a change, as ``ignored(unchanged)``; None where it has none yet, or nobody answers."""
         change = self.get(f"/v1/changes/{event_id}")
-        outcome: str | None = change["outcome"] if change else None
-        return outcome
+        if not change or change["outcome"] is None:
+            return None
+        return "applied" if change["outcome"] == "applied" else f"{change['outcome']}({change['reason']})"
 
     def follow(self, payload: Mapping[str, Any], seconds: float = 60.0) -> str:
         """Post a change until it is accepted, then wait for its outcome; returns that."""

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +13,8 @@ from hypothesis import strategies as st
 from consume.deliveries import CUSTOM, DEFAULT, RUBBISH, deliveries, split
 from consume.model import Mapping, Model, Row, Sent
 from licet.queue.message import Record
-from licet.store.catalogs import begin, insert_version
 from licet.store.projection import PostgresProjection
-from support.world import Log, Reader, Road, fresh, reader
+from support.world import Log, Reader, Road, apply_catalog, fresh, reader
 
 CUSTOM_FIELDS = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
 MAPPINGS = {"default": DEFAULT, "custom": CUSTOM}
@@ -38,8 +36,7 @@ class Setting:
 def setting(request: pytest.FixtureRequest, shared_database: str) -> Iterator[Setting]:
     """The store under each catalog in turn."""
     if request.param == "custom":
-        with psycopg.connect(shared_database) as connection:
-            insert_version(connection, read_catalog(CUSTOM_FIELDS.read_text(), 2), "test", *begin(connection))
+        apply_catalog(shared_database, CUSTOM_FIELDS.read_text())
     projection = PostgresProjection(shared_database)
     with reader(shared_database) as connection_:
         yield Setting(projection, connection_, MAPPINGS[request.param])

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from licet.store.catalogs import begin, insert_version
-from support.world import Log, Road, fresh, rows
+from support.world import Log, Road, apply_catalog, fresh, rows
 
 CUSTOM = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
 
 
 @pytest.fixture(scope="module")
 def custom_database(shared_database: str) -> str:
-    with psycopg.connect(shared_database) as connection:
-        insert_version(connection, read_catalog(CUSTOM.read_text(), 2), "test", *begin(connection))
+    apply_catalog(shared_database, CUSTOM.read_text())
     return shared_database
 
 

@@ -29,7 +29,7 @@ class ListReader:
         self.assigned = frozenset(partitions)
         self.records: list[Record] = []
         self.faults: list[Exception] = []
-        self.next = dict.fromkeys(partitions, 0) | applier.assign(partitions)
+        self.next = {**dict.fromkeys(partitions, 0), **applier.assign(partitions)}
         self.seeks: list[tuple[int, int]] = []
         self.committed: dict[int, int] = {}
         self.closed = False

@@ -4,6 +4,7 @@ It is data: a TOML document that ``licet catalog apply`` makes the next version 
 """
 
 import enum
+import math
 import re
 import tomllib
 import zoneinfo
@@ -183,7 +184,7 @@ def _faults(document: _Document) -> list[Fault]:
     faults = []
     try:
         zoneinfo.ZoneInfo(document.source.time_zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a continent, which is a folder
         faults.append(Fault("source.time_zone", shown(document.source.time_zone), "an IANA zone such as Europe/Paris"))
     for kind, names in (("features", document.features), ("skus", document.skus)):
         faults += [
@@ -207,12 +208,34 @@ def _faults(document: _Document) -> list[Fault]:
             for feature, value in sku.grants.items()
             if value is False
         ]
+        faults += [
+            Fault(f"skus.{name}.grants.{feature}", shown(value), "true or a number")
+            for feature, value in sku.grants.items()
+            if not math.isfinite(value)
+        ]
     faults += [
         Fault(f"exclude.{rule.name}", "no values", "equals = […] or ends_with = […]")
         for rule in document.exclude
         if not rule.equals and not rule.ends_with
     ]
-    return faults + _clashes(document)
+    faults += [
+        Fault(f"exclude.{rule.name}", shown(rule.field), "a field that does not name the change itself")
+        for rule in document.exclude
+        if rule.field in document.source.envelope
+    ]
+    if b"\\u0000" in msgspec.json.encode(document):
+        faults.append(Fault("catalog", "U+0000", "text that PostgreSQL can keep"))
+    return faults + _unnamed(document) + _clashes(document)
+
+
+def _unnamed(document: _Document) -> list[Fault]:
+    source = document.source
+    named = {
+        f"source.{place}": getattr(source, place)
+        for place in ("id", "terms", "event_id", "modified", "deleted", "organization")
+    }
+    named |= {f"skus.{name}.flag": sku.flag for name, sku in document.skus.items()}
+    return [Fault(place, '""', "the name of a field") for place, field in named.items() if not field]
 
 
 def _clashes(document: _Document) -> list[Fault]:

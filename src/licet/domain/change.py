@@ -61,8 +61,16 @@ def sent_event_id(payload: Mapping[str, Any], catalog: Catalog) -> str | None:
     return value
 
 
-def read_change(payload: dict[str, Any], identity: Identity, catalog: Catalog) -> CustomerChange:
-    """Read a strict JSON object as a change. Raises ``InvalidInput`` with every fault at once."""
+class Checked(msgspec.Struct, frozen=True):
+    """What the fields that name a change say, once all of its fields were found well formed."""
+
+    customer_id: str
+    organization_id: str | None
+    source_time: dt.datetime | None
+
+
+def check_change(payload: Mapping[str, Any], catalog: Catalog) -> Checked:
+    """Check a strict JSON object as a change. Raises ``InvalidInput`` with every fault at once."""
     faults: list[Fault] = []
     source = catalog.source
     customer_id = _customer_id(payload.get(source.id), source.id, faults)
@@ -74,15 +82,21 @@ def read_change(payload: dict[str, Any], identity: Identity, catalog: Catalog) -
             faults.append(Fault(field, shown(value), role.value))
     if faults:
         raise InvalidInput.of(*faults)
-    envelope = source.envelope
+    return Checked(customer_id, organization, source_time)
+
+
+def read_change(payload: dict[str, Any], identity: Identity, catalog: Catalog) -> CustomerChange:
+    """Read a strict JSON object as a change. Raises ``InvalidInput`` with every fault at once."""
+    checked = check_change(payload, catalog)
+    envelope = catalog.source.envelope
     return CustomerChange(
         event_id=identity.event_id,
         source=identity.source,
-        customer_id=customer_id,
+        customer_id=checked.customer_id,
         received_at=identity.received_at,
-        source_time=source_time,
-        is_deleted=payload.get(source.deleted),
-        organization_id=organization,
+        source_time=checked.source_time,
+        is_deleted=payload.get(catalog.source.deleted),
+        organization_id=checked.organization_id,
         fields={name: value for name, value in payload.items() if name not in envelope},
         payload_hash=hash_of(payload),
     )

@@ -162,7 +162,9 @@ def _reason(license_: Held, now: dt.datetime) -> Reason:
 
 
 def _since(license_: Held, now: dt.datetime) -> dt.datetime:
-    """Return when the state that the answer names began."""
+    """Return when the state that the answer names began. Start and end say nothing of a license that is not active."""
+    if license_.status is not Status.ACTIVE:
+        return license_.since
     passed = [moment for moment in (license_.starts_at, license_.ends_at) if moment is not None and moment <= now]
     return max([license_.since, *passed])
 

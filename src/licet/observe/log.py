@@ -33,12 +33,12 @@ class Event(enum.Enum):
     REQUEST_FAILED = ("request_failed", logging.ERROR, "A request ended in an error that Licet did not expect.")
     KEYS_UNREADABLE = ("keys_unreadable", logging.WARNING, "The API keys cannot be read; those known stay valid.")
     KEYS_READABLE = ("keys_readable", logging.INFO, "The API keys can be read again.")
+    KEY_USE_UNWRITTEN = ("key_use_unwritten", logging.WARNING, "When keys were last used could not be written.")
     QUEUE_REFUSED = ("queue_refused", logging.WARNING, "The queue did not confirm changes; the sender got a 503.")
     QUEUE_CONFIRMED = ("queue_confirmed", logging.INFO, "The queue confirms changes again.")
     WORKER_FAILED = ("worker_failed", logging.ERROR, "A batch could not be applied; the worker tries again.")
     WORKER_RECOVERED = ("worker_recovered", logging.INFO, "The worker applies batches again.")
     DEAD_LETTER = ("dead_letter", logging.WARNING, "A delivery could not be applied and was kept as a dead letter.")
-    CATALOG_APPLIED = ("catalog_applied", logging.INFO, "A new version of the catalog took effect.")
 
     def __init__(self, event: str, level: int, meaning: str) -> None:
         self.event = event

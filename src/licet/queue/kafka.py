@@ -1,7 +1,7 @@
 """The log on Apache Kafka: confluent-kafka's own threads under the two sides of ``queue/ports.py``.
 
 The producer's poll thread hands delivery reports to the event loop, once per burst: with a wake-up per report, 64
-connections got 20 to 25 thousand appends a second, with one per burst 26 to 29 (docs/decisions/0003).
+tasks got 20 to 25 thousand appends a second, with one per burst 26 to 29.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ import msgspec
 
 from licet.domain import ids
 from licet.domain.catalog import Catalog
-from licet.domain.change import Identity, read_change, sent_event_id
+from licet.domain.change import check_change, sent_event_id
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge, Unavailable
 from licet.domain.ids import shown
 from licet.domain.payload import is_array, read_array, read_object
@@ -148,7 +148,7 @@ class Door:
 
     def _message(self, sitting: _Sitting, raw: bytes, payload: dict[str, Any], sent_id: str | None) -> Message:
         """Judge one object. Raises ``InvalidInput`` with all its faults."""
-        catalog, now, source = sitting.catalog, sitting.now, sitting.post.source
+        catalog, now = sitting.catalog, sitting.now
         faults = self._faults(raw, payload, catalog)
         try:
             event_id = sent_event_id(payload, catalog) or sent_id or uuid7(now, self._random_bytes)
@@ -156,16 +156,16 @@ class Door:
             faults += error.faults
             event_id = ""
         try:
-            change = read_change(payload, Identity(event_id, source, now), catalog)
+            checked = check_change(payload, catalog)
         except InvalidInput as error:
             raise InvalidInput.of(*faults, *error.faults) from error
         if faults:
             raise InvalidInput.of(*faults)
         return Message(
-            key=change.customer_id,
+            key=checked.customer_id,
             value=raw,
             event_id=event_id,
-            source=source,
+            source=sitting.post.source,
             received_at=now,
             traceparent=sitting.traceparent,
         )

@@ -1,0 +1,415 @@
+-- All migrations together, as pg_dump says it. To read, not to run. See docs/reference/data-model.md.
+
+CREATE FUNCTION public.license_no_overlap() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    present bigint;
+    clash   record;
+BEGIN
+    SELECT revision INTO present FROM revision FOR UPDATE;
+    SELECT * INTO clash FROM added WHERE recorded <> int8range(present, NULL) LIMIT 1;
+    IF FOUND THEN
+        RAISE integrity_constraint_violation USING
+            MESSAGE = format('license row %s is recorded %s; a new row is recorded from the present revision %s on',
+                             clash.row_id, clash.recorded, present),
+            CONSTRAINT = 'license_recorded_now', TABLE = 'license';
+    END IF;
+    SELECT added.customer_id, added.sku, added.row_id AS one, other.row_id AS two INTO clash
+    FROM added JOIN license other ON other.customer_id = added.customer_id
+        AND coalesce(upper(other.valid), 'infinity') > lower(added.valid) AND other.sku = added.sku
+    WHERE upper_inf(other.recorded) AND other.row_id <> added.row_id AND other.valid && added.valid
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE exclusion_violation USING
+            MESSAGE = format('license rows %s and %s of customer %s, SKU %s overlap in both times',
+                             clash.one, clash.two, clash.customer_id, clash.sku),
+            CONSTRAINT = 'license_no_overlap', TABLE = 'license';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.license_only_closes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE exception 'license row % is history: only an open "recorded" may be closed', OLD.row_id
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_only_closes', TABLE = 'license';
+END $$;
+
+CREATE TABLE public.api_key (
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    author text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
+COMMENT ON COLUMN public.api_key.hash IS 'SHA-256 of the secret, which has 256 random bits; the secret itself is shown once and kept nowhere.';
+
+CREATE TABLE public.catalog_version (
+    version integer NOT NULL,
+    document text NOT NULL,
+    author text NOT NULL,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    refolded text COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.catalog_version IS 'Every catalog ever applied, as it was written (TOML). The current one has an open "recorded".';
+
+COMMENT ON COLUMN public.catalog_version.refolded IS 'The last customer id that this version has reached; null before the first, ~ when all are done.';
+
+CREATE TABLE public.change_feed (
+    revision bigint NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT change_feed_kind_check CHECK ((kind = ANY (ARRAY['customer'::text, 'user'::text, 'domain'::text, 'catalog'::text])))
+);
+
+COMMENT ON TABLE public.change_feed IS 'What each revision touched.';
+
+CREATE TABLE public.consumer_offset (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.consumer_offset IS 'The next offset to apply; moved by compare-and-swap in the transaction that applies, so that a second owner is fenced.';
+
+CREATE TABLE public.customer (
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    name text,
+    account_manager text,
+    sales_engineer text,
+    deleted boolean NOT NULL,
+    fields json NOT NULL,
+    first_delivery bigint NOT NULL,
+    last_delivery bigint NOT NULL,
+    revision bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.customer IS 'A Salesforce account, as the changes folded so far describe it.';
+
+COMMENT ON COLUMN public.customer.fields IS 'Field name → [value, sequence of the delivery that wrote it, source time in microseconds since 1970 or null, whether that write was timed].';
+
+CREATE TABLE public.customer_alias (
+    alias text NOT NULL COLLATE pg_catalog."C",
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL,
+    author text NOT NULL,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    CONSTRAINT customer_alias_origin_check CHECK ((origin = ANY (ARRAY['source'::text, 'person'::text])))
+);
+
+COMMENT ON TABLE public.customer_alias IS 'Another name of a customer, system:value. From a Salesforce field (source) or from a person.';
+
+CREATE TABLE public.customer_domain (
+    domain text NOT NULL COLLATE pg_catalog."C",
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL,
+    author text NOT NULL,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    CONSTRAINT customer_domain_origin_check CHECK ((origin = ANY (ARRAY['source'::text, 'person'::text])))
+);
+
+COMMENT ON TABLE public.customer_domain IS 'A verified e-mail domain of a customer; its addresses resolve to the customer.';
+
+CREATE TABLE public.dead_letter (
+    sequence bigint NOT NULL,
+    reason text NOT NULL,
+    faults jsonb NOT NULL,
+    key bytea,
+    value bytea,
+    headers jsonb NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.dead_letter IS 'What could not be applied: the raw bytes, the reason, every fault. Its delivery has the same sequence.';
+
+COMMENT ON COLUMN public.dead_letter.headers IS '[[name, value in base64], …] as they stood in the log.';
+
+CREATE TABLE public.delivery (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    sequence bigint NOT NULL,
+    revision bigint NOT NULL,
+    source text COLLATE pg_catalog."C",
+    event_id text COLLATE pg_catalog."C",
+    customer_id text COLLATE pg_catalog."C",
+    payload_hash bytea NOT NULL,
+    received_at timestamp with time zone,
+    source_time timestamp with time zone,
+    outcome text NOT NULL,
+    reason text,
+    rule text NOT NULL,
+    replay_of bigint,
+    payload bytea,
+    CONSTRAINT delivery_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'ignored'::text, 'superseded'::text, 'dead'::text])))
+);
+
+COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a change in a log, with its one outcome.';
+
+COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
+
+CREATE TABLE public.feature (
+    catalog_version integer NOT NULL,
+    feature text NOT NULL COLLATE pg_catalog."C",
+    title text NOT NULL
+);
+
+CREATE TABLE public.license (
+    row_id bigint NOT NULL,
+    license_id uuid NOT NULL,
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    sku text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone,
+    quantity bigint,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    opened_delivery bigint,
+    opened_catalog integer,
+    closed_delivery bigint,
+    closed_catalog integer,
+    CONSTRAINT license_check CHECK ((num_nonnulls(opened_delivery, opened_catalog) = 1)),
+    CONSTRAINT license_check1 CHECK ((num_nonnulls(closed_delivery, closed_catalog) <= 1)),
+    CONSTRAINT license_recorded_check CHECK (((NOT isempty(recorded)) AND (NOT lower_inf(recorded)))),
+    CONSTRAINT license_status_check CHECK ((status = ANY (ARRAY['active'::text, 'pending_terms'::text, 'suspended'::text, 'ended'::text]))),
+    CONSTRAINT license_valid_check CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
+COMMENT ON TABLE public.license IS 'Customer × SKU × validity × status; never overwritten. A row is current where valid and recorded are both open.';
+
+COMMENT ON COLUMN public.license.valid IS 'When this state was true.';
+
+COMMENT ON COLUMN public.license.recorded IS 'The revisions in which Licet believed this row.';
+
+COMMENT ON COLUMN public.license.opened_delivery IS 'delivery.sequence of the change that opened the row; opened_catalog where a catalog version did.';
+
+CREATE VIEW public.license_current AS
+ SELECT l.customer_id,
+    c.name AS customer,
+    l.sku,
+        CASE
+            WHEN (l.status <> 'active'::text) THEN l.status
+            WHEN (l.starts_at > now()) THEN 'not_yet_valid'::text
+            WHEN (l.ends_at <= now()) THEN 'expired'::text
+            ELSE 'active'::text
+        END AS state,
+    l.starts_at,
+    l.ends_at,
+    l.quantity,
+    lower(l.valid) AS since,
+    c.account_manager,
+    l.license_id,
+    l.opened_delivery,
+    l.opened_catalog
+   FROM (public.license l
+     LEFT JOIN public.customer c USING (customer_id))
+  WHERE (upper_inf(l.valid) AND upper_inf(l.recorded));
+
+COMMENT ON VIEW public.license_current IS 'The licenses as Licet believes them now, one row per customer and SKU.';
+
+ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.license_row_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.queue_log (
+    one boolean DEFAULT true NOT NULL,
+    log_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT queue_log_one_check CHECK (one)
+);
+
+CREATE TABLE public.queue_partition (
+    partition integer NOT NULL,
+    next_offset bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='20');
+
+CREATE TABLE public.queue_record (
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    key bytea,
+    value bytea,
+    headers bytea NOT NULL,
+    appended_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.queue_record IS 'The log where no Kafka is configured; trimmed below the committed offset. Headers are MessagePack [[name, bytes], …].';
+
+CREATE TABLE public.revision (
+    one boolean DEFAULT true NOT NULL,
+    epoch uuid DEFAULT gen_random_uuid() NOT NULL,
+    revision bigint NOT NULL,
+    sequence bigint NOT NULL,
+    CONSTRAINT revision_one_check CHECK (one)
+)
+WITH (fillfactor='10');
+
+COMMENT ON TABLE public.revision IS 'The number of the last committed write, and of the last delivery. Its row lock is the only write lock.';
+
+COMMENT ON COLUMN public.revision.sequence IS 'The last sequence number given to a delivery.';
+
+CREATE TABLE public.revision_log (
+    revision bigint NOT NULL,
+    epoch uuid NOT NULL,
+    tag bigint NOT NULL,
+    recorded_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.revision_log IS 'When each revision was written. Followers present (epoch, revision, tag) and reload where that row is missing or differs.';
+
+CREATE TABLE public.schema_migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    digest text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE public.sku (
+    catalog_version integer NOT NULL,
+    sku text NOT NULL COLLATE pg_catalog."C",
+    title text NOT NULL,
+    flag_field text NOT NULL,
+    from_field text,
+    until_field text,
+    quantity_field text
+);
+
+CREATE TABLE public.sku_feature (
+    catalog_version integer NOT NULL,
+    sku text NOT NULL COLLATE pg_catalog."C",
+    feature text NOT NULL COLLATE pg_catalog."C",
+    value numeric
+);
+
+COMMENT ON COLUMN public.sku_feature.value IS 'Null: the feature is on. A number: its value; the largest among several SKUs wins.';
+
+CREATE TABLE public.user_membership (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL,
+    author text NOT NULL,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    CONSTRAINT user_membership_origin_check CHECK ((origin = ANY (ARRAY['source'::text, 'person'::text])))
+);
+
+COMMENT ON TABLE public.user_membership IS 'A user of a customer, said outright; it goes before the e-mail domain.';
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.catalog_version
+    ADD CONSTRAINT catalog_version_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.change_feed
+    ADD CONSTRAINT change_feed_pkey PRIMARY KEY (revision, kind, subject);
+
+ALTER TABLE ONLY public.consumer_offset
+    ADD CONSTRAINT consumer_offset_pkey PRIMARY KEY (log, partition);
+
+ALTER TABLE ONLY public.customer
+    ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);
+
+ALTER TABLE ONLY public.dead_letter
+    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (sequence);
+
+ALTER TABLE ONLY public.delivery
+    ADD CONSTRAINT delivery_pkey PRIMARY KEY (log, partition, "offset");
+
+ALTER TABLE ONLY public.feature
+    ADD CONSTRAINT feature_pkey PRIMARY KEY (catalog_version, feature);
+
+ALTER TABLE ONLY public.license
+    ADD CONSTRAINT license_pkey PRIMARY KEY (row_id);
+
+ALTER TABLE ONLY public.queue_log
+    ADD CONSTRAINT queue_log_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.queue_partition
+    ADD CONSTRAINT queue_partition_pkey PRIMARY KEY (partition);
+
+ALTER TABLE ONLY public.queue_record
+    ADD CONSTRAINT queue_record_pkey PRIMARY KEY (partition, "offset");
+
+ALTER TABLE ONLY public.revision_log
+    ADD CONSTRAINT revision_log_pkey PRIMARY KEY (revision);
+
+ALTER TABLE ONLY public.revision
+    ADD CONSTRAINT revision_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.schema_migration
+    ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.sku_feature
+    ADD CONSTRAINT sku_feature_pkey PRIMARY KEY (catalog_version, sku, feature);
+
+ALTER TABLE ONLY public.sku
+    ADD CONSTRAINT sku_pkey PRIMARY KEY (catalog_version, sku);
+
+CREATE UNIQUE INDEX catalog_version_current ON public.catalog_version USING btree ((true)) WHERE upper_inf(recorded);
+
+CREATE UNIQUE INDEX customer_alias_current ON public.customer_alias USING btree (alias) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX customer_alias_customer ON public.customer_alias USING btree (customer_id);
+
+CREATE UNIQUE INDEX customer_domain_current ON public.customer_domain USING btree (domain, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (customer_id);
+
+CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
+
+CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
+
+CREATE UNIQUE INDEX delivery_sequence ON public.delivery USING btree (sequence);
+
+CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id, COALESCE(upper(valid), 'infinity'::timestamp with time zone), sku) WHERE upper_inf(recorded);
+
+CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
+
+CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX user_membership_customer ON public.user_membership USING btree (customer_id);
+
+CREATE TRIGGER license_no_overlap_insert AFTER INSERT ON public.license REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.license_no_overlap();
+
+CREATE TRIGGER license_only_closes BEFORE UPDATE ON public.license FOR EACH ROW WHEN (((NOT upper_inf(old.recorded)) OR (NOT (new.recorded <@ old.recorded)) OR (((((((new.row_id IS DISTINCT FROM old.row_id) OR (new.license_id IS DISTINCT FROM old.license_id)) OR (new.customer_id IS DISTINCT FROM old.customer_id)) OR (new.sku IS DISTINCT FROM old.sku)) OR (new.status IS DISTINCT FROM old.status)) OR (new.valid IS DISTINCT FROM old.valid)) OR (new.opened_delivery IS DISTINCT FROM old.opened_delivery)) OR ((((((new.starts_at IS DISTINCT FROM old.starts_at) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.quantity IS DISTINCT FROM old.quantity)) OR (new.opened_catalog IS DISTINCT FROM old.opened_catalog)) OR (new.closed_delivery IS DISTINCT FROM old.closed_delivery)) OR (new.closed_catalog IS DISTINCT FROM old.closed_catalog)))) EXECUTE FUNCTION public.license_only_closes();
+
+ALTER TABLE ONLY public.feature
+    ADD CONSTRAINT feature_catalog_version_fkey FOREIGN KEY (catalog_version) REFERENCES public.catalog_version(version);
+
+ALTER TABLE ONLY public.queue_record
+    ADD CONSTRAINT queue_record_partition_fkey FOREIGN KEY (partition) REFERENCES public.queue_partition(partition);
+
+ALTER TABLE ONLY public.sku
+    ADD CONSTRAINT sku_catalog_version_fkey FOREIGN KEY (catalog_version) REFERENCES public.catalog_version(version);
+
+ALTER TABLE ONLY public.sku_feature
+    ADD CONSTRAINT sku_feature_catalog_version_feature_fkey FOREIGN KEY (catalog_version, feature) REFERENCES public.feature(catalog_version, feature);
+
+ALTER TABLE ONLY public.sku_feature
+    ADD CONSTRAINT sku_feature_catalog_version_sku_fkey FOREIGN KEY (catalog_version, sku) REFERENCES public.sku(catalog_version, sku);

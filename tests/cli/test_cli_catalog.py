@@ -1,0 +1,112 @@
+"""``licet catalog`` and ``licet migrate``."""
+
+import pathlib
+
+import pytest
+from cli.said import Cli
+
+EXAMPLE = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
+
+FAULTY = """
+[source]
+time_zone = "Europe/Pari"
+[features.mail]
+[skus.SKU1]
+flag = "Id"
+grants = { mail = false, post = true }
+[[exclude]]
+name = "nothing"
+field = "Type"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "catalog.toml"
+
+
+def test_what_is_shown_can_be_applied_and_changes_nothing(stored: Cli, file: pathlib.Path) -> None:
+    shown = stored("catalog", "show")
+    assert (shown.code, shown.err) == (0, "version 1\n")
+    assert "[skus.SKU1]" in shown.out
+    file.write_text(shown.out)
+    applied = stored("catalog", "apply", str(file))
+    assert applied.code == 0
+    assert "this catalog is current already" in applied.out
+    assert stored("catalog", "show").err == "version 1\n"
+
+
+def test_a_new_catalog_becomes_the_next_version(stored: Cli) -> None:
+    applied = stored("catalog", "apply", str(EXAMPLE))
+    assert applied.code == 0
+    assert applied.out.splitlines() == ["version 2 is current", "0 customers brought under it"]
+    shown = stored("catalog", "show")
+    assert (shown.out, shown.err) == (EXAMPLE.read_text("utf-8"), "version 2\n")
+
+
+def test_all_faults_of_a_catalog_are_named_and_the_current_one_stays(stored: Cli, file: pathlib.Path) -> None:
+    file.write_text(FAULTY)
+    said = stored("catalog", "apply", str(file))
+    assert said.code == 2
+    for words in (
+        'licet: source.time_zone: found "Europe/Pari", expected an IANA zone',
+        'licet: skus.SKU1.grants: found "post", expected a feature of the [features] table',
+        "licet: skus.SKU1.grants.mail: found false, expected true or a number",
+        "licet: exclude.nothing: found no values, expected equals",
+        'licet: skus.SKU1.flag: found "Id", expected a field that does not name the change itself',
+    ):
+        assert words in said.err
+    assert len(said.err.splitlines()) == 5
+    assert stored("catalog", "show").err == "version 1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[source\n", "expected TOML"),
+        (b"[source]\nidd = 'Id'\n", "idd"),
+        (b"[skus.SKU1]\n", "flag"),
+        (b"[source]\nid = 7\n", "source.id"),
+        (b"\xff\xfe", "catalog.toml"),
+    ],
+    ids=["no TOML", "an unknown field", "a missing field", "a wrong type", "no UTF-8"],
+)
+def test_a_file_that_is_no_catalog_says_where_it_is_wrong(
+    stored: Cli, file: pathlib.Path, content: bytes, words: str
+) -> None:
+    file.write_bytes(content)
+    said = stored("catalog", "apply", str(file))
+    assert said.code == 2
+    assert words in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_file_that_is_not_there_is_named(stored: Cli, file: pathlib.Path) -> None:
+    said = stored("catalog", "apply", str(file))
+    assert said.code == 2
+    assert str(file) in said.err
+
+
+def test_migrating_says_what_it_applied_and_twice_applies_nothing(cli: Cli, empty_database: str) -> None:
+    first = cli("migrate", database_url=empty_database)
+    assert first.code == 0
+    assert first.out.startswith("applied 0001_road.sql\n")
+    second = cli("migrate", database_url=empty_database)
+    assert (second.code, second.out) == (0, "the database is at this release's schema\n")
+
+
+def test_a_fresh_store_takes_the_catalog_of_the_setting_and_a_later_one_is_not_touched(
+    cli: Cli, empty_database: str, file: pathlib.Path
+) -> None:
+    missing = cli("migrate", database_url=empty_database, catalog=str(file))
+    assert missing.code == 2
+    assert "LICET_CATALOG" in missing.err
+    assert str(file) in missing.err
+    file.write_text(FAULTY)
+    faulty = cli("migrate", database_url=empty_database, catalog=str(file))
+    assert faulty.code == 2
+    assert "source.time_zone" in faulty.err
+    assert cli("migrate", database_url=empty_database, catalog=str(EXAMPLE)).code == 0
+    assert cli("migrate", database_url=empty_database, catalog=str(EXAMPLE)).code == 0
+    shown = cli("catalog", "show", database_url=empty_database)
+    assert (shown.out, shown.err) == (EXAMPLE.read_text("utf-8"), "version 1\n")

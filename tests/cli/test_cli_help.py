@@ -1,0 +1,57 @@
+"""Help, examples, versions, and what a wrong command says."""
+
+import re
+import shlex
+
+import pytest
+import typer
+from cli.said import Cli
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from licet import __version__
+from licet.cli.main import app
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], TyperCommand]]:
+    """List every command that can be run, with its path."""
+    if isinstance(command, TyperGroup):
+        return [found for name, one in command.commands.items() for found in commands(one, (*path, name))]
+    assert isinstance(command, TyperCommand)
+    return [(path, command)]
+
+
+COMMANDS = commands(get_command(app))
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
+def test_every_command_has_an_example_that_its_own_options_accept(path: tuple[str, ...], command: TyperCommand) -> None:
+    example = re.search(r"Example: (.+)", command.help or "")
+    assert example, f"licet {' '.join(path)} has no example"
+    words = [word for word in shlex.split(example[1].partition(" > ")[0]) if not word.startswith("LICET_")]
+    assert words[: len(path) + 1] == ["licet", *path]
+    given = typer.Context(command, info_name=path[-1])
+    command.parse_args(given, words[len(path) + 1 :])  # refuses an option or an argument that is not there
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{parameter.name} of licet {' '.join(path)} is not explained"
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_help_is_printed_for_every_command(cli: Cli, path: tuple[str, ...]) -> None:
+    for flag in ("-h", "--help"):
+        said = cli(*path, flag)
+        assert said.code == 0
+        assert "Example: licet" in " ".join(said.out.split()) or "Example: LICET_" in " ".join(said.out.split())
+
+
+def test_the_version_is_the_packages(cli: Cli) -> None:
+    said = cli("version")
+    assert (said.code, said.out) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize("args", [("nonsense",), ("keys", "make"), ("up", "--prot", "1"), ("keys", "create", "a"), ()])
+def test_a_wrong_command_ends_with_two_and_says_where_help_is(cli: Cli, args: tuple[str, ...]) -> None:
+    said = cli(*args)
+    assert said.code == 2
+    assert "licet" in said.err + said.out
+    assert "-h" in said.err + said.out

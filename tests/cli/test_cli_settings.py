@@ -1,0 +1,71 @@
+"""``licet settings``, and settings that are wrong."""
+
+import pytest
+from cli.said import Cli
+
+SECRETS = {
+    "database_url": "postgresql://licet:correct-horse@db/licet",
+    "kafka_config": "sasl.password=battery-staple",
+    "webhook_secrets": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "bootstrap_api_key": "a-long-bootstrap-key",
+}
+
+
+def test_every_setting_is_listed_with_its_value_and_what_it_is_for(cli: Cli) -> None:
+    said = cli("settings", port="8123")
+    rows = {name: (value, help_) for name, value, help_ in (line.split("\t") for line in said.out.splitlines())}
+    assert said.code == 0
+    assert rows["LICET_PORT"][0] == "8123"
+    assert rows["LICET_KAFKA_BROKERS"][0] == ""
+    assert rows["LICET_WEBHOOK_AUTH"][0] == "required"
+    assert all(name.startswith("LICET_") and " " in help_ for name, (_, help_) in rows.items())
+
+
+def test_secrets_are_masked(cli: Cli) -> None:
+    said = cli("settings", **SECRETS)
+    for name, value in SECRETS.items():
+        assert f"LICET_{name.upper()}\t(set)\t" in said.out
+        assert value not in said.out
+
+
+def test_a_terminal_gets_a_table(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    said = cli("settings")
+    assert "\t" not in said.out
+    assert "What it is for" in said.out
+    assert "LICET_DATABASE_URL" in said.out
+
+
+def test_settings_that_are_wrong_are_all_named_and_end_with_two(cli: Cli) -> None:
+    said = cli("settings", port="x", log_level="loud", kafka_config="oops", webhook_secrets="whsec", nonsense="1")
+    assert said.code == 2
+    assert len(said.err.splitlines()) == 5
+    assert "LICET_NONSENSE: no such setting" in said.err
+    assert 'LICET_LOG_LEVEL: found "loud", expected debug or info or warning or error' in said.err
+    assert "oops" not in said.err  # it may hold a password
+
+
+def test_an_empty_variable_counts_as_unset(cli: Cli) -> None:
+    assert "LICET_PORT\t8000\t" in cli("settings", port="").out
+
+
+@pytest.mark.parametrize("command", [("keys", "list"), ("catalog", "show"), ("migrate",), ("web",)])
+def test_without_a_database_the_setting_is_named(cli: Cli, command: tuple[str, ...]) -> None:
+    said = cli(*command)
+    assert said.code == 2
+    assert "LICET_DATABASE_URL: found nothing, expected postgresql://" in said.err
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://licet:correct-horse@127.0.0.1:1/licet", "PostgreSQL at 127.0.0.1:1, database licet"),
+        ("not-an-address correct-horse", "LICET_DATABASE_URL: found a value that cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_its_password(cli: Cli, url: str, words: str) -> None:
+    said = cli("keys", "list", database_url=url)
+    assert said.code == 2
+    assert words in said.err
+    assert "correct-horse" not in said.err
