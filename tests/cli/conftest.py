@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-from cli.said import Cli, Said
 
+from cli.said import Cli, Said
 from licet.cli.main import main
 
 

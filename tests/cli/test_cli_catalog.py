@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+
 from cli.said import Cli
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"

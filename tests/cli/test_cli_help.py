@@ -5,10 +5,10 @@ import shlex
 
 import pytest
 import typer
-from cli.said import Cli
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from cli.said import Cli
 from licet import __version__
 from licet.cli.main import app
 

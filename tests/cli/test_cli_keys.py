@@ -4,6 +4,7 @@ import re
 
 import psycopg
 import pytest
+
 from cli.said import Cli, Said
 
 

@@ -1,6 +1,7 @@
 """``licet settings``, and settings that are wrong."""
 
 import pytest
+
 from cli.said import Cli
 
 SECRETS = {

@@ -1,4 +1,4 @@
-"""Licet's processes for tests: started as a person starts them, ended by their pid, known by their wire and their words.
+"""Licet's processes for tests: started as a person starts them, ended by their pid, known by their wire and words.
 
 Nothing here imports Licet. Each process writes its words to files, so that no pipe can fill and stop it.
 """

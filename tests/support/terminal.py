@@ -18,14 +18,15 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|[()][A-Z0-9])")
 
 
 class Terminal:
-    """Runs one command in a terminal of 40 lines and 220 columns."""
+    """Runs one command in a terminal of 24 lines and 80 columns, as most are at first."""
 
     def __init__(self, command: Sequence[str], folder: pathlib.Path, env: dict[str, str]) -> None:
         self._master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (40, 220))
+        termios.tcsetwinsize(slave, (24, 80))
+        shell = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TAKE, *command],
-            env={**os.environ, "TERM": "xterm-256color", **env},
+            env={**shell, "TERM": "xterm-256color", **env},
             cwd=folder,
             stdin=slave,
             stdout=slave,

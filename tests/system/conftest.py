@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+
 from support.processes import Deployment, deployed, new_database
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import httpx
+
 from support.processes import Wire
 from system.payloads import customer
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from support.processes import Deployment, Wire, deployed, eventually, licet, new_database
 from system.payloads import EMAIL
 
@@ -141,7 +142,7 @@ def test_the_tenant_id_names_the_customer_and_its_domain_its_users(wire: Wire) -
     ],
 )
 def test_of_several_skus_the_largest_value_wins(wire: Wire, flags: dict[str, bool], value: int, sku: str) -> None:
-    acme = {"Id": str(uuid.uuid4()), "Name": "acme.example", **flags}
+    acme = account(**{"SKU1__c": None, **flags})
     wire.applied(acme)
     decision = wire.check("mailboxes", customer=acme["Id"])
     assert (decision["allowed"], decision["value"], decision["sku"]) == (True, value, sku)

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from support.kafka import Broker, lacking, running_broker
 from support.processes import PATIENCE_S, Deployment, deployed, eventually, worker_ready
 from system.payloads import EMAIL, customer

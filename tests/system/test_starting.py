@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+
 from support.processes import (
     Deployment,
     Process,

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from support.processes import Deployment, deployed, eventually, worker_ready
 from system.posting import Sender, all_partitions_move, applied_by, outcomes
 

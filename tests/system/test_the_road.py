@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+
 from support.processes import Deployment, Wire
 from system.payloads import EMAIL, TAKEOVER, customer, salesforce_id
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.processes import LICET, Process, Wire, commands_with, eventually, free_port, licet
 from support.terminal import Terminal
 from system.payloads import EMAIL, customer
@@ -122,6 +123,8 @@ def test_in_a_terminal_it_is_rich_and_ctrl_c_ends_all_of_it(tmp_path: pathlib.Pa
         assert "\x1b[1m" in terminal.screen
         assert QUEUE in terminal.text
         key = terminal.wait_for(r"API key\s+(\S+)", 1)[1]
+        for name in ("post", "ask"):  # 80 columns must not break a line that is to be copied
+            assert run_line(terminal.wait_for(rf"(?m)^{name}\s+(curl .*)$", 1)[1])
         with Wire(f"http://127.0.0.1:{port}", key) as wire:
             acme = customer(SKU1=True)
             wire.applied(acme)

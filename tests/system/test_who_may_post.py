@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.processes import Deployment, Wire, deployed, eventually
 from system.payloads import EMAIL, customer
 

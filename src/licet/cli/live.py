@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from licet.consume.apply import Applied
@@ -20,18 +19,13 @@ _BACKLOG = 200
 
 
 def show_addresses(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Print what is where; a terminal gets a table, anything else plain lines."""
-    if not console.is_terminal:
-        for name, value in rows:
-            console.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
-        return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    """Print what is where; plain lines where it is no terminal. No line is broken: a command must be copied whole."""
+    wide = max(len(name) for name, _ in rows)
     for name, value in rows:
-        table.add_row(name, Text(value))
-    console.print()
-    console.print(table)
+        if console.is_terminal:
+            console.print(Text.assemble((f"{name:<{wide}}  ", "bold"), value), soft_wrap=True)
+        else:
+            console.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
     console.print()
 
 

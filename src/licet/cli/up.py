@@ -61,7 +61,7 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         # First the simulator: it would complain of a door that is shut.
         ending = simulator.end if simulator is not None else lambda: None
         asyncio.run(serve(build_web(settings), settings, started, ending))
-        console.print("ending: the batch begun is finished, the data stays in", str(data))
+        console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
 def _greet(console: Console, settings: Settings, simulator: "_Simulator | None") -> None:

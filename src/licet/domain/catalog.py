@@ -211,7 +211,7 @@ def _faults(document: _Document) -> list[Fault]:
         faults += [
             Fault(f"skus.{name}.grants.{feature}", shown(value), "true or a number")
             for feature, value in sku.grants.items()
-            if not math.isfinite(value)
+            if isinstance(value, float) and not math.isfinite(value)
         ]
     faults += [
         Fault(f"exclude.{rule.name}", "no values", "equals = […] or ends_with = […]")

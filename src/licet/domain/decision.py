@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import math
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -111,12 +112,14 @@ def decide(asked: Asked, customers: Sequence[Known], catalog: Catalog, now: dt.d
     return min((_decide_one(asked, known, catalog, now, fresh) for known in customers), key=_preference)
 
 
-def _preference(decision: Decision) -> tuple[int, float, str]:
-    return (*_order(decision.reason, decision.value), decision.customer or "")
+def _preference(decision: Decision) -> tuple[int, float, float, str]:
+    ends_at = decision.until if decision.allowed else None  # of a refusal it is the next start
+    return (*_order(decision.reason, decision.value, ends_at), decision.customer or "")
 
 
-def _order(reason: Reason, value: GrantValue | None) -> tuple[int, float]:
-    return (_RANK[reason], -(value or 0))
+def _order(reason: Reason, value: GrantValue | None, ends_at: dt.datetime | None) -> tuple[int, float, float]:
+    """Put the best first: the nearest to "yes", then the largest value, then what lasts longest."""
+    return (_RANK[reason], -(value or 0), -ends_at.timestamp() if ends_at is not None else -math.inf)
 
 
 def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
@@ -126,7 +129,7 @@ def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, 
     ]
     if not judged:
         return _plain(Reason.NOT_LICENSED, asked, fresh, known.customer_id)
-    reason, value, license_ = min(judged, key=lambda one: _order(one[0], one[1]))
+    reason, value, license_ = min(judged, key=lambda one: _order(one[0], one[1], one[2].ends_at))
     allowed = reason is Reason.LICENSED
     return Decision(
         allowed=allowed,
