@@ -32,7 +32,7 @@ class Load:
 def told(ours: Sequence[Load], limits: Sequence[Load]) -> str:
     """Say in words what the rates leave out, by medians; the limit's figures in brackets."""
     p50, p99, busy, cpu = (
-        (statistics.median(getattr(one, what) for one in loads) for loads in (ours, limits))
+        [statistics.median(getattr(one, what) for one in loads) for loads in (ours, limits)]
         for what in ("p50", "p99", "busy", "cpu_us")
     )
     return (

@@ -167,13 +167,13 @@ licenses = st.builds(
 @quick
 @given(
     st.lists(st.lists(licenses, max_size=3, unique_by=lambda one: one.sku), max_size=3),
-    st.sampled_from(CATALOG.features),
+    st.sampled_from(sorted(CATALOG.features)),
 )
 def test_a_decision_allows_exactly_where_some_active_license_grants_the_feature_now(
     customers: list[list[Held]], feature: Any
 ) -> None:
     said = ask(*(Known(f"c{number}", held_) for number, held_ in enumerate(customers)), feature=feature)
-    granting = {sku: value for sku, value in CATALOG.grants[feature]}
+    granting = dict(CATALOG.grants[feature])
     values = [
         granting[license_.sku]
         for held_ in customers

@@ -73,8 +73,10 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected() -> None:
     assert told == [
         'LICET_PORT: found "65536", expected a whole number from 0 to 65535',
         'LICET_WEBHOOK_AUTH: found "off", expected required or none',
-        "LICET_WEBHOOK_SECRETS: found a value that is not shown, expected "
-        "whsec_… secrets, each as sender=whsec_… where there is more than one sender",
+        (
+            "LICET_WEBHOOK_SECRETS: found a value that is not shown, expected "
+            "whsec_… secrets, each as sender=whsec_… where there is more than one sender"
+        ),
         'LICET_SALESFORCE_ORG_ID: found "acme", expected a 15- or 18-character Salesforce id (00D…)',
         'LICET_BATCH_SIZE: found "ten", expected a whole number from 1 to 10000',
         "LICET_PROT: no such setting; did you mean LICET_PORT?",

@@ -196,9 +196,11 @@ class PostgresLog:
     def _cut(self) -> None:
         """End the session from this side, for a server that does not answer: a cancelled query would wait for it."""
         if self._connection is not None and not self._connection.closed:
-            with contextlib.suppress(OSError, psycopg.Error):
-                with socket.socket(fileno=socket.dup(self._connection.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+            with (
+                contextlib.suppress(OSError, psycopg.Error),
+                socket.socket(fileno=socket.dup(self._connection.fileno())) as line,
+            ):
+                line.shutdown(socket.SHUT_RDWR)
 
     async def _drop(self) -> None:
         if self._connection is not None:
