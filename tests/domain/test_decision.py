@@ -119,15 +119,17 @@ def test_of_equal_values_the_license_that_lasts_longest_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("better", "worse"),
-    itertools.pairwise(
-        [
-            held("SMALL"),
-            held("SMALL", Status.PENDING_TERMS),
-            held("SMALL", Status.SUSPENDED),
-            held("SMALL", starts=1),
-            held("SMALL", ends=-1),
-            held("SMALL", Status.ENDED),
-        ]
+    list(
+        itertools.pairwise(
+            [
+                held("SMALL"),
+                held("SMALL", Status.PENDING_TERMS),
+                held("SMALL", Status.SUSPENDED),
+                held("SMALL", starts=1),
+                held("SMALL", ends=-1),
+                held("SMALL", Status.ENDED),
+            ]
+        )
     ),
 )
 def test_of_several_the_reason_nearest_to_yes_is_told(better: Held, worse: Held) -> None:
