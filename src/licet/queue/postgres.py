@@ -296,8 +296,7 @@ class PostgresReader:
         return self._connection
 
     def _survey(self, connection: Connection) -> None:
-        for _ in connection.notifies(timeout=0):
-            pass  # a reader that is never idle would heap them up
+        list(connection.notifies(timeout=0))  # a reader that is never idle would heap them up
         surplus = self._leases.share(connection)
         if surplus:
             self._forget(surplus)
