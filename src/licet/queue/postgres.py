@@ -250,9 +250,8 @@ class PostgresReader:
                 now = time.monotonic()
                 if records or now >= deadline:
                     return records
-                wait = min(deadline, self._survey_at) - now
-                for _ in connection.notifies(timeout=max(wait, 0), stop_after=1):
-                    pass
+                wait = max(0, min(deadline, self._survey_at) - now)
+                list(connection.notifies(timeout=wait, stop_after=1))
         except psycopg.Error as error:
             self._drop()
             raise LogUnavailable(f"PostgreSQL: {_said(error)}") from error
