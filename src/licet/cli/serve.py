@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
+import uvloop
 
 from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store
 from licet.domain.errors import ConfigurationError
@@ -53,7 +54,7 @@ def run_web(settings: Settings, *, migrate_first: bool) -> None:
     check_store(settings)
     check_queue(settings)
     address = f"http://{settings.host}:{settings.port}"
-    asyncio.run(serve(build_web(settings), settings, lambda: log(Event.STARTED, process="web", address=address)))
+    uvloop.run(serve(build_web(settings), settings, lambda: log(Event.STARTED, process="web", address=address)))
     log(Event.STOPPED, process="web")
 
 

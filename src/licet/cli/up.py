@@ -1,6 +1,5 @@
 """``licet up``: everything on one machine, in one process, on an embedded PostgreSQL."""
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -15,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Self
 
+import uvloop
 from rich.console import Console
 
 from licet.bootstrap import build_web, check_queue, migrate_store, queue_name, worker_thread
@@ -60,7 +60,7 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         started = functools.partial(_greet, console, settings, simulator)
         # First the simulator: it would complain of a door that is shut.
         ending = simulator.end if simulator is not None else lambda: None
-        asyncio.run(serve(build_web(settings), settings, started, ending))
+        uvloop.run(serve(build_web(settings), settings, started, ending))
         console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
