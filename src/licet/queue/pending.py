@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 from licet.queue.message import Position
 from licet.queue.ports import AppendFailed
@@ -42,6 +43,8 @@ class PendingAppend:
                 await self._done
             finally:
                 timer.cancel()
+        if not self._missing:
+            return cast("list[Result]", self._results)
         late = AppendFailed(f"not confirmed within {seconds:g} s; it may be written all the same")
         return tuple(late if result is None else result for result in self._results)
 
