@@ -3,7 +3,6 @@
 import datetime as dt
 import itertools
 import uuid
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -117,20 +116,19 @@ def test_of_equal_values_the_license_that_lasts_longest_is_named() -> None:
     assert (said.customer, said.until) == ("umbrella", day(9))
 
 
+BEST_FIRST = [
+    held("SMALL"),
+    held("SMALL", Status.PENDING_TERMS),
+    held("SMALL", Status.SUSPENDED),
+    held("SMALL", starts=1),
+    held("SMALL", ends=-1),
+    held("SMALL", Status.ENDED),
+]
+
+
 @pytest.mark.parametrize(
     ("better", "worse"),
-    list(
-        itertools.pairwise(
-            [
-                held("SMALL"),
-                held("SMALL", Status.PENDING_TERMS),
-                held("SMALL", Status.SUSPENDED),
-                held("SMALL", starts=1),
-                held("SMALL", ends=-1),
-                held("SMALL", Status.ENDED),
-            ]
-        )
-    ),
+    list(itertools.pairwise(BEST_FIRST)),
 )
 def test_of_several_the_reason_nearest_to_yes_is_told(better: Held, worse: Held) -> None:
     expected = one(better).reason
@@ -166,13 +164,13 @@ licenses = st.builds(
 )
 
 
+holdings = st.lists(licenses, max_size=3, unique_by=lambda one: one.sku)
+
+
 @quick
-@given(
-    st.lists(st.lists(licenses, max_size=3, unique_by=lambda one: one.sku), max_size=3),
-    st.sampled_from(sorted(CATALOG.features)),
-)
+@given(st.lists(holdings, max_size=3), st.sampled_from(list(CATALOG.features)))
 def test_a_decision_allows_exactly_where_some_active_license_grants_the_feature_now(
-    customers: list[list[Held]], feature: Any
+    customers: list[list[Held]], feature: str
 ) -> None:
     said = ask(*(Known(f"c{number}", held_) for number, held_ in enumerate(customers)), feature=feature)
     granting = dict(CATALOG.grants[feature])
