@@ -1,5 +1,6 @@
 """What all tests share: a scrubbed environment and one PostgreSQL server."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,16 @@ from support.database import database_url_for, server
 SCRUBBED = [name for name in os.environ if name.startswith("LICET_") and not name.startswith("LICET_TEST_")]
 for _name in SCRUBBED:
     del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a test did to the logging of the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import io
-import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -138,23 +137,19 @@ def test_a_revoked_key_stops_without_a_restart(monkeypatch: pytest.MonkeyPatch) 
 
 def test_while_the_store_is_away_known_keys_work_and_the_log_says_so_once() -> None:
     stream = io.StringIO()
-    before = logging.getLogger().handlers[:]
     configure(stream=stream)
-    try:
-        key, stored = new_key()
-        store = Store(stored)
-        subject = authenticator(store)
-        ask(subject, key)
-        store.away = True
-        for _ in range(3):
-            asyncio.run(subject.refresh())
-        assert ask(subject, key).name == "robot"
-        with pytest.raises(Unavailable):
-            ask(subject, new_key()[0])
-        store.away = False
+    key, stored = new_key()
+    store = Store(stored)
+    subject = authenticator(store)
+    ask(subject, key)
+    store.away = True
+    for _ in range(3):
         asyncio.run(subject.refresh())
-    finally:
-        logging.getLogger().handlers[:] = before
+    assert ask(subject, key).name == "robot"
+    with pytest.raises(Unavailable):
+        ask(subject, new_key()[0])
+    store.away = False
+    asyncio.run(subject.refresh())
     lines = stream.getvalue()
     assert lines.count("keys_unreadable") == 1
     assert lines.count("keys_readable") == 1

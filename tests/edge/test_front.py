@@ -2,8 +2,7 @@
 
 import asyncio
 import io
-import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -45,14 +44,10 @@ ROUTES = {
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+def lines() -> io.StringIO:
     stream = io.StringIO()
     configure("text", "info", stream)
-    yield stream
-    root.handlers[:] = before
-    root.setLevel(level)
+    return stream
 
 
 def ask(at: Doorway, method: str, path: str) -> Any:
