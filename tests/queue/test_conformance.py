@@ -238,21 +238,25 @@ def test_two_readers_share_the_partitions_and_one_takes_all_when_the_other_close
 
 
 def test_a_log_that_is_away_fails_in_time_and_takes_messages_again_later(wire: Wire) -> None:
+    placed(append(wire, [message("before")]))  # a topic is made, for which a busy broker may need more than a second
+
     async def run() -> None:
         log = wire.log(timeout=1.0)
-        placed(await log.append([message("before")]))
-        assert await log.ready() is None
+        deadline = time.monotonic() + 20
+        while await log.ready() is not None:
+            assert time.monotonic() < deadline
         await asyncio.to_thread(wire.break_)
         began = time.monotonic()
         results = await log.append([message("during", number) for number in range(3)])
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 2
         assert all(isinstance(result, AppendFailed) and not result.permanent for result in results)
         assert await log.ready() is not None
         await asyncio.to_thread(wire.mend)
         deadline = time.monotonic() + 20
         while not isinstance((await log.append([message("after")]))[0], Position):
             assert time.monotonic() < deadline
-        assert await log.ready() is None
+        while await log.ready() is not None:
+            assert time.monotonic() < deadline
         await log.close()
 
     asyncio.run(run())

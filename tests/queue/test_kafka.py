@@ -1,6 +1,7 @@
 """What only the Kafka log does."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
-from licet.queue.kafka import KafkaTopic, ensure_topic
+from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
 from licet.queue.message import Message, Position
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable
 from support.kafka import Broker
@@ -123,6 +124,20 @@ def test_a_topic_that_cannot_be_made_is_said(cluster: MockCluster) -> None:
 
     with pytest.raises(LogUnavailable, match=wire.topic.name):
         wire.reader().poll(1, 0)
+    asyncio.run(run())
+
+
+def test_brokers_that_take_the_call_and_say_nothing_cost_no_more_than_the_time_out() -> None:
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            log = KafkaLog(KafkaTopic(brokers=f"127.0.0.1:{mute.getsockname()[1]}"), timeout=0.5)
+            began = time.monotonic()
+            [result] = await log.append([message("one")])
+            assert time.monotonic() - began < 1.5
+            assert isinstance(result, AppendFailed)
+            assert not result.permanent
+            await log.close()
+
     asyncio.run(run())
 
 

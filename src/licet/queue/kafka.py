@@ -110,16 +110,17 @@ class KafkaLog:
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
         """Append; the position comes from the broker's delivery report under acks=all and from nowhere else."""
+        self._loop = loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
         failed = await self._waits_for()
         if failed is not None or not messages:
             return [AppendFailed(failed or "")] * len(messages)
-        self._loop = asyncio.get_running_loop()
         call = PendingAppend(len(messages))
         for index, message in enumerate(messages):
             refused = self._produce(message, call, index)
             if refused is not None:
                 call.settle(index, refused)
-        return await call.wait(self._timeout)
+        return await call.wait(deadline - loop.time())
 
     async def ready(self) -> str | None:
         """Ask the brokers for the topic; at most about a second, once the topic is known."""
@@ -151,10 +152,14 @@ class KafkaLog:
         if task is not None and task.done() and not task.cancelled() and task.exception() is None:
             return None
         if task is None or task.done():
-            wait = self._timeout * 0.45  # two requests, within one time-out
-            task = self._topic_known = asyncio.create_task(asyncio.to_thread(ensure_topic, self._topic, wait))
+            # Two or three requests; who waits gives up at the time-out, and who comes later finds what they did.
+            work = asyncio.to_thread(ensure_topic, self._topic, self._timeout * 0.45)
+            task = self._topic_known = asyncio.create_task(work)
+        done, _ = await asyncio.wait({task}, timeout=self._timeout)
+        if not done:
+            return f"Kafka at {self._topic.brokers} has not told of the topic {self._topic.name}"
         try:
-            await asyncio.shield(task)
+            task.result()
         except LogUnavailable as error:
             return str(error)
         return None

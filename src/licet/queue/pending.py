@@ -45,7 +45,7 @@ class PendingAppend:
                 timer.cancel()
         if not self._missing:
             return cast("list[Result]", self._results)
-        late = AppendFailed(f"not confirmed within {seconds:g} s; it may be written all the same")
+        late = AppendFailed(f"not confirmed within {seconds:.1f} s; it may be written all the same")
         return tuple(late if result is None else result for result in self._results)
 
     def _end(self) -> None:
