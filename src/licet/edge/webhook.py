@@ -33,44 +33,37 @@ class Webhook:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one post; errors are for the front."""
         try:
-            answer = await self._answer(scope, receive)
+            headers = _headers(scope["headers"])
+            source = await self._gate.admit(headers)
+            body = await self._bodies.read(receive, headers.get(b"content-length"))
+            try:
+                source = self._gate.verify(headers, body, source)
+                post = Post(source, _text(headers.get(b"webhook-id")), _text(headers.get(b"traceparent")))
+                answer = _encode(await self._door.receive(post, body))
+            finally:
+                self._bodies.release(body)
         except LicetError as error:
             self._refused.labels(error.code).inc()
             raise
         except ClientGone:
             self._refused.labels("client_gone").inc()
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 202,
-                "headers": [_JSON, (b"content-length", b"%d" % len(answer))],
-            }
-        )
+        length = (b"content-length", b"%d" % len(answer))
+        await send({"type": "http.response.start", "status": 202, "headers": [_JSON, length]})
         await send({"type": "http.response.body", "body": answer})
-
-    async def _answer(self, scope: AsgiScope, receive: Receive) -> bytes:
-        headers = _headers(scope["headers"])
-        encoding = headers.get(b"content-encoding")
-        if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
-            raise UnsupportedEncoding("send the body without Content-Encoding")
-        admitted = await self._gate.admit(headers)
-        body = await self._bodies.read(receive, headers.get(b"content-length"))
-        try:
-            source = self._gate.verify(headers, body, admitted)
-            post = Post(source, _text(headers.get(b"webhook-id")), _text(headers.get(b"traceparent")))
-            return _encode(await self._door.receive(post, body))
-        finally:
-            self._bodies.release(body)
 
 
 def _headers(sent: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Look the headers over. Raises ``InvalidInput`` for a doubled one, ``UnsupportedEncoding``."""
     headers = dict(sent)
     if len(headers) != len(sent):
         names = [name for name, _ in sent]
         twice = sorted(name.decode() for name in _ONCE if names.count(name) > 1)
         if twice:
             raise InvalidInput.of(*(Fault(f"header {name}", "it more than once", "it once") for name in twice))
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
+        raise UnsupportedEncoding("send the body without Content-Encoding")
     return headers
 
 

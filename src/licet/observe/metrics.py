@@ -2,7 +2,8 @@
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-_FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+from licet.observe.seconds import Seconds
+
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 
@@ -17,11 +18,10 @@ class Metrics:
             ("route", "status"),
             registry=registry,
         )
-        self.http_request_seconds = Histogram(
+        self.http_request_seconds = Seconds(
             "licet_http_request_seconds",
             "From the request's head to the end of its answer.",
             ("route",),
-            buckets=_FAST,
             registry=registry,
         )
         self._door(registry)
@@ -51,9 +51,9 @@ class Metrics:
             ("code",),
             registry=registry,
         )
-        self.append_seconds = Histogram(
-            "licet_append_seconds", "How long the queue took to confirm one post.", buckets=_FAST, registry=registry
-        )
+        self.append_seconds = Seconds(
+            "licet_append_seconds", "How long the queue took to confirm one post.", registry=registry
+        ).labels()
 
     def _worker(self, registry: CollectorRegistry) -> None:
         self.deliveries = Counter(
@@ -62,12 +62,9 @@ class Metrics:
             ("outcome", "rule"),
             registry=registry,
         )
-        self.batch_seconds = Histogram(
-            "licet_batch_seconds",
-            "From the first record of a batch to its commit.",
-            buckets=_FAST,
-            registry=registry,
-        )
+        self.batch_seconds = Seconds(
+            "licet_batch_seconds", "From the first record of a batch to its commit.", registry=registry
+        ).labels()
         self.batch_size = Histogram(
             "licet_batch_size", "Deliveries applied in one transaction.", buckets=_SIZES, registry=registry
         )
@@ -89,9 +86,9 @@ class Metrics:
         self.checks = Counter(
             "licet_checks", "Checks answered, by the decision's reason.", ("reason",), registry=registry
         )
-        self.check_seconds = Histogram(
-            "licet_check_seconds", "How long a check took to decide.", buckets=_FAST, registry=registry
-        )
+        self.check_seconds = Seconds(
+            "licet_check_seconds", "How long a check took to decide.", registry=registry
+        ).labels()
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the body of ``/metrics``."""

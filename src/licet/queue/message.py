@@ -19,6 +19,11 @@ REPLAY_OF = "licet-replay-of"
 _PLACE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
+_SAME: Sequence[Header] = (
+    ("ce_specversion", b"1.0"),
+    ("ce_type", TYPE.encode()),
+    ("content-type", b"application/json"),
+)
 pack_headers = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[Header]).decode
 
@@ -45,12 +50,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     def headers(self) -> list[Header]:
         """Write the CloudEvents headers."""
         headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_type", TYPE.encode()),
+            *_SAME,
             ("ce_id", self.event_id.encode()),
             ("ce_source", self.source.encode()),
             ("ce_time", self.received_at.isoformat().encode()),
-            ("content-type", b"application/json"),
         ]
         if self.traceparent is not None:
             headers.append(("traceparent", self.traceparent.encode()))

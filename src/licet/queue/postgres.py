@@ -21,7 +21,7 @@ from licet.database import AsyncConnection, Connection, named_queries, reader_co
 from licet.queue.leases import Leases
 from licet.queue.message import Message, Position, Record, pack_headers, unpack_headers
 from licet.queue.partitioner import partition_of
-from licet.queue.pending import PendingAppend
+from licet.queue.pending import PendingAppend, PendingAppends
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable, Positions
 
 MAX_BYTES = 1_000_000  # of key, value and headers; Kafka's own default limit, so that both logs take the same
@@ -65,6 +65,7 @@ class PostgresLog:
         self._conninfo = writer_conninfo(url, application="licet queue")
         self._name = name
         self._timeout = timeout
+        self._pending = PendingAppends(timeout)
         self._queries = named_queries("licet.queue", "queries.sql")
         self._rows: deque[_Row] = deque()
         self._probes: list[asyncio.Future[str | None]] = []
@@ -81,7 +82,8 @@ class PostgresLog:
         """Append; the position is returned after the commit that holds it."""
         if not self._open:
             return [AppendFailed("the log is closed")] * len(messages)
-        call = PendingAppend(len(messages))
+        loop = asyncio.get_running_loop()
+        call = PendingAppend(len(messages), loop)
         for index, message in enumerate(messages):
             try:
                 key = message.key.encode()
@@ -94,7 +96,7 @@ class PostgresLog:
             else:
                 self._rows.append(row)
         self._wake()
-        return await call.wait(self._timeout)
+        return await self._pending.wait(call, loop.time() + self._timeout)
 
     async def ready(self) -> str | None:
         """Ask the database through the appending connection, behind the groups that wait there."""
