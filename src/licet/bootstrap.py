@@ -6,7 +6,7 @@ import datetime as dt
 import pathlib
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import psycopg
@@ -73,6 +73,17 @@ def _initial_catalog(path: str | None) -> str:
         raise ConfigurationError(f"LICET_CATALOG: {error}") from error
 
 
+def check_address(settings: Settings) -> Mapping[str, Any]:
+    """Return the store's address in parts. Raises ``ConfigurationError`` where none is set or it cannot be read."""
+    shape = "postgresql://user:password@host/database"
+    if not settings.database_url:
+        raise ConfigurationError(f"LICET_DATABASE_URL: found nothing, expected {shape}")
+    try:
+        return conninfo_to_dict(settings.database_url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"LICET_DATABASE_URL: found a value that cannot be read, expected {shape}") from error
+
+
 def check_store(settings: Settings) -> None:
     """Raise ``ConfigurationError`` where the store is not set, cannot be reached or is not at this release's schema."""
     with _told(settings):
@@ -82,13 +93,7 @@ def check_store(settings: Settings) -> None:
 @contextlib.contextmanager
 def _told(settings: Settings) -> Iterator[None]:
     """Turn what the driver says of a wrong address into words that name it, without the password."""
-    shape = "postgresql://user:password@host/database"
-    if not settings.database_url:
-        raise ConfigurationError(f"LICET_DATABASE_URL: found nothing, expected {shape}")
-    try:
-        where = conninfo_to_dict(settings.database_url)
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"LICET_DATABASE_URL: found a value that cannot be read, expected {shape}") from error
+    where = check_address(settings)
     try:
         yield
     except psycopg.OperationalError as error:
@@ -199,17 +204,22 @@ def build_web(settings: Settings) -> Web:
             stack.push_async_callback(change_log.close)
             await catalogs.load()
             await authenticator.refresh()
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            ending = asyncio.Event()
+            flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
+            stack.push_async_callback(asyncio.wait, {flushing})
+            stack.callback(ending.set)
+            for task in (catalogs.follow(), authenticator.keep_fresh()):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
     return Web(front, running)
 
 
-async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:
-    """Write when keys were last used, every few seconds: a check must not wait for a write."""
-    while True:
-        await asyncio.sleep(FLUSH_S)
+async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:
+    """Write when keys were last used, every few seconds and at the end: a check must not wait for a write."""
+    while not ending.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), FLUSH_S)
         used = authenticator.take_used()
         if used:
             try:

@@ -142,7 +142,7 @@ class Settings:
             except (ValueError, InvalidInput) as error:
                 found = "a value that is not shown" if field.metadata["secret"] else shown(text)
                 faults.append(f"{name}: found {found}, expected {error}")
-        reserved = PREFIX + "TEST_"
+        reserved = (PREFIX + "TEST_", PREFIX + "SIMULATOR_")  # of the tests, and of the simulator beside it
         faults += [
             f"{name}: no such setting{_nearest(name, known)}"
             for name in sorted(environment)

@@ -108,5 +108,6 @@ def main() -> None:
             print(f"licet: {said}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2)
     except LicetError as error:
-        print(f"licet: {error.detail}", file=sys.stderr)  # noqa: T201 the command's own voice
+        for line in error.detail.splitlines():
+            print(f"licet: {line}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)

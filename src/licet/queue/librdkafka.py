@@ -6,21 +6,32 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import KafkaException
 
-from licet.queue.message import Record
+from licet.queue.message import UNREADABLE, Header, Record
 
 
 def record_of(log: str, message: confluent_kafka.Message) -> Record:
     """Take a message as it is; nothing in it is judged."""
-    pairs: Any = message.headers() or ()
     return Record(
         log=log,
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=[(name, value or b"") for name, value in pairs],
+        headers=_headers(message),
         appended_at=_time(*message.timestamp()),
     )
+
+
+def _headers(message: confluent_kafka.Message) -> list[Header]:
+    """Return the headers, or one that says so where a name is no UTF-8: confluent-kafka 2.16 cannot read that.
+
+    A message is asked once: at the second time the half-made list would end the process.
+    """
+    try:
+        pairs: Any = message.headers() or ()
+    except (SystemError, UnicodeDecodeError):
+        return [(UNREADABLE, b"")]
+    return [(name, value or b"") for name, value in pairs]
 
 
 def _time(kind: int, milliseconds: int) -> dt.datetime | None:

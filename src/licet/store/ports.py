@@ -69,11 +69,16 @@ class CustomerWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NameWrite(msgspec.Struct, frozen=True):
-    """An alias or a domain that a Salesforce field gave to a customer, or took from it (``held`` False)."""
+    """An alias or a domain that a Salesforce field gave to a customer, or took from it (``held`` False).
+
+    ``field`` is set where a catalog change gives an alias: the field that says it, and the sequence number of that
+    field's last write. Whoever was said to have the alias later keeps it.
+    """
 
     customer_id: str
     name: str
     held: bool
+    field: tuple[str, int] | None = None
 
 
 class Folded(msgspec.Struct, frozen=True, kw_only=True):

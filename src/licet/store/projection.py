@@ -185,6 +185,8 @@ class PostgresTransaction:
         for kind, names in (("alias", aliases), ("domain", domains)):
             for name in names:
                 said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
+                if name.field is not None and self._kept(name, *name.field):
+                    continue
                 if kind == "alias":
                     losers |= {row[0] for row in self._run("take_alias", **said, held=name.held)}
                 elif not name.held:
@@ -192,6 +194,11 @@ class PostgresTransaction:
                 if name.held:
                     self._run(f"give_{kind}", **said)
         return losers
+
+    def _kept(self, name: NameWrite, field: str, place: int) -> bool:
+        """Tell whether another customer keeps the alias."""
+        asked = {"name": name.name, "customer_id": name.customer_id, "field": field, "place": place}
+        return self._run("keeps_alias", **asked).fetchone() is not None
 
     def _copy(self, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:

@@ -98,6 +98,17 @@ COPY dead_letter (sequence, reason, faults, key, value, headers) FROM STDIN
 -- Say whom this revision touched.
 COPY change_feed (revision, kind, subject) FROM STDIN
 
+-- name: keeps_alias
+-- Return who keeps an alias that a catalog change would give to another: the holder's own field says it too, and either
+-- the holder had it before this catalog, or that field was written later.
+SELECT a.customer_id
+FROM customer_alias a JOIN customer c USING (customer_id)
+WHERE a.alias = %(name)s AND a.origin = 'source' AND upper_inf(a.valid) AND upper_inf(a.recorded)
+  AND a.customer_id <> %(customer_id)s AND NOT c.deleted
+  AND c.fields -> %(field)s ->> 0 = substr(%(name)s, strpos(%(name)s, ':') + 1)
+  AND ((c.fields -> %(field)s ->> 1)::bigint > %(place)s
+       OR lower(a.recorded) < (SELECT lower(recorded) FROM catalog_version WHERE upper_inf(recorded)))
+
 -- name: take_alias
 -- End the alias where another customer's Salesforce field, or this one's, held it; a person's stays. Returns who lost it.
 WITH ended AS (

@@ -1,5 +1,13 @@
 -- All migrations together, as pg_dump says it. To read, not to run. See docs/reference/data-model.md.
 
+CREATE FUNCTION public.license_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE exception 'license rows are history: % is refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_is_kept', TABLE = 'license';
+END $$;
+
 CREATE FUNCTION public.license_no_overlap() RETURNS trigger
     LANGUAGE plpgsql
     SET enable_hashjoin TO 'off'
@@ -50,6 +58,8 @@ CREATE TABLE public.api_key (
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone
 );
+
+COMMENT ON TABLE public.api_key IS 'The keys that callers show, with their scopes; a revoked one stays listed.';
 
 COMMENT ON COLUMN public.api_key.hash IS 'SHA-256 of the secret, which has 256 random bits; the secret itself is shown once and kept nowhere.';
 
@@ -171,6 +181,8 @@ CREATE TABLE public.feature (
     title text NOT NULL
 );
 
+COMMENT ON TABLE public.feature IS 'What applications ask about, by catalog version.';
+
 CREATE TABLE public.license (
     row_id bigint NOT NULL,
     license_id uuid NOT NULL,
@@ -240,11 +252,15 @@ CREATE TABLE public.queue_log (
     CONSTRAINT queue_log_one_check CHECK (one)
 );
 
+COMMENT ON TABLE public.queue_log IS 'The id of the log that this database holds, so that no other log''s offsets are taken for its own.';
+
 CREATE TABLE public.queue_partition (
     partition integer NOT NULL,
     next_offset bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
+
+COMMENT ON TABLE public.queue_partition IS 'The next offset of each partition of the log; who appends locks the row.';
 
 CREATE TABLE public.queue_record (
     partition integer NOT NULL,
@@ -286,6 +302,8 @@ CREATE TABLE public.schema_migration (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+COMMENT ON TABLE public.schema_migration IS 'The migrations that were applied, each with the SHA-256 of its text.';
+
 CREATE TABLE public.sku (
     catalog_version integer NOT NULL,
     sku text NOT NULL COLLATE pg_catalog."C",
@@ -296,12 +314,16 @@ CREATE TABLE public.sku (
     quantity_field text
 );
 
+COMMENT ON TABLE public.sku IS 'What sales sells, by catalog version: the Salesforce fields that each SKU comes from.';
+
 CREATE TABLE public.sku_feature (
     catalog_version integer NOT NULL,
     sku text NOT NULL COLLATE pg_catalog."C",
     feature text NOT NULL COLLATE pg_catalog."C",
     value numeric
 );
+
+COMMENT ON TABLE public.sku_feature IS 'Which SKU grants which feature, by catalog version.';
 
 COMMENT ON COLUMN public.sku_feature.value IS 'Null: the feature is on. A number: its value; the largest among several SKUs wins.';
 
@@ -394,6 +416,8 @@ CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX user_membership_customer ON public.user_membership USING btree (customer_id);
+
+CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR EACH STATEMENT EXECUTE FUNCTION public.license_is_kept();
 
 CREATE TRIGGER license_no_overlap_insert AFTER INSERT ON public.license REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.license_no_overlap();
 
