@@ -14,8 +14,9 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
+from licet.domain.errors import InvalidInput
 from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
-from licet.queue.message import Message, Position
+from licet.queue.message import Message, Position, read_envelope
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable
 from support.kafka import Broker
 from support.logs import KafkaWire, Results, append, message, placed, poll_until, read
@@ -162,6 +163,20 @@ def test_a_rogue_record_is_read_as_it_is(wire: KafkaWire) -> None:
     assert list(odd.headers) == [("ce_id", b""), ("ce_id", b"\xff"), ("", b"")]
     assert (timeless.key, timeless.appended_at) == (b"", None)
     reader.close()
+
+
+def test_a_header_whose_name_is_no_utf_8_stops_nobody_and_is_told(wire: KafkaWire, cluster: MockCluster) -> None:
+    ensure_topic(wire.topic)
+    for _ in range(50):  # the interpreter treats a call that it has seen often in another way
+        cluster.write(wire.topic.name, b"{}", (b"name", b"v"))
+    cluster.write(wire.topic.name, b"[]", (b"na\xffme", b"v"))
+    reader = wire.reader()
+    records = read(reader, 51)
+    reader.close()
+    [odd] = [record for record in records if record.value == b"[]"]
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(odd)
+    assert ("headers", "headers whose names are UTF-8") in [(one.field, one.expected) for one in refused.value.faults]
 
 
 def test_records_that_retention_took_before_they_were_read_stop_the_reader(
