@@ -5,11 +5,12 @@ import contextlib
 import datetime as dt
 import pathlib
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from typing import cast
 
 import msgspec
 import psycopg
+from confluent_kafka import KafkaException
 from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
@@ -33,9 +34,13 @@ from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
+from licet.queue.drain import GIVE_UP_S, Drainer
 from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic, ensure_topic
+from licet.queue.librdkafka import said
 from licet.queue.ports import ChangeLog, LogReader, LogUnavailable, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
+from licet.queue.spool_state import SpoolState
 from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
@@ -98,11 +103,32 @@ def _told(settings: Settings) -> Iterator[None]:
 
 def check_queue(settings: Settings) -> None:
     """Make the topic where Kafka is used and has none. Raises ``ConfigurationError`` where Kafka does not answer."""
+    away = queue_away(settings)
+    if away is not None:
+        raise ConfigurationError(away)
+
+
+def queue_away(settings: Settings) -> str | None:
+    """Make the topic where Kafka is used and has none; says what Kafka lacks. A door can start without it."""
     if settings.kafka_brokers:
         try:
-            ensure_topic(_topic(settings))
+            with _kafka_told(settings):
+                ensure_topic(_topic(settings))
         except LogUnavailable as error:
-            raise ConfigurationError(str(error)) from error
+            return str(error)
+    return None
+
+
+@contextlib.contextmanager
+def _kafka_told(settings: Settings) -> Iterator[None]:
+    """Turn what Kafka's client says of a wrong setting into words without a secret; it quotes values."""
+    try:
+        yield
+    except KafkaException as error:
+        text = said(error)
+        for secret in settings.secrets():
+            text = text.replace(secret, "(secret)")
+        raise ConfigurationError(f"LICET_KAFKA_CONFIG: {text}") from None
 
 
 def queue_name(settings: Settings) -> str:
@@ -122,11 +148,23 @@ def _topic(settings: Settings) -> KafkaTopic:
 
 
 def build_log(settings: Settings) -> ChangeLog:
-    """Build the door's side of the queue."""
+    """Build the writing side of the queue, without a spool."""
     timeout = settings.append_timeout_ms / 1000
     if settings.kafka_brokers:
-        return KafkaLog(_topic(settings), timeout=timeout)
+        with _kafka_told(settings):
+            return KafkaLog(_topic(settings), timeout=timeout)
     return PostgresLog(settings.database_url, log_name(settings.database_url), timeout=timeout)
+
+
+def build_spool_log(settings: Settings, metrics: Metrics) -> SpoolLog:
+    """Build the door's side of a queue in Kafka: it spools into PostgreSQL while Kafka is away."""
+    url, timeout = settings.database_url, settings.append_timeout_ms / 1000
+    state = SpoolState(url, metrics)
+    spool = PostgresLog(url, log_name(url), timeout=timeout * SPOOL_SHARE, opening=lambda: state.opening)
+    with _kafka_told(settings):
+        kafka = KafkaLog(_topic(settings), timeout=timeout * KAFKA_SHARE)
+        drainer = Drainer(url, KafkaLog(_topic(settings), timeout=GIVE_UP_S), state, metrics)
+    return SpoolLog(kafka, spool, state, drainer, metrics, timeout=timeout)
 
 
 def build_reader(settings: Settings, positions: Positions) -> LogReader:
@@ -152,7 +190,8 @@ def build_web(settings: Settings) -> Web:
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
-    change_log = build_log(settings)
+    spooling = build_spool_log(settings, metrics) if settings.kafka_brokers else None
+    change_log = spooling or build_log(settings)
     gate = Gate(
         authenticate=authenticator.authenticate,
         signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
@@ -171,13 +210,20 @@ def build_web(settings: Settings) -> Web:
     async def store() -> str | None:
         return await store_ready(readers)
 
+    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "store": store,
+        "catalog": catalogs.ready,
+        "queue": change_log.ready,
+    }
+    if spooling is not None:
+        checks["spool"] = spooling.standing
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
-            checks={"store": store, "catalog": catalogs.ready, "queue": change_log.ready},
+            checks=checks,
         )
     )
     front = Front(
@@ -197,6 +243,8 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(pool.close)
             stack.push_async_callback(answers.close)
             stack.push_async_callback(change_log.close)
+            if spooling is not None:
+                spooling.start()
             await catalogs.load()
             await authenticator.refresh()
             for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):

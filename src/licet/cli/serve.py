@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
-from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store
+from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store, queue_away
 from licet.domain.errors import ConfigurationError
 from licet.observe.health import serve_health
 from licet.observe.log import Event, configure, log
@@ -52,7 +52,9 @@ def run_web(settings: Settings, *, migrate_first: bool) -> None:
     if migrate_first:
         migrate_store(settings)
     check_store(settings)
-    check_queue(settings)
+    away = queue_away(settings)
+    if away is not None:
+        log(Event.QUEUE_AWAY, reason=away)
     address = f"http://{settings.host}:{settings.port}"
     uvloop.run(serve(build_web(settings), settings, lambda: log(Event.STARTED, process="web", address=address)))
     log(Event.STOPPED, process="web")
@@ -142,7 +144,6 @@ def _wait_for(check: Callable[[], None], wait_s: float, stop: threading.Event) -
 
 def start_logging(settings: Settings) -> None:
     """Send log lines to stderr as the settings say, and say aloud where the door is open."""
-    secrets = [secret for _, secret in settings.webhook_secrets] + [value for _, value in settings.kafka_config]
-    configure(settings.log_format, settings.log_level, secrets=[*secrets, settings.bootstrap_api_key or ""])
+    configure(settings.log_format, settings.log_level, secrets=settings.secrets())
     if settings.webhook_auth == "none":
         log(Event.DOOR_OPEN)

@@ -153,7 +153,7 @@ class KafkaLog:
             return None
         if task is None or task.done():
             # Two or three requests; who waits gives up at the time-out, and who comes later finds what they did.
-            work = asyncio.to_thread(ensure_topic, self._topic, self._timeout * 0.45)
+            work = asyncio.to_thread(ensure_topic, self._topic, min(self._timeout * 0.45, 1.8))
             task = self._topic_known = asyncio.create_task(work)
         done, _ = await asyncio.wait({task}, timeout=self._timeout)
         if not done:

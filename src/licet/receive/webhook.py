@@ -21,7 +21,7 @@ from licet.domain.ids import shown
 from licet.domain.payload import is_array, read_array, read_object
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.message import Message
+from licet.queue.message import Message, Spooled
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.receive.uuid7 import uuid7
 
@@ -46,10 +46,11 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A change that the queue holds."""
+    """A change that the queue holds. ``queued_in`` is the ``log``, or the ``spool`` while Kafka is away."""
 
     event_id: str
     customer_id: str
+    queued_in: str = "log"
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -194,7 +195,8 @@ class Door:
         refused = 0
         for (index, message), result in zip(judged, results, strict=True):
             if not isinstance(result, AppendFailed):
-                accepted.append(Accepted(message.event_id, message.key))
+                queued_in = "spool" if isinstance(result, Spooled) else "log"
+                accepted.append(Accepted(message.event_id, message.key, queued_in))
             elif result.permanent:
                 refused += 1
                 rejected.append(Rejected(index, (Fault("body", result.reason, "a change that the queue can hold"),)))
