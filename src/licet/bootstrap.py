@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
+from licet.answer.senders import Senders
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -41,6 +42,7 @@ from licet.queue.ports import ChangeLog, LogReader, LogUnavailable, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
 from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
 from licet.queue.spool_state import SpoolState
+from licet.receive.register import Register
 from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
@@ -53,8 +55,10 @@ from licet.store.keys import PostgresKeys
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.projection import PostgresProjection
+from licet.store.senders import PostgresSenders
 
 FLUSH_S = 5.0
+REGISTER_S = 2.0
 
 
 def utc_now() -> dt.datetime:
@@ -198,11 +202,13 @@ def build_web(settings: Settings) -> Web:
         open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
         clock=utc_now,
     )
+    register, senders = Register(metrics, utc_now), PostgresSenders(writers)
     door = Door(
         change_log,
         catalog=catalogs.current,
         clock=utc_now,
         metrics=metrics,
+        register=register,
         organization=settings.salesforce_org_id,
     )
     checker = Checker(answers, catalogs, clock=utc_now)
@@ -220,6 +226,7 @@ def build_web(settings: Settings) -> Web:
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
+            senders=Senders(PostgresSenders(readers), catalogs),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
@@ -228,7 +235,7 @@ def build_web(settings: Settings) -> Web:
     )
     front = Front(
         {
-            "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
+            "/salesforce/webhook": Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW),
             "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
         },
         cast("Handler", api),
@@ -247,7 +254,13 @@ def build_web(settings: Settings) -> Web:
                 spooling.start()
             await catalogs.load()
             await authenticator.refresh()
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            stack.push_async_callback(register.flush, senders)
+            for task in (
+                catalogs.follow(),
+                authenticator.keep_fresh(),
+                _flush_key_use(authenticator, keys),
+                _flush_register(register, senders),
+            ):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
@@ -264,6 +277,12 @@ async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> No
                 await keys.touch(used)
             except Exception as error:  # noqa: BLE001 the next use is written again; the log says it
                 log(Event.KEY_USE_UNWRITTEN, reason=str(error))
+
+
+async def _flush_register(register: Register, senders: PostgresSenders) -> None:
+    while True:
+        await asyncio.sleep(REGISTER_S)
+        await register.flush(senders)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

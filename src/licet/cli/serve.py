@@ -14,14 +14,16 @@ import uvloop
 
 from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store, queue_away
 from licet.domain.errors import ConfigurationError
+from licet.edge.connections import Connection, raise_file_limit
 from licet.observe.health import serve_health
 from licet.observe.log import Event, configure, log
 from licet.settings import Settings
 
 # Idle connections outlive the 60 s of the usual load balancers, so that those close them and none meets a reset.
 KEEP_ALIVE_S = 75
-# Requests in flight get this long after SIGTERM; the process is gone within 10 s.
-SHUTDOWN_S = 8
+# Requests in flight get this long after SIGTERM, a second more than the door's own limit; with what the queue then
+# flushes (2 s) the process is gone within 10 s.
+SHUTDOWN_S = 6
 
 
 class Server(uvicorn.Server):
@@ -68,12 +70,13 @@ async def serve(
     ``started`` is called once it listens, ``ending`` when the signal comes. Raises ``ConfigurationError`` where it
     cannot listen.
     """
+    raise_file_limit()
     server = Server(
         uvicorn.Config(
             web.app,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=Connection,
             lifespan="off",
             log_config=None,
             access_log=False,

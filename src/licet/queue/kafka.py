@@ -51,7 +51,8 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
             "client.id": "licet",
             "socket.keepalive.enable": True,
             "socket.timeout.ms": 5000,
-            "reconnect.backoff.max.ms": 1000,
+            # Well below the door's first wait (1.5 s): a client that comes back late would open the spool again.
+            "reconnect.backoff.max.ms": 300,
             # A topic that was refused stays refused until the next look; librdkafka's own 5 minutes are too long.
             "topic.metadata.refresh.interval.ms": 10000,
         }
