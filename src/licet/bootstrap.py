@@ -16,7 +16,6 @@ from psycopg.conninfo import conninfo_to_dict
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
-from licet.answer.senders import Senders
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -226,7 +225,6 @@ def build_web(settings: Settings) -> Web:
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
-            senders=Senders(PostgresSenders(readers), catalogs),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
