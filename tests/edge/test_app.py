@@ -281,7 +281,7 @@ def test_the_senders_are_listed_without_what_the_catalog_has_learnt(database: st
     rows(
         database,
         "INSERT INTO sender (source, last_received_at, unmapped) VALUES "
-        """('crm', '2026-11-23T09:00Z', '{"Colour": "2026-11-23T09:00Z", "SKU1": "2026-11-22T09:00Z"}'), """
+        """('crm', '2026-11-23T09:00Z', '{"Colour": "2026-11-23T09:00:00Z", "SKU1": "2026-11-22T09:00:00Z"}'), """
         "('', NULL, '{}') RETURNING 1",
     )
     with running_web(database) as web:
