@@ -129,8 +129,8 @@ def _kafka_told(settings: Settings) -> Iterator[None]:
         yield
     except KafkaException as error:
         text = said(error)
-        for secret in settings.secrets():
-            text = text.replace(secret, "(secret)")
+        for _, value in settings.kafka_config:
+            text = text.replace(f'"{value}"', "(not shown)")
         raise ConfigurationError(f"LICET_KAFKA_CONFIG: {text}") from None
 
 
