@@ -2,18 +2,26 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+_SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
+
 
 class Proxy:
-    """Forwards TCP to a server. ``hold`` lets bytes wait without a word; ``cut`` ends all connections."""
+    """Forwards TCP to a server. ``hold`` lets bytes wait without a word; ``cut`` ends all connections.
 
-    def __init__(self, target: str | tuple[str, int]) -> None:
+    With ``tls`` it speaks TLS to PostgreSQL's clients and refuses those that do not ask for it: the embedded server's
+    build cannot.
+    """
+
+    def __init__(self, target: str | tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._flows = threading.Event()
         self._flows.set()
         self._wires: list[socket.socket] = []
@@ -48,6 +56,15 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:  # closed
                 return
+            if self._tls is not None:
+                try:
+                    if client.recv(8, socket.MSG_WAITALL) != _SSL_REQUEST:
+                        client.close()
+                        continue
+                    client.sendall(b"S")
+                    client = self._tls.wrap_socket(client, server_side=True)
+                except OSError:  # the client does not trust the certificate
+                    continue
             server = self._connect()
             self._wires += [client, server]
             for source, sink in ((client, server), (server, client)):
@@ -72,12 +89,12 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxied(url: str) -> Iterator[tuple[Proxy, str]]:
+def proxied(url: str, tls: ssl.SSLContext | None = None) -> Iterator[tuple[Proxy, str]]:
     """Put a proxy in front of the server at ``url``; yields it and the address through it."""
     with psycopg.connect(url) as connection:
         host, port = connection.info.host, connection.info.port
     target = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
-    proxy = Proxy(target)
+    proxy = Proxy(target, tls)
     try:
         yield proxy, make_conninfo(url, host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable")
     finally:

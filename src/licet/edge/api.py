@@ -25,7 +25,7 @@ from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.manage.directory import Directory
-from licet.store.values import NameKind
+from licet.store.values import NameKind, Sender
 
 _MAX_TEXT = 255
 
@@ -103,6 +103,12 @@ def list_features(reading: NamedDependency[Reading]) -> Listing[FeatureView]:
     return reading.features()
 
 
+@get("/v1/sources", summary="List the senders")
+async def list_sources(reading: NamedDependency[Reading]) -> Listing[Sender]:
+    """When each was last heard, when and why it was last refused, and which of its fields nothing maps."""
+    return await reading.sources()
+
+
 @get("/v1/changes/{event_id:path}", summary="Tell what became of a change")
 async def get_change(reading: NamedDependency[Reading], event_id: EventId, customer: OneCustomer = None) -> ChangeView:
     """The outcome is `null` while the change is not consumed, or was never received."""
@@ -170,6 +176,7 @@ def routers() -> list[Router]:
                 list_skus,
                 list_features,
                 get_change,
+                list_sources,
             ],
             guards=[needs(Scope.READ)],
             tags=["Reading"],

@@ -104,10 +104,17 @@ WITH found AS (
         ) AS line, d.sequence, d.rule IN ('duplicate', 'event_id_reused') AS beside
     FROM delivery d
     LEFT JOIN revision_log r USING (revision)
-    LEFT JOIN dead_letter letter USING (sequence)
+    LEFT JOIN dead_letter letter ON letter.sequence = d.sequence AND letter.origin = 'log'
     WHERE d.event_id = %(event_id)s AND (%(customer_id)s::text IS NULL OR d.customer_id = %(customer_id)s::text)
 )
 SELECT json_build_object(
     'latest', (SELECT line FROM found WHERE NOT beside ORDER BY sequence DESC LIMIT 1),
     'deliveries', (SELECT coalesce(json_agg(line ORDER BY sequence DESC), '[]')
                    FROM (SELECT line, sequence FROM found ORDER BY sequence DESC LIMIT 100) AS last))::text
+
+-- name: list_senders
+-- All senders, by name; the empty name last.
+SELECT coalesce(json_agg(json_build_object(
+    'source', source, 'received_at', last_received_at, 'refused_at', last_refused_at,
+    'refused_for', last_refused_for, 'unmapped', unmapped) ORDER BY source = '', source), '[]')::text
+FROM sender
