@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import datetime as dt
 import pathlib
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
 import msgspec
@@ -31,11 +32,14 @@ from licet.edge.webhook import Webhook
 from licet.manage.catalog import CatalogDesk
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
+from licet.manage.partitions import PartitionDesk
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic, ensure_topic
-from licet.queue.ports import ChangeLog, LogReader, LogUnavailable, Positions
-from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
+from licet.queue.kafka_reader import KafkaReader, KafkaSurvey
+from licet.queue.ports import ChangeLog, LogReader, LogSurvey, LogUnavailable, Positions
+from licet.queue.postgres import PostgresLog, log_name
+from licet.queue.postgres_reader import PostgresReader, PostgresSurvey
 from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
@@ -46,7 +50,9 @@ from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
+from licet.store.partitions import PostgresPartitions
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
+from licet.store.ports import DeadLimit
 from licet.store.projection import PostgresProjection
 
 FLUSH_S = 5.0
@@ -133,7 +139,12 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
     """Build the worker's side of the queue."""
     if settings.kafka_brokers:
         return KafkaReader(_topic(settings), positions)
-    return PostgresReader(settings.database_url, log_name(settings.database_url), positions)
+    return PostgresReader(settings.database_url, positions)
+
+
+def build_survey(settings: Settings) -> LogSurvey:
+    """Build the operator's side of the queue."""
+    return KafkaSurvey(_topic(settings)) if settings.kafka_brokers else PostgresSurvey(settings.database_url)
 
 
 class Web(msgspec.Struct, frozen=True):
@@ -236,15 +247,10 @@ def build_worker(settings: Settings, seen: Callable[[Applied], None] | None = No
     """Build the consumer. ``seen`` is called with each committed batch, from the worker's thread."""
     metrics = Metrics()
     projection = PostgresProjection(settings.database_url)
-    applied_by: list[Applier] = []  # the reader asks the applier for positions, which needs the reader's name
-
-    def positions(partitions: Collection[int]) -> Mapping[int, int]:
-        return applied_by[0].assign(partitions)
-
-    reader = build_reader(settings, positions)
     watch = Watch(metrics, seen)
-    applier = Applier(projection, reader.name, watch.committed, settings.salesforce_org_id)
-    applied_by.append(applier)
+    limit = DeadLimit(settings.dead_limit or sys.maxsize, settings.dead_share, settings.dead_window)
+    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit)
+    reader = build_reader(settings, applier.assign)
     return RunningWorker(Worker(reader, applier, metrics, settings.batch_size), metrics, projection.close)
 
 
@@ -277,6 +283,11 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
 def catalog_desk(settings: Settings) -> CatalogDesk:
     """Build the operator's side of the catalog."""
     return CatalogDesk(PostgresCatalogs(settings.database_url))
+
+
+def partition_desk(settings: Settings) -> PartitionDesk:
+    """Build the operator's side of stopped partitions."""
+    return PartitionDesk(PostgresPartitions(settings.database_url), build_survey(settings))
 
 
 def refold_customers(settings: Settings) -> Iterator[int]:

@@ -189,7 +189,7 @@ class _Fold:
                 received_at=envelope.received_at if envelope else one.record.appended_at,
                 source_time=None,
                 outcome=UNREADABLE,
-                replay_of=None,
+                replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
                 payload=one.record.value,
             )
         )

@@ -16,7 +16,7 @@ TYPE = "licet.customer-change.v1"
 TOPIC = "licet.customer-changes"
 PARTITIONS = 12
 REPLAY_OF = "licet-replay-of"
-_PLACE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})\Z")
+_PLACE = re.compile(r"(.{1,300})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
 pack_headers = msgspec.msgpack.Encoder().encode

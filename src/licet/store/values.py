@@ -170,3 +170,14 @@ class CatalogVersion(msgspec.Struct, frozen=True):
     author: str
     applied_at: dt.datetime
     revision: int
+
+
+class PartitionStop(msgspec.Struct, frozen=True):
+    """A partition that no worker reads. ``next_offset`` is where it stands, None where it never had an offset."""
+
+    log: str
+    partition: int
+    reason: str
+    detail: str
+    next_offset: int | None
+    stopped_at: dt.datetime
