@@ -188,11 +188,12 @@ class KafkaReader:
             return
         self.refresh()
         partition = message.partition() or 0
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
+        wanted = self._next.get(partition)
+        if wanted is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
             if ledger_name(self._topic) != self._name:
                 raise LogUnavailable(f"{self.name} was made anew")
             first, end = _watermarks(self._consumer, self._topic.name, partition, PROBE_S)
-            raise LogGap(partition, self._next.get(partition) or 0, first, end)
+            raise LogGap(partition, wanted, first, end)
         raise LogUnavailable(f"{self.name}, partition {partition}: {error.str()}")
 
     def _noted(self, error: KafkaError) -> None:

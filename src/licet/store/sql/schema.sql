@@ -141,6 +141,30 @@ COMMENT ON TABLE public.dead_letter IS 'What could not be applied: the raw bytes
 
 COMMENT ON COLUMN public.dead_letter.headers IS '[[name, value in base64], …] as they stood in the log.';
 
+CREATE TABLE public.dead_letter_action (
+    action_id bigint NOT NULL,
+    sequence bigint NOT NULL,
+    action text NOT NULL,
+    run uuid NOT NULL,
+    author text NOT NULL,
+    reason text,
+    partition integer,
+    "offset" bigint,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dead_letter_action_action_check CHECK ((action = ANY (ARRAY['replay'::text, 'drop'::text])))
+);
+
+COMMENT ON TABLE public.dead_letter_action IS 'Replays and drops of dead letters: who, when, in which run, and where a replay was appended.';
+
+ALTER TABLE public.dead_letter_action ALTER COLUMN action_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_action_action_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.delivery (
     log text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
@@ -233,6 +257,46 @@ ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.partition_decision (
+    decision_id bigint NOT NULL,
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    action text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    stopped_at timestamp with time zone NOT NULL,
+    from_offset bigint,
+    next_offset bigint,
+    author text NOT NULL,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT partition_decision_action_check CHECK ((action = ANY (ARRAY['resume'::text, 'accept'::text])))
+);
+
+COMMENT ON TABLE public.partition_decision IS 'Who let a stopped partition go on, when, and what that skipped: the offsets from from_offset up to next_offset.';
+
+ALTER TABLE public.partition_decision ALTER COLUMN decision_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.partition_decision_decision_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.partition_stop (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    next_offset bigint,
+    stopped_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT partition_stop_reason_check CHECK ((reason = ANY (ARRAY['below_start'::text, 'beyond_end'::text, 'recreated'::text, 'dead_limit'::text, 'refused'::text])))
+);
+
+COMMENT ON TABLE public.partition_stop IS 'The partitions that no worker reads until a person has decided; see docs/how-to/stopped-partition.md.';
+
+COMMENT ON COLUMN public.partition_stop.next_offset IS 'The next offset to apply when it stopped; null where it had none.';
 
 CREATE TABLE public.queue_log (
     one boolean DEFAULT true NOT NULL,
@@ -335,6 +399,9 @@ ALTER TABLE ONLY public.consumer_offset
 ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);
 
+ALTER TABLE ONLY public.dead_letter_action
+    ADD CONSTRAINT dead_letter_action_pkey PRIMARY KEY (action_id);
+
 ALTER TABLE ONLY public.dead_letter
     ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (sequence);
 
@@ -346,6 +413,12 @@ ALTER TABLE ONLY public.feature
 
 ALTER TABLE ONLY public.license
     ADD CONSTRAINT license_pkey PRIMARY KEY (row_id);
+
+ALTER TABLE ONLY public.partition_decision
+    ADD CONSTRAINT partition_decision_pkey PRIMARY KEY (decision_id);
+
+ALTER TABLE ONLY public.partition_stop
+    ADD CONSTRAINT partition_stop_pkey PRIMARY KEY (log, partition);
 
 ALTER TABLE ONLY public.queue_log
     ADD CONSTRAINT queue_log_pkey PRIMARY KEY (one);
@@ -383,13 +456,19 @@ CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (cus
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
 
+CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (sequence);
+
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
+
+CREATE INDEX delivery_replay_of ON public.delivery USING btree (replay_of) WHERE (replay_of IS NOT NULL);
 
 CREATE UNIQUE INDEX delivery_sequence ON public.delivery USING btree (sequence);
 
 CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id, COALESCE(upper(valid), 'infinity'::timestamp with time zone), sku) WHERE upper_inf(recorded);
 
 CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
+
+CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
