@@ -6,7 +6,8 @@ import datetime as dt
 import pathlib
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import cast
 
 import msgspec
@@ -15,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
+from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
@@ -32,6 +34,7 @@ from licet.edge.webhook import Webhook
 from licet.manage.catalog import CatalogDesk
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
+from licet.manage.letters import LetterDesk
 from licet.manage.partitions import PartitionDesk
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
@@ -49,6 +52,7 @@ from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
+from licet.store.letters import PostgresLetters
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
 from licet.store.partitions import PostgresPartitions
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
@@ -186,6 +190,8 @@ def build_web(settings: Settings) -> Web:
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
+            letters=Letters(PostgresLetters(readers)),
+            letter_desk=LetterDesk(PostgresLetters(writers), change_log),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "catalog": catalogs.ready, "queue": change_log.ready},
@@ -283,6 +289,26 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
 def catalog_desk(settings: Settings) -> CatalogDesk:
     """Build the operator's side of the catalog."""
     return CatalogDesk(PostgresCatalogs(settings.database_url))
+
+
+class LetterRooms(msgspec.Struct, frozen=True):
+    """The operator's side of dead letters. ``open_letters`` counts those that a run has before it."""
+
+    letters: Letters
+    desk: LetterDesk
+    open_letters: Callable[[uuid.UUID, str | None], Awaitable[int]]
+
+
+@contextlib.asynccontextmanager
+async def letter_rooms(settings: Settings) -> AsyncIterator[LetterRooms]:
+    """Lend the operator's side of dead letters."""
+    async with reader_pool(settings.database_url, 1) as readers, writer_pool(settings.database_url, 1) as writers:
+        change_log = build_log(settings)
+        try:
+            reading = PostgresLetters(readers)
+            yield LetterRooms(Letters(reading), LetterDesk(PostgresLetters(writers), change_log), reading.count_open)
+        finally:
+            await change_log.close()
 
 
 def partition_desk(settings: Settings) -> PartitionDesk:
