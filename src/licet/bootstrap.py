@@ -20,6 +20,7 @@ from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
+from licet.consume.verify import Report, verify
 from licet.consume.worker import Watch, Worker
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
@@ -58,6 +59,8 @@ from licet.store.partitions import PostgresPartitions
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.ports import DeadLimit
 from licet.store.projection import PostgresProjection
+from licet.store.prune import prune
+from licet.store.verification import open_books
 
 FLUSH_S = 5.0
 
@@ -309,6 +312,20 @@ async def letter_rooms(settings: Settings) -> AsyncIterator[LetterRooms]:
             yield LetterRooms(Letters(reading), LetterDesk(PostgresLetters(writers), change_log), reading.count_open)
         finally:
             await change_log.close()
+
+
+def verify_store(settings: Settings, begins: Callable[[int], None], told: Callable[[int], None]) -> Report:
+    """Verify the store; ``begins`` hears how many deliveries there are to fold, ``told`` how many more are folded."""
+    with open_books(settings.database_url) as books:
+        begins(books.count_entries())
+        return verify(books, build_survey(settings), told)
+
+
+def prune_store(settings: Settings) -> Iterator[tuple[int, int, int]]:
+    """Empty what the settings keep no longer; see ``store.prune``. Raises ``ConfigurationError`` for no limit."""
+    if not settings.payload_days:
+        raise ConfigurationError("LICET_PAYLOAD_DAYS is 0: payloads are kept for ever, there is nothing to prune")
+    return prune(settings.database_url, settings.payload_days)
 
 
 def partition_desk(settings: Settings) -> PartitionDesk:

@@ -260,3 +260,37 @@ class Revision(msgspec.Struct, frozen=True):
     epoch: uuid.UUID
     revision: int
     tag: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What a partition's books say: its committed offset (None: none), and its first and last delivery."""
+
+    log: str
+    partition: int
+    next_offset: int | None
+    first: int | None
+    last: int | None
+    deliveries: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned."""
+
+    sequence: int
+    revision: int
+    source: str
+    event_id: str
+    received_at: dt.datetime
+    outcome: str
+    reason: str | None
+    replay_of: int | None
+    payload: bytes | None
+
+
+class StoredCustomer(msgspec.Struct, frozen=True):
+    """A customer as it is stored. ``texts``: name, account manager, sales engineer."""
+
+    texts: tuple[str | None, str | None, str | None]
+    deleted: bool
+    fields: Fields
+    revision: int

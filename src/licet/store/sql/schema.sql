@@ -134,7 +134,10 @@ CREATE TABLE public.dead_letter (
     key bytea,
     value bytea,
     headers jsonb NOT NULL,
-    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    letter bigint NOT NULL,
+    origin text DEFAULT 'log'::text NOT NULL,
+    CONSTRAINT dead_letter_origin_check CHECK ((origin = ANY (ARRAY['log'::text, 'door'::text])))
 );
 
 COMMENT ON TABLE public.dead_letter IS 'What could not be applied: the raw bytes, the reason, every fault. Its delivery has the same sequence.';
@@ -143,7 +146,7 @@ COMMENT ON COLUMN public.dead_letter.headers IS '[[name, value in base64], …] 
 
 CREATE TABLE public.dead_letter_action (
     action_id bigint NOT NULL,
-    sequence bigint NOT NULL,
+    letter bigint NOT NULL,
     action text NOT NULL,
     run uuid NOT NULL,
     author text NOT NULL,
@@ -158,6 +161,15 @@ COMMENT ON TABLE public.dead_letter_action IS 'Replays and drops of dead letters
 
 ALTER TABLE public.dead_letter_action ALTER COLUMN action_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.dead_letter_action_action_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE public.dead_letter ALTER COLUMN letter ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_letter_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -188,6 +200,46 @@ CREATE TABLE public.delivery (
 COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a change in a log, with its one outcome.';
 
 COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
+
+CREATE VIEW public.dead_letter_state AS
+ SELECT l.letter,
+    l.origin,
+    l.reason,
+    l.sequence,
+    l.recorded_at,
+    l.faults,
+    l.key,
+    l.value,
+    l.headers,
+    d.log,
+    d.partition,
+    d."offset",
+    d.source,
+    d.event_id,
+    d.customer_id,
+    d.received_at,
+    judged.attempts,
+    judged.last_outcome,
+        CASE
+            WHEN acted.dropped THEN 'dropped'::text
+            WHEN judged.done THEN 'replayed'::text
+            WHEN (acted.replays > judged.attempts) THEN 'replaying'::text
+            ELSE 'open'::text
+        END AS state
+   FROM (((public.dead_letter l
+     LEFT JOIN public.delivery d ON (((l.origin = 'log'::text) AND (d.sequence = l.sequence))))
+     CROSS JOIN LATERAL ( SELECT count(*) AS attempts,
+            COALESCE(bool_or((r.outcome <> 'dead'::text)), false) AS done,
+            (array_agg((r.outcome || COALESCE((('('::text || r.reason) || ')'::text), ''::text)) ORDER BY r.sequence DESC))[1] AS last_outcome
+           FROM public.delivery r
+          WHERE ((l.origin = 'log'::text) AND (r.replay_of = l.sequence))) judged)
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (a.action = 'replay'::text)) AS replays,
+            COALESCE(bool_or((a.action = 'drop'::text)), false) AS dropped
+           FROM public.dead_letter_action a
+          WHERE (a.letter = l.letter)) acted)
+  WHERE (d.replay_of IS NULL);
+
+COMMENT ON VIEW public.dead_letter_state IS 'Dead letters and what became of them: open, replaying (not yet judged), replayed, dropped.';
 
 CREATE TABLE public.feature (
     catalog_version integer NOT NULL,
@@ -403,7 +455,7 @@ ALTER TABLE ONLY public.dead_letter_action
     ADD CONSTRAINT dead_letter_action_pkey PRIMARY KEY (action_id);
 
 ALTER TABLE ONLY public.dead_letter
-    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (sequence);
+    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (letter);
 
 ALTER TABLE ONLY public.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (log, partition, "offset");
@@ -456,7 +508,9 @@ CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (cus
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
 
-CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (sequence);
+CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (letter);
+
+CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequence) WHERE (origin = 'log'::text);
 
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
 
