@@ -46,7 +46,7 @@ def resume(partition: Partition = None, every: All = False) -> None:
     Example: licet partition resume 3
     """
     for stop in _desk().resume(_which(partition, every=every), getpass.getuser()):
-        typer.echo(f"partition {stop.partition} goes on at {stop.next_offset}")
+        typer.echo(f"partition {stop.partition} tries again")
 
 
 @app.command()
