@@ -57,14 +57,14 @@ def test_a_zombie_worker_is_fenced_and_nothing_of_its_batch_is_kept(database: st
     first, second, third = (log.change({"Id": "acme", "Name": name}) for name in "abc")
     road.apply(first)
     with second_road(database, log) as zombie:
-        zombie.applier.assign([0])
+        zombie.applier.assign(log.name, [0])
         road.apply(second)
         before = kept(database)
         with pytest.raises(Fenced) as fenced:
             zombie.apply(second, third)
         assert fenced.value.partitions == {0}
         assert kept(database) == before
-        assert zombie.applier.assign(fenced.value.partitions) == {0: 2}
+        assert zombie.applier.assign(log.name, fenced.value.partitions) == {0: 2}
         assert zombie.apply(second, third) == ["applied"]
     assert [row["next_offset"] for row in rows(database, "SELECT next_offset FROM consumer_offset")] == [3]
 
@@ -78,19 +78,19 @@ def test_one_fenced_partition_keeps_back_the_whole_batch(database: str, log: Log
         road.apply(mine, theirs)
     assert fenced.value.partitions == {2}
     assert kept(database) == before
-    road.applier.assign([2])
+    road.applier.assign(log.name, [2])
     assert road.apply(mine, theirs) == ["applied"]
 
 
 def test_two_workers_that_both_begin_a_partition_do_not_both_apply_it(database: str, log: Log, road: Road) -> None:
     record = log.change({"Id": "acme"})
     with second_road(database, log) as other:
-        other.applier.assign([0])
-        road.applier.assign([0])
+        other.applier.assign(log.name, [0])
+        road.applier.assign(log.name, [0])
         assert road.apply(record) == ["applied"]
         with pytest.raises(Fenced):
             other.apply(record)
-        other.applier.assign([0])
+        other.applier.assign(log.name, [0])
         assert other.apply(record) == []
     assert kept(database)["ledger"] == 1
 
@@ -106,7 +106,8 @@ def test_a_connection_that_dies_in_the_middle_leaves_nothing_and_the_batch_is_ap
             cut.pop()()
         return uuid.uuid4()
 
-    road.applier = Applier(road.projection, log.name, road.batches.append, new_id=new_id)
+    road.applier = Applier(road.projection, road.batches.append, new_id=new_id)
+    road.applier.assign(log.name, [0])
     before = kept(database)
     with pytest.raises(StoreUnavailable):
         road.apply(*records)
@@ -120,7 +121,7 @@ def test_a_connection_that_dies_in_the_middle_leaves_nothing_and_the_batch_is_ap
 def test_a_store_that_is_away_is_said_so_and_found_again(database: str, log: Log) -> None:
     nowhere = Road("postgresql://nobody@127.0.0.1:1/nowhere", log.name)
     for attempt in (
-        lambda: nowhere.applier.assign([0]),
+        lambda: nowhere.applier.assign(log.name, [0]),
         lambda: nowhere.apply(log.change({"Id": "acme"})),
         lambda: nowhere.projection.transaction(1).__enter__(),
     ):

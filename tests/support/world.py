@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from licet.consume.apply import Applied, Applier
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.ports import DeadLimit
 from licet.store.projection import PostgresProjection
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -76,10 +77,18 @@ class Log:
 class Road:
     """The real applier on the real store."""
 
-    def __init__(self, store: str | PostgresProjection, log: str, *, organization: str | None = None) -> None:
+    def __init__(
+        self,
+        store: str | PostgresProjection,
+        log: str,
+        *,
+        organization: str | None = None,
+        limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+    ) -> None:
         self.batches: list[Applied] = []
         self.projection = PostgresProjection(store) if isinstance(store, str) else store
-        self.applier = Applier(self.projection, log, self.batches.append, organization)
+        self.applier = Applier(self.projection, self.batches.append, organization, limit)
+        self.applier._log_name = log  # as if assigned, without a question: the store may be away
 
     def apply(self, *records: Record) -> list[str]:
         """Apply one batch; returns how its deliveries ended, in order."""

@@ -141,7 +141,9 @@ def run_worker(settings: Settings, wait_s: float) -> None:
     if stop.is_set():
         return
     built = build_worker(settings)
-    health = serve_health(settings.metrics_host, settings.metrics_port, built.metrics, built.worker.waiting_for)
+    health = serve_health(
+        settings.metrics_host, settings.metrics_port, built.metrics, built.worker.waiting_for, built.worker.stopped
+    )
     with health as port:
         log(Event.STARTED, process="worker", health=f"http://{settings.metrics_host}:{port}/readyz")
         built.worker.run(stop)

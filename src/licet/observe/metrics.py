@@ -105,6 +105,11 @@ class Metrics:
             ("partition",),
             registry=registry,
         )
+        self.partitions_stopped = Gauge(
+            "licet_partitions_stopped",
+            "Partitions held by this worker that wait for a person's decision.",
+            registry=registry,
+        )
         self.revision = Gauge("licet_revision", "The last revision that this process wrote or read.", registry=registry)
 
     def _answers(self, registry: CollectorRegistry) -> None:

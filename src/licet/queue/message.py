@@ -19,7 +19,7 @@ REPLAY_OF = "licet-replay-of"
 UNREADABLE = "licet-unreadable-headers"
 # A later receipt would leave no time for the license rows that follow it.
 _TOO_LATE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
-_PLACE = re.compile(r"([^\x00\n]{1,249})/(\d{1,9})/(\d{1,18})\Z")
+_PLACE = re.compile(r"([^\x00\n]{1,300})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
 _SAME: Sequence[Header] = (
