@@ -178,10 +178,14 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
 
 
 class Web(msgspec.Struct, frozen=True):
-    """The web process: its ASGI callable, and what must be opened before it serves and closed after."""
+    """The web process: its ASGI callable, and what must be opened before it serves and closed after.
+
+    Once ``ends`` is set, it is not ready any more.
+    """
 
     app: Handler
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    ends: asyncio.Event
 
 
 def build_web(settings: Settings) -> Web:
@@ -215,7 +219,13 @@ def build_web(settings: Settings) -> Web:
     async def store() -> str | None:
         return await store_ready(readers)
 
+    ends = asyncio.Event()
+
+    async def stays() -> str | None:
+        return "the process ends" if ends.is_set() else None
+
     checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "process": stays,
         "store": store,
         "catalog": catalogs.ready,
         "queue": change_log.ready,
@@ -262,7 +272,7 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
-    return Web(front, running)
+    return Web(front, running, ends)
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:
