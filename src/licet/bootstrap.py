@@ -201,10 +201,14 @@ def build_survey(settings: Settings) -> LogSurvey:
 
 
 class Web(msgspec.Struct, frozen=True):
-    """The web process: its ASGI callable, and what must be opened before it serves and closed after."""
+    """The web process: its ASGI callable, and what must be opened before it serves and closed after.
+
+    Once ``ends`` is set, it is not ready any more.
+    """
 
     app: Handler
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    ends: asyncio.Event
 
 
 def build_web(settings: Settings) -> Web:
@@ -238,7 +242,13 @@ def build_web(settings: Settings) -> Web:
     async def store() -> str | None:
         return await store_ready(readers)
 
+    ends = asyncio.Event()
+
+    async def stays() -> str | None:
+        return "the process ends" if ends.is_set() else None
+
     checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "process": stays,
         "store": store,
         "catalog": catalogs.ready,
         "queue": change_log.ready,
@@ -286,7 +296,7 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
-    return Web(front, running)
+    return Web(front, running, ends)
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:
