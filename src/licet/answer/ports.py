@@ -1,8 +1,10 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from licet.domain.ids import CustomerRef
+from licet.store.records import Delta, Load, Position
 from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Resolution
 
 
@@ -11,6 +13,34 @@ class Resolver(Protocol):
 
     async def resolve(self, question: Question) -> Resolution:
         """Resolve a question in one snapshot of the store."""
+        ...
+
+
+class Feed(Protocol):
+    """The change feed's reading side. It blocks: call it from a thread, one at a time."""
+
+    def load(self) -> AbstractContextManager[Load]:
+        """Lend all that a decision reads, at one moment."""
+        ...
+
+    def since(self, position: Position, limit: int = ...) -> Delta | None:
+        """Return what changed after a position up to now, all as it is now; None where only a new load helps.
+
+        That is where the store does not know the position (a restored backup, a pruned log), or where more than
+        ``limit`` customers, users and domains changed.
+        """
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return once a writer has committed since the last call, or after the time."""
+        ...
+
+    def cut(self) -> None:
+        """Make what another thread waits for here fail at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
         ...
 
 

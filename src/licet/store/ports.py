@@ -1,7 +1,6 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -222,11 +221,3 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     last_used_at: dt.datetime | None
     revoked_at: dt.datetime | None
-
-
-class Revision(msgspec.Struct, frozen=True):
-    """A committed write, as followers present it."""
-
-    epoch: uuid.UUID
-    revision: int
-    tag: int

@@ -4,11 +4,12 @@ UPDATE revision SET revision = revision + 1, sequence = sequence + %(deliveries)
 RETURNING revision, sequence, epoch
 
 -- name: log_revision
--- Say when the revision was written: after the lock, never before the revision that it follows.
+-- Say when the revision was written: after the lock, never before the revision that it follows. Who follows is told
+-- at the commit.
 INSERT INTO revision_log (revision, epoch, tag, recorded_at)
 SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bit(64)::bigint,
        greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
-FROM revision RETURNING recorded_at
+FROM revision RETURNING recorded_at, pg_notify('licet_revision', revision::text)
 
 -- name: advance
 -- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.

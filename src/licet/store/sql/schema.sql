@@ -78,11 +78,14 @@ COMMENT ON TABLE public.change_feed IS 'What each revision touched.';
 CREATE TABLE public.consumer_offset (
     log text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
-    next_offset bigint NOT NULL
+    next_offset bigint NOT NULL,
+    caught_up_at timestamp with time zone
 )
 WITH (fillfactor='20');
 
 COMMENT ON TABLE public.consumer_offset IS 'The next offset to apply; moved by compare-and-swap in the transaction that applies, so that a second owner is fenced.';
+
+COMMENT ON COLUMN public.consumer_offset.caught_up_at IS 'All that the log took before this moment is applied, as the partition''s worker said it last. A stuck or missing worker leaves it behind.';
 
 CREATE TABLE public.customer (
     customer_id text NOT NULL COLLATE pg_catalog."C",
