@@ -13,8 +13,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
-from licet.answer.check import Checker
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
+from licet.answer.snapshot import Latest
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -40,10 +43,11 @@ from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
 from licet.settings import Settings
-from licet.store.answers import PostgresAnswers
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
+from licet.store.feed import PostgresFeed
 from licet.store.keys import PostgresKeys
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
@@ -147,8 +151,7 @@ def build_web(settings: Settings) -> Web:
     """Build the door and the API. Nothing is connected before ``running()`` is entered."""
     metrics = Metrics()
     readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
-    answers = PostgresAnswers(settings.database_url)
-    catalogs = Catalogs(answers)
+    catalogs = Catalogs(PostgresCatalogReader(readers))
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
@@ -166,7 +169,19 @@ def build_web(settings: Settings) -> Web:
         metrics=metrics,
         organization=settings.salesforce_org_id,
     )
-    checker = Checker(answers, catalogs, clock=utc_now)
+    latest = Latest()
+    metrics.watch_snapshot(latest.age_s, lambda: len(latest.snapshot.customers) if latest.snapshot else 0)
+    follower = Follower(
+        PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
+    )
+    checker = Checker(
+        latest,
+        clock=utc_now,
+        metrics=metrics,
+        patience=Patience(latest, follower, customers),
+        stale_after_s=settings.stale_after_s,
+    )
+    check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
 
     async def store() -> str | None:
         return await store_ready(readers)
@@ -177,13 +192,13 @@ def build_web(settings: Settings) -> Web:
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
-            checks={"store": store, "catalog": catalogs.ready, "queue": change_log.ready},
+            checks={"store": store, "snapshot": follower.ready, "catalog": catalogs.ready, "queue": change_log.ready},
         )
     )
     front = Front(
         {
             "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
-            "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
+            "/v1/check": Route(check, ("GET",), CHECK_HOW),
         },
         cast("Handler", api),
         metrics,
@@ -195,11 +210,11 @@ def build_web(settings: Settings) -> Web:
             for pool in (readers, writers):
                 await pool.open()
                 stack.push_async_callback(pool.close)
-            stack.push_async_callback(answers.close)
+            stack.push_async_callback(follower.close)
             stack.push_async_callback(change_log.close)
             await catalogs.load()
             await authenticator.refresh()
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            for task in (follower.run(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 

@@ -118,6 +118,9 @@ class Settings:
     )
     catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
     batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))
+    stale_after_s: int = setting(
+        60, "From this age on, in seconds, an answer follows its feature's `when_stale`.", _number(1, 86400)
+    )
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")

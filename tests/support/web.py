@@ -11,8 +11,12 @@ import httpx
 import psycopg
 
 from licet.answer.catalogs import Catalogs
-from licet.answer.check import Checker
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
+from licet.answer.snapshot import Latest
+from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
 from licet.edge.app import Rooms, build_app
@@ -22,9 +26,10 @@ from licet.edge.front import Front, Route
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.observe.metrics import Metrics
-from licet.store.answers import PostgresAnswers
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
+from licet.store.feed import PostgresFeed
 from licet.store.keys import PostgresKeys
 from licet.store.pools import reader_pool, store_ready, writer_pool
 from support.database import database_url_for
@@ -38,14 +43,15 @@ class Web:
     """Asks the application; every method returns the answer, whatever its status."""
 
     def __init__(
-        self, runner: asyncio.Runner, app: Front, rooms: Rooms, catalogs: Catalogs, keys: PostgresKeys
+        self, runner: asyncio.Runner, app: Front, rooms: Rooms, follower: Follower, keys: PostgresKeys
     ) -> None:
         self.runner = runner
         transport = httpx.ASGITransport(app=app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://licet.test")
         self.app = app
         self.rooms = rooms
-        self.catalogs = catalogs
+        self.follower = follower
+        self._following = asyncio.Lock()
         self.keys = keys
 
     def ask(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
@@ -53,7 +59,10 @@ class Web:
         return self.runner.run(self.send(method, path, key=key, **options))
 
     async def send(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
-        """Send one request with a key, among others."""
+        """Send one request with a key, among others, once the snapshot is where the store is (if that answers)."""
+        async with self._following:
+            with contextlib.suppress(Unavailable):
+                await self.follower.step()
         headers = [("authorization", f"Bearer {key}")] if key is not None else []
         return await self.client.request(method, path, headers=headers + options.pop("headers", []), **options)
 
@@ -100,10 +109,11 @@ def running_web(
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
-    answers = PostgresAnswers(url, timeout=timeout)
-    catalogs = Catalogs(answers)
+    catalogs = Catalogs(PostgresCatalogReader(reader))
     customers = PostgresCustomers(reader)
     metrics = Metrics()
+    latest = Latest()
+    follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
 
     async def store() -> str | None:
         return await store_ready(reader)
@@ -112,6 +122,7 @@ def running_web(
         await reader.open()
         await writer.open()
         await catalogs.load()
+        await follower.step()
         keys = PostgresKeys(reader)
         authenticator = Authenticator(keys.all, clock=lambda: dt.datetime.now(dt.UTC), bootstrap_key=ADMIN)
         rooms = Rooms(
@@ -119,18 +130,19 @@ def running_web(
             directory=Directory(PostgresDirectory(writer)),
             authenticator=authenticator,
             metrics=metrics,
-            checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
+            checks={"store": store, "snapshot": follower.ready} | (checks or {}),
         )
-        handler = check.Check(Checker(answers, catalogs, clock=clock), authenticator, metrics)
+        checker = Checker(latest, clock=clock, metrics=metrics, patience=Patience(latest, follower, customers))
+        handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
         front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
-        return Web(runner, front, rooms, catalogs, keys)
+        return Web(runner, front, rooms, follower, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())
         try:
             yield web
         finally:
-            for closing in (web.client.aclose(), answers.close(), reader.close(), writer.close()):
+            for closing in (web.client.aclose(), follower.close(), reader.close(), writer.close()):
                 runner.run(closing)
 
 

@@ -5,15 +5,7 @@ from typing import Protocol
 
 from licet.domain.ids import CustomerRef
 from licet.store.records import Delta, Load, Position
-from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Resolution
-
-
-class Resolver(Protocol):
-    """The check's side: whose licenses a question is about."""
-
-    async def resolve(self, question: Question) -> Resolution:
-        """Resolve a question in one snapshot of the store."""
-        ...
+from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page
 
 
 class Feed(Protocol):

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from licet.domain.catalog import Catalog, GrantValue
+from licet.domain.catalog import Catalog, GrantValue, WhenStale
 from licet.domain.license import Status
 
 
 class Reason(enum.StrEnum):
-    """Why. The order is the order in which they are looked for: the first that holds is the answer."""
+    """Why. The order is the order in which they are looked for: the first that holds is the answer.
+
+    ``stale`` stands apart: the answer was too old, and the feature's ``when_stale`` said what then.
+    """
 
     UNKNOWN_FEATURE = "unknown_feature"
     UNKNOWN_USER = "unknown_user"
@@ -25,6 +28,7 @@ class Reason(enum.StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     NOT_LICENSED = "not_licensed"
+    STALE = "stale"
 
 
 MESSAGES: dict[Reason, str] = {
@@ -38,7 +42,9 @@ MESSAGES: dict[Reason, str] = {
     Reason.EXPIRED: "Your license for this feature has expired.",
     Reason.REVOKED: "Your license for this feature has ended.",
     Reason.NOT_LICENSED: "This feature is not part of your plan.",
+    Reason.STALE: "Your plan cannot be confirmed at the moment.",
 }
+_UNKNOWN = (Reason.UNKNOWN_FEATURE, Reason.UNKNOWN_USER, Reason.UNKNOWN_CUSTOMER)
 _RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
 
@@ -110,6 +116,31 @@ def decide(asked: Asked, customers: Sequence[Known], catalog: Catalog, now: dt.d
         by_user = asked.user is not None
         return _plain(Reason.UNKNOWN_USER if by_user else Reason.UNKNOWN_CUSTOMER, asked, fresh)
     return min((_decide_one(asked, known, catalog, now, fresh) for known in customers), key=_preference)
+
+
+def decide_stale(decision: Decision, catalog: Catalog) -> Decision:
+    """Say what an answer comes to that is older than the limit, as its feature's ``when_stale`` has it.
+
+    ``closed`` refuses what was allowed. ``open`` allows what was refused, with the smallest value that an SKU grants,
+    but never the unknown. A refusal under ``closed`` and an allowance under ``open`` keep their own reason.
+    """
+    if decision.reason in _UNKNOWN:
+        return decision
+    policy = catalog.features[decision.feature].when_stale
+    if policy is WhenStale.LAST_KNOWN or decision.allowed is (policy is WhenStale.OPEN):
+        return decision
+    values = [value for _, value in catalog.grants[decision.feature]]
+    return msgspec.structs.replace(
+        decision,
+        allowed=not decision.allowed,
+        reason=Reason.STALE,
+        message=MESSAGES[Reason.STALE],
+        value=None if decision.allowed else min(values, default=True),
+        sku=None,
+        license_id=None,
+        since=None,
+        until=None,
+    )
 
 
 def _preference(decision: Decision) -> tuple[int, float, float, str]:

@@ -7,13 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from prometheus_client import Counter, Histogram
 
 from licet.domain.errors import LicetError
 from licet.edge.asgi import AsgiMessage, AsgiScope, Handler, Receive, Send
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.observe.log import Event, log
-from licet.observe.metrics import Metrics
+from licet.observe.metrics import Count, Metrics
 
 OTHER = "other"
 
@@ -33,9 +32,9 @@ class _Served:
         self.handler = handler
         self.route = route
         self.label = label
-        self.seconds: Histogram = metrics.http_request_seconds.labels(label)
+        self.seconds = metrics.http_request_seconds.labels(label)
         self._requests = metrics.http_requests
-        self._by_status: dict[int, Counter] = {}
+        self._by_status: dict[int, Count] = {}
 
     def count(self, status: int) -> None:
         counter = self._by_status.get(status)

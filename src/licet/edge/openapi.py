@@ -115,12 +115,16 @@ def _check() -> dict[str, Any]:
         "customer": "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.",
         "user": "A user's id or e-mail address. With `customer`: as a member of that customer.",
         "feature": "The feature's name; `/v1/features` lists them.",
+        "min_revision": "Wait up to 2 s until the answer includes this revision; else 503 `revision_not_reached`.",
+        "after_event": "Wait up to 2 s until the answer includes this event; else 503 `revision_not_reached`.",
     }
     return {
         "operationId": "Check",
         "tags": ["Asking"],
         "summary": "May this user, or this customer, use this feature, and why?",
-        "description": f'{check.HOW} "No" is a 200 with its reason. Needs the scope `read`.',
+        "description": f'{check.HOW} "No" is a 200 with its reason. Needs the scope `read`. '
+        "With `If-None-Match` and an answer that still stands: 304, its age in the headers `licet-age-ms` and "
+        "`licet-revision`.",
         "parameters": [
             {
                 "name": name,

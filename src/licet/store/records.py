@@ -1,5 +1,6 @@
 """What the change feed tells: positions, and full records of what they touched, in a form that is cheap to keep."""
 
+import datetime as dt
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,9 @@ from licet.store.values import CatalogText
 
 _BIGINT = 2**63
 _LICENSE = struct.Struct(">16sq")
-# PostgreSQL counts its microseconds from 2000 on.
-_FROM_1970 = 946_684_800_000_000
+LICENSE_BYTES = _LICENSE.size
+_1970 = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_2000 = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -42,12 +44,12 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Term(msgspec.Struct, frozen=True, gc=False):
-    """What a license says, without saying whose it is. Times in microseconds since 1970 UTC."""
+    """What a license says, without saying whose it is."""
 
     sku: str
     status: Status
-    starts: int | None
-    ends: int | None
+    starts_at: dt.datetime | None
+    ends_at: dt.datetime | None
     quantity: int | None
 
 
@@ -107,17 +109,18 @@ def read_terms(text: str | None) -> tuple[Term, ...]:
     return tuple(_term(*one.split("|")) for one in text.split(" ")) if text else ()
 
 
-def read_license(packed: bytes, place: int, at: int = 0) -> tuple[uuid.UUID, int]:
-    """Read from ``CustomerRecord.packed``, which begins ``at`` a byte, the license at a place of the order.
-
-    Returns its id and its ``since`` in microseconds since 1970.
-    """
-    number, since = _LICENSE.unpack_from(packed, at + place * _LICENSE.size)
-    return uuid.UUID(bytes=number), since + _FROM_1970
+def read_license(packed: bytes, place: int, at: int = 0) -> tuple[uuid.UUID, dt.datetime]:
+    """Read from ``CustomerRecord.packed``, which begins ``at`` a byte, id and ``since`` at a place of the order."""
+    number, since = _LICENSE.unpack_from(packed, at + place * LICENSE_BYTES)
+    return uuid.UUID(bytes=number), _2000 + dt.timedelta(microseconds=since)
 
 
-def _term(sku: str, status: str, *numbers: str) -> Term:
-    return Term(sku, Status(status), *(int(number) if number else None for number in numbers))
+def _term(sku: str, status: str, starts: str, ends: str, quantity: str) -> Term:
+    return Term(sku, Status(status), _moment(starts), _moment(ends), int(quantity) if quantity else None)
+
+
+def _moment(text: str) -> dt.datetime | None:
+    return _1970 + dt.timedelta(microseconds=int(text)) if text else None
 
 
 def _unreadable(text: str) -> InvalidInput:
