@@ -54,6 +54,8 @@ from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.projection import PostgresProjection
 
 FLUSH_S = 5.0
+# The web process listens once checks can be answered, or after this: with many customers the door opens before.
+FIRST_LOAD_S = 2.0
 
 
 def utc_now() -> dt.datetime:
@@ -216,6 +218,7 @@ def build_web(settings: Settings) -> Web:
             await authenticator.refresh()
             for task in (follower.run(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
+            await follower.first_load(FIRST_LOAD_S)
             yield
 
     return Web(front, running)

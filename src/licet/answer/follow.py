@@ -168,6 +168,13 @@ class Follower:
             if loop.time() >= end:
                 raise RevisionNotReached(f"the answer did not include it within {within_s:g} s")
 
+    async def first_load(self, within_s: float) -> None:
+        """Wait until the first load has ended, or the time."""
+        with contextlib.suppress(RevisionNotReached):
+            async for _ in self.advances(within_s):
+                if self._latest.snapshot is not None:
+                    return
+
     async def ready(self) -> str | None:
         """Return None once the first load has ended, else what is missing, in words."""
         if self._latest.snapshot is not None:
