@@ -172,7 +172,7 @@ def build_web(settings: Settings) -> Web:
         organization=settings.salesforce_org_id,
     )
     latest = Latest()
-    metrics.watch_snapshot(latest.age_s, lambda: len(latest.snapshot.customers) if latest.snapshot else 0)
+    metrics.watch_snapshot(latest)
     follower = Follower(
         PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
     )

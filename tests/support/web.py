@@ -43,7 +43,13 @@ class Web:
     """Asks the application; every method returns the answer, whatever its status."""
 
     def __init__(
-        self, runner: asyncio.Runner, app: Front, rooms: Rooms, follower: Follower, keys: PostgresKeys
+        self,
+        runner: asyncio.Runner,
+        app: Front,
+        rooms: Rooms,
+        follower: Follower,
+        patience: Patience,
+        keys: PostgresKeys,
     ) -> None:
         self.runner = runner
         transport = httpx.ASGITransport(app=app)
@@ -51,6 +57,7 @@ class Web:
         self.app = app
         self.rooms = rooms
         self.follower = follower
+        self.patience = patience
         self._following = asyncio.Lock()
         self.keys = keys
 
@@ -113,6 +120,7 @@ def running_web(
     customers = PostgresCustomers(reader)
     metrics = Metrics()
     latest = Latest()
+    metrics.watch_snapshot(latest)
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
 
     async def store() -> str | None:
@@ -132,10 +140,11 @@ def running_web(
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),
         )
-        checker = Checker(latest, clock=clock, metrics=metrics, patience=Patience(latest, follower, customers))
+        patience = Patience(latest, follower, customers)
+        checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
         front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
-        return Web(runner, front, rooms, follower, keys)
+        return Web(runner, front, rooms, follower, patience, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())

@@ -194,6 +194,7 @@ class Follower:
         return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
 
     async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+        running.add_done_callback(_seen)
         while not (await asyncio.wait({running}, timeout=limit_s))[0]:
             self._feed.cut()
         return running.result()
@@ -254,3 +255,9 @@ class Follower:
         if self._failure is not None:
             log(Event.FOLLOW_FOUND, revision=self._latest.get().position.revision)
         self._failure, self._stale = None, False
+
+
+def _seen(ended: asyncio.Future[T]) -> None:
+    """Take note of what a reading failed with, where who waited for it was cancelled."""
+    if not ended.cancelled():
+        ended.exception()
