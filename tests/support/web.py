@@ -120,7 +120,7 @@ def running_web(
     customers = PostgresCustomers(reader)
     metrics = Metrics()
     latest = Latest()
-    metrics.watch_snapshot(latest)
+    metrics.watch_snapshot(latest.age_s, latest.size)
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
 
     async def store() -> str | None:
