@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ import msgspec
 from licet.answer.ports import Feed
 from licet.answer.snapshot import Changes, Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
-from licet.domain.errors import RevisionNotReached, Unavailable
+from licet.domain.errors import Unavailable
 from licet.observe.log import Event, log
 from licet.store.records import Delta, Position
 
@@ -34,8 +34,6 @@ LIMIT_S = 5.0
 LOAD_LIMIT_S = 180.0
 # A subscriber that is so many deltas behind is cut off: at some 50 a second it has read nothing for 20 s.
 BEHIND = 1000
-# Questions that wait for a revision; each holds a connection.
-WAITING = 1000
 
 
 class Ended(Exception):
@@ -114,7 +112,7 @@ class Follower:
         self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, "follow")
         self._subscriptions: set[Subscription] = set()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._advanced = asyncio.Event()
         self._failure: str | None = None
         self._stale = False
 
@@ -148,32 +146,16 @@ class Follower:
         finally:
             self._subscriptions.discard(subscription)
 
-    async def advances(self, within_s: float) -> AsyncIterator[None]:
-        """Yield now and after each step that changed something, for so many seconds, then raise.
-
-        Raises ``RevisionNotReached``, at once where too many wait already.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within_s
-        while True:
-            yield
-            if len(self._waiting) >= WAITING:
-                raise RevisionNotReached(f"{WAITING} questions wait for a revision already")
-            change = loop.create_future()
-            self._waiting.add(change)
-            try:
-                await asyncio.wait({change}, timeout=end - loop.time())
-            finally:
-                self._waiting.discard(change)
-            if loop.time() >= end:
-                raise RevisionNotReached(f"the answer did not include it within {within_s:g} s")
+    async def advanced(self) -> None:
+        """Wait for the next step that changed something."""
+        await self._advanced.wait()
 
     async def first_load(self, within_s: float) -> None:
         """Wait until the first load has ended, or the time."""
-        with contextlib.suppress(RevisionNotReached):
-            async for _ in self.advances(within_s):
-                if self._latest.snapshot is not None:
-                    return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._latest.snapshot is None:
+                    await self.advanced()
 
     async def ready(self) -> str | None:
         """Return None once the first load has ended, else what is missing, in words."""
@@ -239,9 +221,8 @@ class Follower:
                 subscription.offer(step.delta)
         if step.catalog is not None:
             self._learned(step.catalog)
-        for change in self._waiting:
-            if not change.done():
-                change.set_result(None)
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
     def _failed(self, error: Exception) -> None:
         if self._failure is None:
