@@ -16,9 +16,12 @@ from confluent_kafka import KafkaException
 from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
-from licet.answer.check import Checker
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.kept import KeptAnswers
 from licet.answer.letters import Letters
 from licet.answer.reading import Reading
+from licet.answer.snapshot import Latest
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
@@ -54,10 +57,11 @@ from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
 from licet.settings import Settings
-from licet.store.answers import PostgresAnswers
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
+from licet.store.feed import PostgresFeed
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
@@ -71,6 +75,8 @@ from licet.store.verification import open_books
 
 FLUSH_S = 5.0
 REGISTER_S = 2.0
+# The web process listens once checks can be answered, or after this: with many customers the door opens before.
+FIRST_LOAD_S = 2.0
 
 
 def utc_now() -> dt.datetime:
@@ -215,8 +221,7 @@ def build_web(settings: Settings) -> Web:
     """Build the door and the API. Nothing is connected before ``running()`` is entered."""
     metrics = Metrics()
     readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
-    answers = PostgresAnswers(settings.database_url)
-    catalogs = Catalogs(answers)
+    catalogs = Catalogs(PostgresCatalogReader(readers))
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
@@ -237,7 +242,19 @@ def build_web(settings: Settings) -> Web:
         register=register,
         organization=settings.salesforce_org_id,
     )
-    checker = Checker(answers, catalogs, clock=utc_now)
+    latest = Latest()
+    metrics.watch_snapshot(latest.age_s, latest.size)
+    follower = Follower(
+        PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
+    )
+    checker = Checker(
+        latest,
+        clock=utc_now,
+        metrics=metrics,
+        patience=Patience(latest, follower, customers),
+        stale_after_s=settings.stale_after_s,
+    )
+    check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
 
     async def store() -> str | None:
         return await store_ready(readers)
@@ -250,6 +267,7 @@ def build_web(settings: Settings) -> Web:
     checks: dict[str, Callable[[], Awaitable[str | None]]] = {
         "process": stays,
         "store": store,
+        "snapshot": follower.ready,
         "catalog": catalogs.ready,
         "queue": change_log.ready,
     }
@@ -269,7 +287,7 @@ def build_web(settings: Settings) -> Web:
     front = Front(
         {
             "/salesforce/webhook": Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW),
-            "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
+            "/v1/check": Route(check, ("GET",), CHECK_HOW),
         },
         cast("Handler", api),
         metrics,
@@ -281,7 +299,7 @@ def build_web(settings: Settings) -> Web:
             for pool in (readers, writers):
                 await pool.open()
                 stack.push_async_callback(pool.close)
-            stack.push_async_callback(answers.close)
+            stack.push_async_callback(follower.close)
             stack.push_async_callback(change_log.close)
             if spooling is not None:
                 spooling.start()
@@ -292,8 +310,9 @@ def build_web(settings: Settings) -> Web:
             flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
             stack.push_async_callback(asyncio.wait, {flushing})
             stack.callback(ending.set)
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_register(register, senders)):
+            for task in (follower.run(), authenticator.keep_fresh(), _flush_register(register, senders)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
+            await follower.first_load(FIRST_LOAD_S)
             yield
 
     return Web(front, running, ends)

@@ -124,6 +124,9 @@ class Settings:
     payload_days: int = setting(
         0, "How many days `licet prune` leaves the bytes of deliveries in the ledger; 0: for ever.", _number(0, 36_500)
     )
+    stale_after_s: int = setting(
+        60, "From this age on, in seconds, an answer follows its feature's `when_stale`.", _number(1, 86400)
+    )
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")

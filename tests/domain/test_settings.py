@@ -67,7 +67,7 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected() -> None:
             "LICET_SALESFORCE_ORG_ID": "acme",
             "LICET_WEBHOOK_SECRETS": "secret",
             "LICET_PROT": "1",
-            "LICET_SOMETHING_ELSE_ALTOGETHER": "1",
+            "LICET_XYZZY_XYZZY_XYZZY": "1",
         }
     )
     assert told == [
@@ -80,7 +80,7 @@ def test_all_faults_are_told_at_once_each_with_what_was_expected() -> None:
         'LICET_SALESFORCE_ORG_ID: found "acme", expected a 15- or 18-character Salesforce id (00D…)',
         'LICET_BATCH_SIZE: found "ten", expected a whole number from 1 to 10000',
         "LICET_PROT: no such setting; did you mean LICET_PORT?",
-        "LICET_SOMETHING_ELSE_ALTOGETHER: no such setting",
+        "LICET_XYZZY_XYZZY_XYZZY: no such setting",
     ]
 
 

@@ -90,7 +90,7 @@ def test_what_licet_did_not_expect_is_a_500_that_tells_nothing_and_a_line_in_the
     with stage(postgres, template) as built:
         with psycopg.connect(built.url, autocommit=True) as connection:
             connection.execute("ALTER TABLE customer RENAME TO somewhere_else")
-        for path in ("/v1/customers/acme", "/v1/check?customer=acme&feature=f"):
+        for path in ("/v1/customers/acme", "/v1/customers/acme/users"):
             caplog.clear()
             answer = built.web.ask("GET", path)
             assert (answer.status_code, answer.json()["code"]) == (500, "internal")
@@ -214,7 +214,7 @@ def test_readiness_names_what_it_waits_for_while_liveness_and_metrics_answer(dat
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.json()["checks"] == {
             "store": "ok",
-            "catalog": "ok",
+            "snapshot": "ok",
             "queue": "the broker does not answer",
             "odd": "ValueError: no such thing",
         }
@@ -241,11 +241,15 @@ def test_a_check_that_never_ends_counts_as_waiting(monkeypatch: pytest.MonkeyPat
     assert found == {"slow": "no answer within 0.05 s", "fine": "ok"}
 
 
-def test_while_the_store_is_away_the_api_says_come_back_and_the_process_lives(database: str) -> None:
+def test_while_the_store_is_away_checks_are_answered_and_the_rest_says_come_back(database: str) -> None:
     with proxied(database) as (proxy, url), running_web(url, timeout=0.5) as web:
         assert web.ask("GET", "/readyz").status_code == 200
+        before = web.check("inbound-email-security", customer="a")
         proxy.close()
-        for path in ("/v1/customers", "/v1/customers/acme", "/v1/check?customer=a&feature=f", "/v1/changes/e"):
+        after = web.check("inbound-email-security", customer="a")
+        assert (after["reason"], after["revision"]) == (before["reason"], before["revision"])
+        assert after["age_ms"] > before["age_ms"]
+        for path in ("/v1/customers", "/v1/customers/acme", "/v1/changes/e"):
             answer = web.ask("GET", path)
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path
             assert int(answer.headers["retry-after"]) >= 1

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from licet.observe.metrics import Metrics
-from licet.observe.seconds import BUCKETS, Seconds
+from licet.observe.quick import BOUNDS, Count, Quick
 
 
 def test_the_page_shows_every_metric_with_its_help() -> None:
@@ -28,18 +28,28 @@ def test_two_processes_in_one_interpreter_do_not_share_numbers() -> None:
     assert other.registry.get_sample_value("licet_changes_accepted_total") == 0.0
 
 
-def test_durations_are_counted_as_prometheus_counts_them() -> None:
-    ours, theirs = CollectorRegistry(), CollectorRegistry()
-    kept = Seconds("licet_x_seconds", "It takes.", ("route",), registry=ours).labels("a")
-    bounds = [float(bound) for bound in BUCKETS]
-    known = Histogram("licet_x_seconds", "It takes.", ("route",), buckets=bounds, registry=theirs).labels("a")
-    for seconds in (0.0, 0.0001, 0.00011, 0.3, 5.0, 60.0):
-        kept.observe(seconds)
-        known.observe(seconds)
-    lines = [
-        [line for line in generate_latest(one).decode().splitlines() if "_created" not in line]
-        for one in (ours, theirs)
-    ]
-    assert sorted(lines[0]) == sorted(lines[1])
-    with pytest.raises(ValueError, match="licet_x_seconds"):
-        Seconds("licet_x_seconds", "Again.", registry=ours)
+def test_the_hot_paths_numbers_are_shown_as_the_librarys_own_would_be() -> None:
+    metrics, registry = Metrics(), CollectorRegistry()
+    name = "licet_http_request_seconds"
+    library = Histogram(name, "x", ("route",), buckets=BOUNDS, registry=registry).labels("/a")
+    for seconds in (0.0, 0.0001, 0.00010001, 0.5, 5.0, 99.0):
+        metrics.http_request_seconds.labels("/a").observe(seconds)
+        library.observe(seconds)
+    counter = Counter("licet_checks", "x", ("reason",), registry=registry).labels("licensed")
+    for _ in range(3):
+        metrics.checks.labels("licensed").inc()
+        counter.inc()
+
+    def lines(page: str) -> list[str]:
+        return sorted(
+            one for one in page.splitlines() if re.match(r"licet_(http_request_seconds|checks)_(?!created)", one)
+        )
+
+    assert lines(metrics.render()[1].decode()) == lines(generate_latest(registry).decode())
+
+
+def test_two_metrics_of_one_name_are_refused() -> None:
+    registry = CollectorRegistry()
+    Quick(Count, "licet_x", "It is.", registry)
+    with pytest.raises(ValueError, match="licet_x"):
+        Quick(Count, "licet_x", "Again.", registry)

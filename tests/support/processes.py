@@ -169,6 +169,7 @@ class Wire:
         self.url = url
         self._client = httpx.Client(base_url=url, timeout=15.0)
         self._key = key
+        self._seen = 0
 
     def ask(self, method: str, path: str, *, key: str | None = "", **options: Any) -> httpx.Response:
         """Send one request; ``key`` is the wire's own unless another or None is given."""
@@ -184,13 +185,25 @@ class Wire:
 
     def put(self, path: str) -> Any:
         """Return the JSON of a write that went well."""
-        answer = self.ask("PUT", path)
+        return self._written("PUT", path)
+
+    def delete(self, path: str) -> Any:
+        """Return the JSON of a write that went well."""
+        return self._written("DELETE", path)
+
+    def _written(self, method: str, path: str) -> Any:
+        answer = self.ask(method, path)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return self.saw(answer.json())
+
+    def saw(self, answer: Any) -> Any:
+        """Remember the revision that an answer states: a check that follows must include it."""
+        self._seen = max(self._seen, answer["revision"])
+        return answer
 
     def check(self, feature: str, **who: str) -> Any:
-        """Return a decision."""
-        return self.get("/v1/check", feature=feature, **who)
+        """Return a decision that includes all writes whose revision was seen here."""
+        return self.get("/v1/check", feature=feature, min_revision=self._seen, **who)
 
     def post(self, payload: Any, path: str = "/salesforce/webhook", **headers: str) -> httpx.Response:
         """Post to the webhook as the seed does: no key, no signature, no Content-Type."""
@@ -208,7 +221,7 @@ class Wire:
 
         def look() -> Any:
             change = self.get(f"/v1/changes/{event_id}")
-            return change if change["outcome"] is not None else None
+            return self.saw(change) if change["outcome"] is not None else None
 
         return eventually(f"the change {event_id} has an outcome", look, seconds, every=0.01)
 

@@ -11,9 +11,13 @@ import httpx
 import psycopg
 
 from licet.answer.catalogs import Catalogs
-from licet.answer.check import Checker
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.kept import KeptAnswers
 from licet.answer.letters import Letters
 from licet.answer.reading import Reading
+from licet.answer.snapshot import Latest
+from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
 from licet.edge.app import Rooms, build_app
@@ -25,9 +29,10 @@ from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.observe.metrics import Metrics
 from licet.queue.postgres import PostgresLog, log_name
-from licet.store.answers import PostgresAnswers
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
+from licet.store.feed import PostgresFeed
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.pools import reader_pool, store_ready, writer_pool
@@ -42,14 +47,22 @@ class Web:
     """Asks the application; every method returns the answer, whatever its status."""
 
     def __init__(
-        self, runner: asyncio.Runner, app: Front, rooms: Rooms, catalogs: Catalogs, keys: PostgresKeys
+        self,
+        runner: asyncio.Runner,
+        app: Front,
+        rooms: Rooms,
+        follower: Follower,
+        patience: Patience,
+        keys: PostgresKeys,
     ) -> None:
         self.runner = runner
         transport = httpx.ASGITransport(app=app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://licet.test")
         self.app = app
         self.rooms = rooms
-        self.catalogs = catalogs
+        self.follower = follower
+        self.patience = patience
+        self._following = asyncio.Lock()
         self.keys = keys
 
     def ask(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
@@ -57,7 +70,10 @@ class Web:
         return self.runner.run(self.send(method, path, key=key, **options))
 
     async def send(self, method: str, path: str, *, key: str | None = ADMIN, **options: Any) -> httpx.Response:
-        """Send one request with a key, among others."""
+        """Send one request with a key, among others, once the snapshot is where the store is (if that answers)."""
+        async with self._following:
+            with contextlib.suppress(Unavailable):
+                await self.follower.step()
         headers = [("authorization", f"Bearer {key}")] if key is not None else []
         return await self.client.request(method, path, headers=headers + options.pop("headers", []), **options)
 
@@ -104,11 +120,13 @@ def running_web(
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
-    answers = PostgresAnswers(url, timeout=timeout)
-    catalogs = Catalogs(answers)
+    catalogs = Catalogs(PostgresCatalogReader(reader))
     customers = PostgresCustomers(reader)
     metrics = Metrics()
     log = PostgresLog(url, log_name(url))
+    latest = Latest()
+    metrics.watch_snapshot(latest.age_s, latest.size)
+    follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
 
     async def store() -> str | None:
         return await store_ready(reader)
@@ -117,6 +135,7 @@ def running_web(
         await reader.open()
         await writer.open()
         await catalogs.load()
+        await follower.step()
         keys = PostgresKeys(reader)
         authenticator = Authenticator(keys.all, clock=lambda: dt.datetime.now(dt.UTC), bootstrap_key=ADMIN)
         rooms = Rooms(
@@ -126,18 +145,20 @@ def running_web(
             letter_desk=LetterDesk(PostgresLetters(writer), log),
             authenticator=authenticator,
             metrics=metrics,
-            checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
+            checks={"store": store, "snapshot": follower.ready} | (checks or {}),
         )
-        handler = check.Check(Checker(answers, catalogs, clock=clock), authenticator, metrics)
+        patience = Patience(latest, follower, customers)
+        checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
+        handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
         front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
-        return Web(runner, front, rooms, catalogs, keys)
+        return Web(runner, front, rooms, follower, patience, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())
         try:
             yield web
         finally:
-            for closing in (web.client.aclose(), log.close(), answers.close(), reader.close(), writer.close()):
+            for closing in (web.client.aclose(), log.close(), follower.close(), reader.close(), writer.close()):
                 runner.run(closing)
 
 

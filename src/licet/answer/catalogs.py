@@ -1,12 +1,9 @@
-"""The current catalog in memory, shared by the door and the check."""
-
-import asyncio
+"""The catalog in memory, for the door and the read API; a check takes the one of its snapshot."""
 
 from licet.answer.ports import CatalogReader
 from licet.domain.catalog import Catalog, read_catalog
-from licet.domain.errors import InvalidInput, Unavailable
+from licet.domain.errors import Unavailable
 
-REFRESH_S = 1.0
 # A version named by an answer is at most a few behind the current one; who asks for an older one reads it again.
 _KEPT = 8
 
@@ -14,17 +11,16 @@ _KEPT = 8
 class Catalogs:
     """Holds catalog versions, which never change once written, and knows the current one.
 
-    ``load`` first, then run ``follow`` as a task. While the store is away the last known version stays current.
+    ``load`` first; then who follows the store tells each version with ``learn``.
     """
 
     def __init__(self, reader: CatalogReader) -> None:
         self._reader = reader
         self._known: dict[int, Catalog] = {}
         self._current: Catalog | None = None
-        self._failure: str | None = None
 
     def current(self) -> Catalog:
-        """Return the current catalog; after another process applied a new one, at most ``REFRESH_S`` late."""
+        """Return the current catalog, as late as the snapshot is."""
         if self._current is None:
             raise Unavailable("the catalog has not been read yet")
         return self._current
@@ -38,29 +34,21 @@ class Catalogs:
         """Read the current version. Raises ``Unavailable``, ``LookupError``, and ``InvalidInput`` (unreadable)."""
         self._current = await self._read(None)
 
-    async def follow(self) -> None:
-        """Read the current version every second until cancelled; ``ready`` tells where that fails."""
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self.load()
-            except (Unavailable, InvalidInput, LookupError) as error:
-                self._failure = str(error)
-            else:
-                self._failure = None
+    def learn(self, catalog: Catalog) -> None:
+        """Make a version the current one."""
+        self._current = self._keep(catalog)
 
     async def ready(self) -> str | None:
         """Return None where the current catalog is at hand, else what is missing, in words."""
-        if self._current is None:
-            return "the catalog has not been read yet"
-        return f"the catalog cannot be read again: {self._failure}" if self._failure else None
+        return "the catalog has not been read yet" if self._current is None else None
 
     async def _read(self, version: int | None) -> Catalog:
         text = await self._reader.catalog(version)
         known = self._known.get(text.version)
-        if known is None:
-            known = read_catalog(text.document, text.version)
-            self._known[known.version] = known
-            while len(self._known) > _KEPT:
-                del self._known[min(self._known)]
-        return known
+        return known if known is not None else self._keep(read_catalog(text.document, text.version))
+
+    def _keep(self, catalog: Catalog) -> Catalog:
+        self._known[catalog.version] = catalog
+        while len(self._known) > _KEPT:
+            del self._known[min(self._known)]
+        return catalog

@@ -1,51 +1,172 @@
-"""The check: may this user, or this customer, use this feature, and why?"""
+"""The check: may this user, or this customer, use this feature, and why? Decided from the snapshot, without a wait."""
 
+import asyncio
 import datetime as dt
-import time
 from collections.abc import Callable
 
 import msgspec
 
-from licet.answer.catalogs import Catalogs
-from licet.answer.ports import Resolver
+from licet.answer.follow import Follower
+from licet.answer.ports import Deliveries
+from licet.answer.snapshot import Latest, Look, Resolution, Snapshot, interval
 from licet.domain import ids
-from licet.domain.decision import Asked, Decision, Freshness, decide
-from licet.domain.errors import Fault, InvalidInput
+from licet.domain.catalog import WhenStale
+from licet.domain.decision import Asked, Decision, Freshness, decide, decide_stale
+from licet.domain.errors import Fault, InvalidInput, RevisionNotReached
 from licet.domain.ids import CustomerRef
-from licet.store.values import Question, Resolution
+from licet.observe.metrics import Metrics
+from licet.store.values import Question
+
+# How long a question waits for what it wants included.
+PATIENCE_S = 2.0
+# Each that waits holds a connection.
+WAITING = 1000
+# An event that is not consumed yet is looked up no more often than this.
+_LOOK_AGAIN_S = 0.02
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What an answer must include: a revision, and what became of an event."""
+
+    min_revision: int | None = None
+    after_event: str | None = None
+
+
+NOTHING = Wanted()
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A decision, and how long it stands.
+
+    It stands on this snapshot while the catalog is the same, each look-up finds the same object, and the time is in
+    ``[begins, ends)`` (None: without end). Only its freshness (``revision``, ``age_ms``, ``lag_ms``) moves on.
+    """
+
+    decision: Decision
+    snapshot: Snapshot
+    catalog_version: int
+    looked: tuple[Look, ...]
+    begins: dt.datetime | None
+    ends: dt.datetime | None
+
+    def stands(self, snapshot: Snapshot) -> bool:
+        """Tell whether the snapshot, as it is now, leads to the same answer, the time set aside."""
+        return (
+            snapshot is self.snapshot
+            and snapshot.catalog.version == self.catalog_version
+            and all(where.get(name) is found for where, name, found in self.looked)
+        )
+
+
+class Patience:
+    """Lets questions wait until the snapshot includes what they want."""
+
+    def __init__(self, latest: Latest, follower: Follower, ledger: Deliveries, limit_s: float = PATIENCE_S) -> None:
+        self._latest = latest
+        self._follower = follower
+        self._ledger = ledger
+        self._limit_s = limit_s
+        self._waiting = 0
+
+    async def wait(self, wanted: Wanted) -> None:
+        """Return once answers include it. Raises ``RevisionNotReached``; ``Unavailable`` where the ledger is away.
+
+        An event that Licet never received is waited for as one that is not consumed yet.
+        """
+        if wanted.after_event is None and self._includes(wanted.min_revision or 0):
+            return
+        if self._waiting >= WAITING:
+            raise RevisionNotReached(f"{WAITING} questions wait already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limit_s):
+                revision = await self._consumed(wanted.after_event) if wanted.after_event is not None else 0
+                while not self._includes(max(revision, wanted.min_revision or 0)):
+                    await self._follower.advanced()
+        except TimeoutError as error:
+            raise RevisionNotReached(f"the answer did not include it within {self._limit_s:g} s") from error
+        finally:
+            self._waiting -= 1
+
+    def _includes(self, revision: int) -> bool:
+        snapshot = self._latest.snapshot
+        return snapshot is not None and snapshot.position.revision >= revision
+
+    async def _consumed(self, event_id: str) -> int:
+        """Return the revision of what became of an event, once it is consumed."""
+        while (latest := (await self._ledger.change(event_id, None)).latest) is None:  # noqa: ASYNC110 no event tells it
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return latest.revision
 
 
 class Checker:
-    """Answers checks from the store. An answer includes every write that was committed when the check began."""
+    """Answers checks from the latest snapshot.
+
+    ``stale_after_s``: an answer older than that follows its feature's ``when_stale``, and is counted.
+    """
 
     def __init__(
         self,
-        resolver: Resolver,
-        catalogs: Catalogs,
+        latest: Latest,
         *,
         clock: Callable[[], dt.datetime],
-        monotonic: Callable[[], float] = time.monotonic,
+        metrics: Metrics,
+        patience: Patience,
+        stale_after_s: float = 60.0,
     ) -> None:
-        self._resolver = resolver
-        self._catalogs = catalogs
+        self._latest = latest
         self._clock = clock
-        self._monotonic = monotonic
+        self._patience = patience
+        self._stale_ms = stale_after_s * 1000
+        self._stale = {policy: metrics.stale_answers.labels(policy.value) for policy in WhenStale}
 
-    async def check(self, asked: Asked) -> Decision:
-        """Decide. Raises ``InvalidInput`` with every fault of the question, and ``Unavailable``.
+    async def check(self, asked: Asked, wanted: Wanted = NOTHING) -> Decision:
+        """Decide once the answer includes what is wanted. Raises as ``wait`` and ``decide`` do."""
+        if wanted != NOTHING:
+            await self.wait(wanted)
+        return self.decide(asked)
+
+    async def wait(self, wanted: Wanted) -> None:
+        """Return once answers include what is wanted. Raises ``RevisionNotReached`` and ``Unavailable``."""
+        await self._patience.wait(wanted)
+
+    def decide(self, asked: Asked) -> Decision:
+        """Decide now. Raises ``InvalidInput`` with every fault of the question; ``Unavailable`` before the first load.
 
         A user and a customer together ask about the user as a member of that customer.
         """
+        fresh = self._latest.freshness()
+        answer = self.answer(asked, fresh)
+        return answer.decision if not self.stale(fresh) else self._judge_stale(answer)
+
+    def answer(self, asked: Asked, fresh: Freshness) -> Answer:
+        """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
         question = _question(asked)
-        found = await self._resolver.resolve(question)
-        catalog = await self._catalogs.at(found.catalog_version)
+        snapshot, now = self._latest.get(), self._clock()
+        catalog = snapshot.catalog
+        found = snapshot.resolve(question)
         kept = _as_kept(asked, question)
-        age_ms = int((self._monotonic() - found.asked_at) * 1000)
-        fresh = Freshness(found.revision, age_ms, None)
         if _names_unknown_customer(question, found):
-            nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, self._clock(), fresh)
-            return msgspec.structs.replace(nobody, user=kept.user)
-        return decide(kept, found.customers, catalog, self._clock(), fresh)
+            nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, now, fresh)
+            decision, begins, ends = msgspec.structs.replace(nobody, user=kept.user), None, None
+        else:
+            skus = dict(catalog.grants.get(asked.feature, ()))
+            customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
+            decision = decide(kept, customers, catalog, now, fresh)
+            begins, ends = interval(customers, now)
+        return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
+
+    def stale(self, fresh: Freshness) -> bool:
+        """Tell whether answers this fresh are older than the limit."""
+        return fresh.age_ms > self._stale_ms
+
+    def _judge_stale(self, answer: Answer) -> Decision:
+        """Say what an answer older than the limit comes to, and count it."""
+        catalog = answer.snapshot.catalog
+        feature = catalog.features.get(answer.decision.feature)
+        if feature is not None:
+            self._stale[feature.when_stale].inc()
+        return decide_stale(answer.decision, catalog)
 
 
 def _names_unknown_customer(question: Question, found: Resolution) -> bool:

@@ -1,17 +1,39 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from licet.domain.ids import CustomerRef
-from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Resolution, Sender
+from licet.store.records import Delta, Load, Position
+from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Sender
 
 
-class Resolver(Protocol):
-    """The check's side: whose licenses a question is about."""
+class Feed(Protocol):
+    """The change feed's reading side. It blocks: call it from a thread, one at a time."""
 
-    async def resolve(self, question: Question) -> Resolution:
-        """Resolve a question in one snapshot of the store."""
+    def load(self) -> AbstractContextManager[Load]:
+        """Lend all that a decision reads, at one moment."""
+        ...
+
+    def since(self, position: Position, limit: int = ...) -> Delta | None:
+        """Return what changed after a position up to now, all as it is now; None where only a new load helps.
+
+        That is where the store does not know the position (a restored backup, a pruned log), or where more than
+        ``limit`` customers, users and domains changed.
+        """
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return once a writer has committed since the last call, or after the time."""
+        ...
+
+    def cut(self) -> None:
+        """Make what another thread waits for here fail at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
         ...
 
 
@@ -43,12 +65,16 @@ class CustomerReader(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class Deliveries(Protocol):
     """The deliveries of a change."""
 
     async def change(self, event_id: str, customer: CustomerRef | None) -> ChangeRow:
         """Return an event's deliveries, of one customer where it is named. Raises ``NotFound`` (alias)."""
         ...
+
+
+class Ledger(Deliveries, Protocol):
+    """What was received, and from whom."""
 
     async def senders(self) -> Sequence[Sender]:
         """Return what the doors saw of senders, by name."""

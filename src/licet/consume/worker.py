@@ -32,6 +32,8 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 POLL_S = 0.5
 LOOK_S = 1.0  # how often a worker asks whether a stopped partition may go on
+# How often the worker says how far it is; answers tell it as their ``lag_ms``.
+TELL_S = 0.25
 
 
 class Watch:
@@ -72,6 +74,8 @@ class Worker:
         self._applier = applier
         self._metrics = metrics
         self._batch_size = batch_size
+        self._appended: dict[int, dt.datetime] = {}
+        self._tell_at = 0.0
         self._wait_s = 0.0
         self._look_at = 0.0
         self._stopped: Mapping[int, str] = {}
@@ -116,8 +120,10 @@ class Worker:
             records = ()
         if records:
             self._apply(records)
-        for partition, behind in self._reader.lag().items():
+        lag = self._reader.lag()
+        for partition, behind in lag.items():
             self._metrics.lag_records.labels(str(partition)).set(behind)
+        self._tell(lag)
         self._recovered()
 
     def _apply(self, records: Sequence[Record]) -> None:
@@ -133,7 +139,19 @@ class Worker:
         if not self._applier.stopped.keys() <= self._stopped.keys():
             self._reader.refresh()
         self._metrics.batch_seconds.observe(time.monotonic() - began)
+        self._appended.update((record.partition, record.appended_at) for record in records if record.appended_at)
         self._reader.commit(self._applier.known())
+
+    def _tell(self, lag: Mapping[int, int]) -> None:
+        """Say up to when each partition is applied: up to now, or up to its last record where more stand beyond."""
+        if time.monotonic() < self._tell_at:
+            return
+        now = dt.datetime.now(dt.UTC)
+        moments = {partition: self._appended.get(partition) if behind else now for partition, behind in lag.items()}
+        ago = {partition: (now - at).total_seconds() for partition, at in moments.items() if at is not None}
+        if ago:
+            self._applier.tell_progress(ago)
+        self._tell_at = time.monotonic() + TELL_S
 
     def _failed(self, error: Exception, *, expected: bool) -> None:
         self._metrics.batches_failed.inc()

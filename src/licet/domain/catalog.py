@@ -77,10 +77,19 @@ class Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     grants: dict[str, GrantValue] = {}
 
 
+class WhenStale(enum.StrEnum):
+    """What an answer older than the limit says of a feature."""
+
+    LAST_KNOWN = "last_known"
+    CLOSED = "closed"
+    OPEN = "open"
+
+
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an application asks about."""
 
     title: str = ""
+    when_stale: WhenStale = WhenStale.LAST_KNOWN
 
 
 class Exclusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,6 +8,7 @@ LicetError
 ├── NotFound              the thing named does not exist
 ├── Conflict              the request contradicts what is stored
 ├── Unavailable           a part of Licet cannot answer now; carries when to come back
+│   └── RevisionNotReached the answer does not include yet what the caller asked it to include
 └── ConfigurationError    the deployment is set up wrongly; stops the start
 
 ``code`` is stable: clients may branch on it. The edge maps each class to HTTP once (``edge/problems.py``).
@@ -107,6 +108,13 @@ class Unavailable(LicetError):
     def __init__(self, detail: str, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class RevisionNotReached(Unavailable):
+    """The answer did not come to include the revision or the event asked for in time."""
+
+    code = "revision_not_reached"
+    title = "Not included yet"
 
 
 class ConfigurationError(LicetError):

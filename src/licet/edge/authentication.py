@@ -24,6 +24,8 @@ REFRESH_S = 1.0
 LOOK_AGAIN_S = 0.2
 # The store has this long to answer; then the keys known stay.
 LOAD_LIMIT_S = 2.0
+# Headers whose callers are remembered between two readings of the keys.
+_REMEMBERED = 10_000
 BOOTSTRAP = "bootstrap"
 _KEY = re.compile(rb"licet_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{43,128})\Z")
 
@@ -52,16 +54,27 @@ class Authenticator:
         self._bootstrap = bootstrap_key.encode() if bootstrap_key else None
         self._admin = Principal(BOOTSTRAP, BOOTSTRAP, frozenset({Scope.ADMIN}))
         self._known: Mapping[bytes, _Known] = {}
+        self._remembered: dict[bytes | None, Principal] = {}
         self._used: dict[str, dt.datetime] = {}
         self._loading = asyncio.Lock()
         self._began = float("-inf")
         self._away = False
+
+    def recall(self, authorization: bytes | None) -> Principal | None:
+        """Return the caller whose header was this one since the keys were last read; None: ``authenticate``."""
+        return self._remembered.get(authorization)
 
     async def authenticate(self, authorization: bytes | None) -> Principal:
         """Return the caller of a request, given its ``Authorization`` header.
 
         Raises ``Unauthenticated``; ``Unavailable`` for a key that is not known while the keys cannot be read.
         """
+        principal = await self._find(authorization)
+        if len(self._remembered) < _REMEMBERED:
+            self._remembered[authorization] = principal
+        return principal
+
+    async def _find(self, authorization: bytes | None) -> Principal:
         token = _token(authorization)
         parts = _KEY.match(token)
         if parts is None:
@@ -127,6 +140,7 @@ class Authenticator:
         if self._away:
             log(Event.KEYS_READABLE, known=len(keys))
         self._away = False
+        self._remembered = {}
         self._known = {key.hash: _Known(_principal(key), key.revoked_at) for key in keys}
 
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from prometheus_client import Counter
 
 from licet.domain.errors import LicetError
 from licet.edge.asgi import AsgiMessage, AsgiScope, Handler, Receive, Send
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
+from licet.observe.quick import Count
 
 OTHER = "other"
 
@@ -35,7 +35,7 @@ class _Served:
         self.label = label
         self.seconds = metrics.http_request_seconds.labels(label)
         self._requests = metrics.http_requests
-        self._by_status: dict[int, Counter] = {}
+        self._by_status: dict[int, Count] = {}
 
     def count(self, status: int) -> None:
         counter = self._by_status.get(status)
@@ -81,7 +81,9 @@ class Front:
             return send(message)
 
         try:
-            _check_method(served.route, scope["method"])
+            route = served.route
+            if route is not None and scope["method"] not in route.methods:
+                raise MethodNotAllowed(route.how, route.methods)  # noqa: TRY301 answered as every error of a handler
             await served.handler(scope, receive, watched)
         except Exception as error:
             if not isinstance(error, LicetError):
@@ -92,11 +94,6 @@ class Front:
         finally:
             served.count(status)
             served.seconds.observe(self._clock() - began)
-
-
-def _check_method(route: Route | None, method: str) -> None:
-    if route is not None and method not in route.methods:
-        raise MethodNotAllowed(route.how, route.methods)
 
 
 async def _send_problem(error: Exception, send: Send) -> None:

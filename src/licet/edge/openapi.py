@@ -115,6 +115,8 @@ def _check() -> dict[str, Any]:
         "customer": "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.",
         "user": "A user's id or e-mail address. With `customer`: as a member of that customer.",
         "feature": "The feature's name; `/v1/features` lists them.",
+        "min_revision": "Wait up to 2 s until the answer includes this revision; else 503 `revision_not_reached`.",
+        "after_event": "Wait up to 2 s until the answer includes this event; else 503 `revision_not_reached`.",
     }
     return {
         "operationId": "Check",
@@ -131,7 +133,10 @@ def _check() -> dict[str, Any]:
             }
             for name in check.PARAMETERS
         ],
-        "responses": {"200": _json("The decision.", "Decision")},
+        "responses": {
+            "200": _json("The decision.", "Decision"),
+            "304": {"description": "The answer of this ETag still stands; its age is in `licet-age-ms`."},
+        },
         "security": [{"key": []}],
     }
 

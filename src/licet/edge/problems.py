@@ -10,6 +10,7 @@ Forbidden           403
 NotFound            404
 Conflict            409
 Unavailable         503     header ``Retry-After`` in seconds
+RevisionNotReached  503     the same
 MethodNotAllowed    405     header ``Allow``
 UnsupportedEncoding 415     header ``Accept-Encoding``
 BodyTooSlow         408     header ``Connection: close``
@@ -30,6 +31,7 @@ from licet.domain.errors import (
     LicetError,
     NotFound,
     PayloadTooLarge,
+    RevisionNotReached,
     Unauthenticated,
     Unavailable,
 )
@@ -107,6 +109,7 @@ _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
         NotFound: 404,
         Conflict: 409,
         Unavailable: 503,
+        RevisionNotReached: 503,
         MethodNotAllowed: 405,
         UnsupportedEncoding: 415,
         BodyTooSlow: 408,

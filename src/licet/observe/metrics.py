@@ -1,8 +1,10 @@
 """Every metric that Licet exposes, declared before any use. Label values are bounded: names from tables, no ids."""
 
+from collections.abc import Callable
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from licet.observe.seconds import Seconds
+from licet.observe.quick import Count, Durations, Quick
 
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
@@ -12,17 +14,19 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
-        self.http_requests = Counter(
+        self.http_requests = Quick(
+            Count,
             "licet_http_requests",
             "HTTP requests answered, by hot path (or `other`) and status.",
+            registry,
             ("route", "status"),
-            registry=registry,
         )
-        self.http_request_seconds = Seconds(
+        self.http_request_seconds = Quick(
+            Durations,
             "licet_http_request_seconds",
             "From the request's head to the end of its answer.",
+            registry,
             ("route",),
-            registry=registry,
         )
         self._door(registry)
         self._spool(registry)
@@ -52,8 +56,8 @@ class Metrics:
             ("code",),
             registry=registry,
         )
-        self.append_seconds = Seconds(
-            "licet_append_seconds", "How long the queue took to confirm one post.", registry=registry
+        self.append_seconds = Quick(
+            Durations, "licet_append_seconds", "How long the queue took to confirm one post.", registry
         ).labels()
         self.credentials_refused = Counter(
             "licet_credentials_refused",
@@ -87,8 +91,8 @@ class Metrics:
             ("outcome", "rule"),
             registry=registry,
         )
-        self.batch_seconds = Seconds(
-            "licet_batch_seconds", "From the first record of a batch to its commit.", registry=registry
+        self.batch_seconds = Quick(
+            Durations, "licet_batch_seconds", "From the first record of a batch to its commit.", registry
         ).labels()
         self.batch_size = Histogram(
             "licet_batch_size", "Deliveries applied in one transaction.", buckets=_SIZES, registry=registry
@@ -113,12 +117,22 @@ class Metrics:
         self.revision = Gauge("licet_revision", "The last revision that this process wrote or read.", registry=registry)
 
     def _answers(self, registry: CollectorRegistry) -> None:
-        self.checks = Counter(
-            "licet_checks", "Checks answered, by the decision's reason.", ("reason",), registry=registry
+        self.checks = Quick(Count, "licet_checks", "Checks answered, by the decision's reason.", registry, ("reason",))
+        self.stale_answers = Counter(
+            "licet_stale_answers",
+            "Answers older than LICET_STALE_AFTER_S, by their feature's `when_stale`.",
+            ("when_stale",),
+            registry=registry,
         )
-        self.check_seconds = Seconds(
-            "licet_check_seconds", "How long a check took to decide.", registry=registry
-        ).labels()
+        self.snapshot_age_seconds = Gauge(
+            "licet_snapshot_age_seconds", "Time since checks last matched the store.", registry=registry
+        )
+        self.snapshot_customers = Gauge("licet_snapshot_customers", "Customers that checks know.", registry=registry)
+
+    def watch_snapshot(self, age_s: Callable[[], float], customers: Callable[[], float]) -> None:
+        """Read the snapshot's age (s) and size at each scrape."""
+        self.snapshot_age_seconds.set_function(age_s)
+        self.snapshot_customers.set_function(customers)
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the body of ``/metrics``."""

@@ -1,7 +1,6 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -233,6 +232,10 @@ class Projection(Protocol):
         """Stop a partition until a person has decided; the first reason stays. Raises ``StoreUnavailable``."""
         ...
 
+    def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
+        """Say that all which each partition took so many seconds ago is applied. Raises ``StoreUnavailable``."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection."""
         ...
@@ -257,14 +260,6 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     last_used_at: dt.datetime | None
     revoked_at: dt.datetime | None
-
-
-class Revision(msgspec.Struct, frozen=True):
-    """A committed write, as followers present it."""
-
-    epoch: uuid.UUID
-    revision: int
-    tag: int
 
 
 class Account(msgspec.Struct, frozen=True):

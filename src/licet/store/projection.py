@@ -77,6 +77,15 @@ class PostgresProjection:
         detail = detail.replace("\x00", "\ufffd")  # PostgreSQL keeps no U+0000
         self._execute("stop", {"log": log, "partition": partition, "reason": reason, "detail": detail})
 
+    def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
+        """Say up to when each partition is applied."""
+        partitions = ({"partition": partition, "ago": ago} for partition, ago in seconds_ago.items())
+        try:
+            self._connect().execute(self._sql["tell_progress"], {"log": log, "partitions": _json(partitions)})
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
     def current_catalog(self) -> Catalog:
         """Return the current catalog."""
         try:

@@ -8,35 +8,19 @@ from typing import Any
 
 import msgspec
 
-from licet.domain.decision import Held, Known
+from licet.domain.decision import Held
 from licet.domain.errors import Fault
 from licet.domain.fields import Field
 from licet.domain.ids import CustomerRef
 from licet.domain.license import Status
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """Whose licenses are asked for: a user (and the domain of its address), a customer, or a user within a customer."""
 
     user: str | None
     domain: str | None
     customer: CustomerRef | None
-
-
-class Resolution(msgspec.Struct, frozen=True, kw_only=True):
-    """What a question resolved to, in one snapshot of the store.
-
-    ``named``: the customer that the question names, None where it names none or an unknown one. ``belongs``: whether
-    the user belongs to any customer. ``customers``: those that the answer is about. ``asked_at``: the monotonic
-    clock, in seconds, before the snapshot was taken.
-    """
-
-    revision: int
-    catalog_version: int
-    named: str | None
-    belongs: bool
-    customers: tuple[Known, ...]
-    asked_at: float
 
 
 class CatalogText(msgspec.Struct, frozen=True):

@@ -29,3 +29,8 @@ INSERT INTO sku_feature (catalog_version, sku, feature, value) VALUES (%(version
 -- name: write_feed
 -- Say that the catalog changed.
 INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog', %(subject)s)
+
+-- name: document
+-- Return a version of the catalog, or the current one where none is named.
+SELECT version, document FROM catalog_version
+WHERE CASE WHEN %(version)s::int IS NULL THEN upper_inf(recorded) ELSE version = %(version)s::int END

@@ -4,11 +4,12 @@ UPDATE revision SET revision = revision + 1, sequence = sequence + %(deliveries)
 RETURNING revision, sequence, epoch
 
 -- name: log_revision
--- Say when the revision was written: after the lock, never before the revision that it follows.
+-- Say when the revision was written: after the lock, never before the revision that it follows. Who follows is told
+-- at the commit.
 INSERT INTO revision_log (revision, epoch, tag, recorded_at)
 SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bit(64)::bigint,
        greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
-FROM revision RETURNING recorded_at
+FROM revision RETURNING recorded_at, pg_notify('licet_revision', revision::text)
 
 -- name: advance
 -- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.
@@ -39,6 +40,13 @@ CROSS JOIN LATERAL (
 ) AS older
 WHERE NOT EXISTS (SELECT FROM consumer_offset o WHERE o.log = %(log)s AND o.partition = p.partition)
 ON CONFLICT DO NOTHING
+
+-- name: tell_progress
+-- Say up to when the partitions are applied; "ago" is in seconds. What was said before stands if it was more.
+INSERT INTO consumer_progress AS before (log, partition, caught_up_at)
+SELECT %(log)s, partition, clock_timestamp() - make_interval(secs => ago)
+FROM json_to_recordset(%(partitions)s) AS p (partition int, ago float8)
+ON CONFLICT (log, partition) DO UPDATE SET caught_up_at = greatest(before.caught_up_at, excluded.caught_up_at)
 
 -- name: positions
 -- Return the next offset of each partition that has one, and why it is stopped where it is.

@@ -106,6 +106,15 @@ WITH (fillfactor='20');
 
 COMMENT ON TABLE public.consumer_offset IS 'The next offset to apply; moved by compare-and-swap in the transaction that applies, so that a second owner is fenced.';
 
+CREATE TABLE public.consumer_progress (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    caught_up_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.consumer_progress IS 'All that a partition of the log took before caught_up_at is applied, as its worker said it last, at most four times a second. A stuck or missing worker leaves it behind.';
+
 CREATE TABLE public.customer (
     customer_id text NOT NULL COLLATE pg_catalog."C",
     name text,
@@ -509,6 +518,9 @@ ALTER TABLE ONLY public.change_feed
 
 ALTER TABLE ONLY public.consumer_offset
     ADD CONSTRAINT consumer_offset_pkey PRIMARY KEY (log, partition);
+
+ALTER TABLE ONLY public.consumer_progress
+    ADD CONSTRAINT consumer_progress_pkey PRIMARY KEY (log, partition);
 
 ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);

@@ -1,0 +1,244 @@
+"""The follower: keeps the snapshot at the store's revision, and hands what changed to who subscribes.
+
+What can go wrong, and what follows; meanwhile the old snapshot goes on answering and its age grows:
+
+| what                                                         | then                                        |
+|--------------------------------------------------------------|---------------------------------------------|
+| a notification is lost, or cannot be had                     | the store is asked every second all the same |
+| the store is away                                            | wait a second, ask again                    |
+| the store hangs without a word                               | the connection is cut; then as above        |
+| the position is unknown (restored, pruned), or too much changed | load anew; subscribers are told to do so  |
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+
+from licet.answer.ports import Feed
+from licet.answer.snapshot import Changes, Latest, Snapshot
+from licet.domain.catalog import Catalog, read_catalog
+from licet.domain.errors import Unavailable
+from licet.observe.log import Event, log
+from licet.store.records import Delta, Position
+
+T = TypeVar("T")
+POLL_S = 1.0
+# A question to the store that has not ended by then is cut off; a load may sort everything first.
+LIMIT_S = 5.0
+LOAD_LIMIT_S = 180.0
+# A subscriber that is so many deltas behind is cut off: at some 50 a second it has read nothing for 20 s.
+BEHIND = 1000
+
+
+class Ended(Exception):
+    """A subscription is over. ``reload``: take a new snapshot; else the next one may begin where this one ended."""
+
+    def __init__(self, reason: str, *, reload: bool = False) -> None:
+        super().__init__(reason)
+        self.reload = reload
+
+
+class Subscription:
+    """Deltas in order, without a gap, from beyond ``position`` on. One reader."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self._deltas: deque[Delta] = deque()
+        self._ended: Ended | None = None
+        self._news = asyncio.Event()
+
+    async def next(self) -> Delta:
+        """Wait for the next delta. Raises ``Ended``, after the deltas before it unless a reload makes them useless."""
+        while not self._deltas:
+            if self._ended is not None:
+                raise self._ended
+            self._news.clear()
+            await self._news.wait()
+        return self._deltas.popleft()
+
+    def offer(self, delta: Delta) -> None:
+        """Hand over a delta."""
+        if len(self._deltas) >= BEHIND:
+            self._deltas.clear()
+            self.end(Ended(f"the reader was {BEHIND} changes behind"))
+        elif self._ended is None:
+            self._deltas.append(delta)
+            self._news.set()
+
+    def end(self, ended: Ended) -> None:
+        """Let the reader know that no more will come."""
+        if ended.reload:
+            self._deltas.clear()
+        self._ended = ended
+        self._news.set()
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """What a look at the store came to: ``snapshot`` anew, or ``delta`` with ``changes`` for the one in use."""
+
+    asked_at: float
+    lag_ms: int | None
+    catalog: Catalog | None
+    snapshot: Snapshot | None = None
+    delta: Delta | None = None
+    changes: Changes | None = None
+
+
+class Follower:
+    """Follows the store. ``run`` as a task, then ``close``. All but the reading of the feed is on the event loop.
+
+    ``learned`` is called with the catalog of each load and each new one. ``stale_after_s``: when answers are too old.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        latest: Latest,
+        learned: Callable[[Catalog], None],
+        *,
+        stale_after_s: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed = feed
+        self._latest = latest
+        self._learned = learned
+        self._stale_after_s = stale_after_s
+        self._monotonic = monotonic
+        self._thread = ThreadPoolExecutor(1, "follow")
+        self._subscriptions: set[Subscription] = set()
+        self._advanced = asyncio.Event()
+        self._failure: str | None = None
+        self._stale = False
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                await self.step(POLL_S)
+                self._recovered()
+            except Exception as error:  # noqa: BLE001 the loop must go on; the log and the answers' age say it loudly
+                self._failed(error)
+                await asyncio.sleep(POLL_S)
+
+    async def step(self, wait_s: float = 0.0) -> None:
+        """Wait for a write or the time, then catch up; load where that is all that helps. Raises ``Unavailable``."""
+        snapshot = self._latest.snapshot
+        step = None
+        if snapshot is not None and not snapshot.crowded:
+            step = await self._call(lambda: self._look(snapshot, wait_s), wait_s + LIMIT_S)
+        if step is None:
+            step = await self._call(self._load, LOAD_LIMIT_S)
+        self._take(step)
+
+    @contextlib.contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        """Lend a subscription from the present position on. Raises ``Unavailable`` before the first load."""
+        subscription = Subscription(self._latest.get().position)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    async def advanced(self) -> None:
+        """Wait for the next step that changed something."""
+        await self._advanced.wait()
+
+    async def first_load(self, within_s: float) -> None:
+        """Wait until the first load has ended, or the time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._latest.snapshot is None:
+                    await self.advanced()
+
+    async def ready(self) -> str | None:
+        """Return None once the first load has ended, else what is missing, in words."""
+        if self._latest.snapshot is not None:
+            return None
+        return self._failure or "the snapshot is not loaded yet"
+
+    async def close(self) -> None:
+        """Let go of the store and of who subscribes."""
+        for subscription in self._subscriptions:
+            subscription.end(Ended("Licet is stopping"))
+        self._feed.cut()
+        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
+        self._feed.close()
+
+    async def _call(self, read: Callable[[], T], limit_s: float) -> T:
+        """Read the feed in its thread, and cut it off where it hangs."""
+        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
+
+    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+        running.add_done_callback(_seen)
+        while not (await asyncio.wait({running}, timeout=limit_s))[0]:
+            self._feed.cut()
+        return running.result()
+
+    def _look(self, snapshot: Snapshot, wait_s: float) -> _Step | None:
+        """Look for what changed; None where only a load helps. Runs in the thread: nothing is applied meanwhile."""
+        if wait_s:
+            self._feed.wait(wait_s)
+        asked_at = self._monotonic()
+        delta = self._feed.since(snapshot.position)
+        if delta is None:
+            return None
+        text = delta.catalog
+        catalog = read_catalog(text.document, text.version) if text is not None else None
+        return _Step(asked_at, delta.lag_ms, catalog, delta=delta, changes=snapshot.prepare(delta.records))
+
+    def _load(self) -> _Step:
+        asked_at = self._monotonic()
+        with self._feed.load() as load:
+            catalog = read_catalog(load.catalog.document, load.catalog.version)
+            snapshot = Snapshot(load.position, catalog)
+            for chunk in load.chunks:
+                snapshot.apply(snapshot.prepare(chunk), load.position)
+        snapshot.loaded()
+        seconds = round(self._monotonic() - asked_at, 3)
+        log(Event.SNAPSHOT_LOADED, customers=len(snapshot.customers), revision=load.position.revision, seconds=seconds)
+        return _Step(asked_at, load.lag_ms, catalog, snapshot=snapshot)
+
+    def _take(self, step: _Step) -> None:
+        latest = self._latest
+        latest.matched_at, latest.lag_ms = step.asked_at, step.lag_ms
+        if step.snapshot is not None:
+            latest.snapshot = step.snapshot
+            for subscription in self._subscriptions:
+                subscription.end(Ended("the snapshot was loaded anew", reload=True))
+        elif step.delta is not None and step.changes is not None:
+            snapshot = latest.get()
+            if step.delta.position == snapshot.position:
+                return
+            snapshot.apply(step.changes, step.delta.position, step.catalog)
+            for subscription in self._subscriptions:
+                subscription.offer(step.delta)
+        if step.catalog is not None:
+            self._learned(step.catalog)
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    def _failed(self, error: Exception) -> None:
+        if self._failure is None:
+            log(Event.FOLLOW_LOST, error=None if isinstance(error, Unavailable) else error, reason=str(error))
+        self._failure = str(error)
+        if not self._stale and self._latest.snapshot is not None and self._latest.age_s() > self._stale_after_s:
+            self._stale = True
+            log(Event.ANSWERS_STALE, age_s=round(self._latest.age_s(), 1))
+
+    def _recovered(self) -> None:
+        if self._failure is not None:
+            log(Event.FOLLOW_FOUND, revision=self._latest.get().position.revision)
+        self._failure, self._stale = None, False
+
+
+def _seen(ended: asyncio.Future[T]) -> None:
+    """Take note of what a reading failed with, where who waited for it was cancelled."""
+    if not ended.cancelled():
+        ended.exception()

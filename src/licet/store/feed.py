@@ -1,0 +1,145 @@
+"""The change feed's reading side: all of it at one moment, then what changed after a position."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from licet.database import Connection, named_queries, reader_conninfo
+from licet.domain.errors import Unavailable
+from licet.store.records import CustomerRecord, Delta, Load, NameRecord, Position, Records
+from licet.store.values import CatalogText
+
+CHANNEL = "licet_revision"
+# Beyond this many customers, users and domains a reload is the cheaper way to catch up.
+MOST = 20_000
+# A chunk is decoded within some 2 ms, in which no other thread runs.
+CHUNK = 1000
+_LOAD_TIMEOUT_MS = 120_000
+# All look-ups of a delta are by key: a plan made while a table was small must not scan it when it has grown.
+_BY_KEY = "".join(f" -c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin")) + " -c jit=off"
+# A load sorts and joins everything once.
+_IN_BULK = " -c work_mem=128MB -c jit=off"
+
+
+class PostgresFeed:
+    """Reads the feed; see ``answer.ports.Feed``. Blocking, for one thread at a time; only ``cut`` is for any thread.
+
+    ``since`` and ``wait`` share a connection, made when it is needed and made anew when it broke; each load has one of
+    its own.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+        def conninfo(what: str, timeout_ms: int, options: str) -> str:
+            made = reader_conninfo(url, application=f"licet web {what}", timeout_ms=timeout_ms)
+            limits = psycopg.conninfo.conninfo_to_dict(made)["options"]
+            return psycopg.conninfo.make_conninfo(made, options=f"{limits}{options}")
+
+        self._following = conninfo("follow", int(timeout * 1000), _BY_KEY)
+        self._loading = conninfo("load", _LOAD_TIMEOUT_MS, _IN_BULK)
+        self._connection: Connection | None = None
+        self._open: set[Connection] = set()
+        self._sql = named_queries("licet.store", "sql/feed.sql")
+
+    @contextlib.contextmanager
+    def load(self) -> Iterator[Load]:
+        """Lend all that a decision reads, at one moment. Raises ``Unavailable``."""
+        with _told(), self._connect(self._loading) as connection:
+            try:
+                row = connection.execute(self._sql["head"]).fetchone()
+                if row is None:
+                    raise Unavailable("the store has no catalog: run `licet migrate`")
+                yield Load(Position(*row[:3]), row[3], CatalogText(*row[4:]), self._chunks(connection))
+            finally:
+                self._open.discard(connection)
+
+    def since(self, position: Position, limit: int = MOST) -> Delta | None:
+        """Return what changed after a position up to now; None where only a new load helps.
+
+        That is where the store does not know the position (a restored backup, a pruned log), or where more than
+        ``limit`` customers, users and domains changed. Raises ``Unavailable``.
+        """
+        said = {"epoch": position.epoch, "revision": position.revision, "tag": position.tag, "limit": limit}
+        with self._lent() as connection, connection.transaction():
+            row = connection.execute(self._sql["news"], said, binary=True).fetchone()
+            if row is None or not row[4] or row[5] > limit:
+                return None
+            ask = partial(self._named, connection)
+            document = connection.execute(self._sql["catalog"]).fetchone() if row[6] else None
+            return Delta(
+                Position(*row[:3]),
+                row[3],
+                CatalogText(*document) if document is not None else None,
+                Records(
+                    ask("customers", row[7], CustomerRecord),
+                    ask("users", row[8], NameRecord),
+                    ask("domains", row[9], NameRecord),
+                ),
+            )
+
+    def wait(self, seconds: float) -> None:
+        """Return once a writer has committed, or after the time. Raises ``Unavailable``."""
+        with self._lent() as connection:
+            for _ in connection.notifies(timeout=seconds, stop_after=1):
+                pass
+
+    def cut(self) -> None:
+        """End all connections: what waits for a server that hangs without a word fails at once."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._open.discard(connection)
+            connection.close()
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """Lend the follower's connection; what breaks it closes it."""
+        with _told():
+            try:
+                if self._connection is None:
+                    self._connection = self._connect(self._following)
+                    self._connection.execute(f"LISTEN {CHANNEL}".encode())
+                yield self._connection
+            except psycopg.Error:
+                self.close()
+                raise
+
+    def _connect(self, conninfo: str) -> Connection:
+        connection: Connection = psycopg.connect(conninfo, autocommit=conninfo == self._following)
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        self._open.add(connection)
+        return connection
+
+    def _named(
+        self, connection: Connection, query: str, names: Sequence[str], kind: Callable[..., Any]
+    ) -> Sequence[Any]:
+        if not names:
+            return ()
+        rows = connection.execute(self._sql[query], {"names": names}, binary=True)
+        return [kind(*row) for row in rows]
+
+    def _chunks(self, connection: Connection) -> Iterator[Records]:
+        kinds: dict[str, Any] = {"customers": CustomerRecord, "users": NameRecord, "domains": NameRecord}
+        for place, kind in kinds.items():
+            with connection.cursor(f"licet_{place}") as cursor:
+                cursor.execute(self._sql[f"all_{place}"], binary=True)
+                while rows := cursor.fetchmany(CHUNK):
+                    yield Records(**{place: [kind(*row) for row in rows]})
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error
