@@ -22,7 +22,6 @@ from support.kafka import Broker
 from support.logs import KafkaWire, Results, append, message, placed, poll_until, read
 from support.mock_cluster import PRODUCE, MockCluster
 
-on_a_broker = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
 ALL_PARTITIONS = frozenset(range(12))
 
 
@@ -210,7 +209,7 @@ def test_lag_tools_see_what_was_committed(wire: KafkaWire) -> None:
 
 
 class TestOnABroker:
-    pytestmark = on_a_broker
+    pytestmark = pytest.mark.broker
 
     @pytest.fixture
     def wire(self, broker: Broker) -> KafkaWire:

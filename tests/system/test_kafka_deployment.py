@@ -11,7 +11,7 @@ from support.processes import PATIENCE_S, Deployment, deployed, eventually, work
 from system.payloads import EMAIL, customer
 from system.posting import Sender, all_partitions_move, applied_by, outcomes
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("system-kafka")]
+pytestmark = pytest.mark.broker
 CHANGES = 500
 
 
