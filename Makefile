@@ -25,7 +25,7 @@ up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Sale
 	@exec $(BIN)/licet up --simulate $(ARGS)
 
 test: $(VENV)/.dev  ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .

@@ -8,19 +8,6 @@ from support.kafka import Broker, lacking, running_broker
 from support.logs import KafkaWire, PostgresWire, SpoolWire, Wire
 from support.mock_cluster import MockCluster
 
-ON_A_BROKER = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the items of an ``xdist_group`` together: xdist 3.8 writes the group where pytest 9.2 no longer looks."""
-    if not config.getoption("loadgroup", default=False):
-        return
-    for item in items:
-        mark = item.get_closest_marker("xdist_group")
-        if mark is not None and not item.nodeid.endswith(f"@{mark.args[0]}"):
-            item._id = type(item.id).parse(f"{item.nodeid}@{mark.args[0]}")
-
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
@@ -38,7 +25,7 @@ def cluster() -> Iterator[MockCluster]:
         yield mock
 
 
-@pytest.fixture(params=["postgres", "kafka-mock", "spool", pytest.param("kafka", marks=ON_A_BROKER)])
+@pytest.fixture(params=["postgres", "kafka-mock", "spool", pytest.param("kafka", marks=pytest.mark.broker)])
 def wire(request: pytest.FixtureRequest) -> Wire:
     match request.param:
         case "postgres":

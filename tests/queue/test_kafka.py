@@ -24,7 +24,6 @@ from support.kafka import Broker
 from support.logs import KafkaWire, Results, append, message, placed, poll_until, read
 from support.mock_cluster import PRODUCE, MockCluster
 
-on_a_broker = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
 ALL_PARTITIONS = frozenset(range(12))
 
 
@@ -221,7 +220,7 @@ def poll_in_the_end(reader: KafkaReader, holds: Callable[[], bool]) -> None:
 
 
 class TestOnABroker:
-    pytestmark = on_a_broker
+    pytestmark = pytest.mark.broker
 
     @pytest.fixture
     def wire(self, broker: Broker) -> KafkaWire:

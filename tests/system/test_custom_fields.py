@@ -12,7 +12,6 @@ import pytest
 from support.processes import Deployment, Wire, deployed, eventually, licet, new_database
 from system.payloads import EMAIL
 
-pytestmark = pytest.mark.xdist_group("system-custom-fields")
 CATALOG = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
 PARIS = zoneinfo.ZoneInfo("Europe/Paris")
 

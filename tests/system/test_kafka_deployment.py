@@ -13,7 +13,7 @@ from support.processes import PATIENCE_S, Deployment, Process, deployed, eventua
 from system.payloads import EMAIL, customer
 from system.posting import Sender, Stream, all_partitions_move, applied_by, outcomes
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("system-kafka")]
+pytestmark = pytest.mark.broker
 CHANGES = 500
 
 

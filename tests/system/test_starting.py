@@ -23,7 +23,6 @@ from support.processes import (
 )
 from system.payloads import EMAIL, customer
 
-pytestmark = pytest.mark.xdist_group("system-starting")
 SECRET = "correct-horse"  # noqa: S105 a password that must not be shown
 
 

@@ -8,7 +8,6 @@ import pytest
 from support.processes import Deployment, Wire
 from system.payloads import EMAIL, TAKEOVER, customer, salesforce_id
 
-pytestmark = pytest.mark.xdist_group("system-road")
 DECISION = {"allowed", "reason", "message", "customer", "feature", "revision", "age_ms"}
 
 

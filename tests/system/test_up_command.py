@@ -19,7 +19,6 @@ from support.processes import LICET, Process, Wire, commands_with, eventually, f
 from support.terminal import Terminal
 from system.payloads import EMAIL, customer
 
-pytestmark = pytest.mark.xdist_group("system-up")
 QUEUE = "PostgreSQL; Kafka when LICET_KAFKA_BROKERS is set"
 
 

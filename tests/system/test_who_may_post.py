@@ -16,7 +16,6 @@ import pytest
 from support.processes import Deployment, Wire, deployed, eventually
 from system.payloads import EMAIL, customer
 
-pytestmark = pytest.mark.xdist_group("system-who-may-post")
 KEYS = {"salesforce": b"0123456789abcdef0123456789abcdef", "sandbox": b"fedcba9876543210fedcba9876543210"}
 OURS, OTHER = "00D5g000004aBcDEAU", "00D5g000004aBcEEAU"
 KINDS = ("ingest", "read")

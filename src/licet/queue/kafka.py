@@ -24,9 +24,8 @@ from licet.queue.ports import AppendFailed, LogUnavailable
 
 RETENTION_MS = 30 * 24 * 3600 * 1000
 SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
-# How often the producer is asked for delivery reports: while any is to come, and else, for errors and log lines.
-LOOK_S = 0.001
-IDLE_S = 1.0
+LOOK_S = 0.001  # how often the producer is asked for delivery reports while any is to come
+IDLE_S = 1.0  # and else, for errors and log lines
 PROBE_S = 1.0
 _log = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ class KafkaLog:
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
         """Append; the position comes from the broker's delivery report under acks=all and from nowhere else."""
-        loop = self._loop or self._begin()
+        loop = self._running()
         deadline = loop.time() + self._timeout
         if not self._topic_there or not self._open:
             failed = await self._waits_for()
@@ -133,6 +132,7 @@ class KafkaLog:
 
     async def ready(self) -> str | None:
         """Ask the brokers for the topic; at most about a second, once the topic is known."""
+        self._running()
         waits = await self._waits_for()
         if waits is not None:
             return waits
@@ -151,7 +151,7 @@ class KafkaLog:
         if not self._open:
             return
         self._open = False
-        loop = self._loop or self._begin()
+        loop = self._running()
         end = loop.time() + self._timeout
         while (len(self._producer) or self._ended) and loop.time() < end:
             self._take_reports()
@@ -198,11 +198,12 @@ class KafkaLog:
             return AppendFailed(said(error), permanent=code_of(error) == KafkaError.MSG_SIZE_TOO_LARGE)
         return None
 
-    def _begin(self) -> asyncio.AbstractEventLoop:
-        """Look for what the producer has to say, from now on, in this event loop."""
-        self._loop = loop = asyncio.get_running_loop()
-        self._look_again(loop, often=False)
-        return loop
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop; from the first call on it looks for what the producer has to say."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._look_again(self._loop, often=False)
+        return self._loop
 
     def _look_again(self, loop: asyncio.AbstractEventLoop, *, often: bool) -> None:
         self._looks_often = often
