@@ -66,3 +66,11 @@ def test_each_change_says_where_it_waits() -> None:
     answer = asyncio.run(request(doorway(log=Spooling()).app, b'[{"Id":"a"},{"Id":"b"},{"Id":"c"}]'))
     assert answer is not None
     assert [change["queued_in"] for change in answer.json["changes"]] == ["log", "spool", "log"]
+
+
+def test_many_that_are_late_at_once_are_all_told() -> None:
+    async def run() -> None:
+        at = doorway(log=Stuck(), limit_s=0.1)
+        assert all(map(refused, await asyncio.gather(*(request(at.app, BODY) for _ in range(60)))))
+
+    asyncio.run(run())
