@@ -12,7 +12,7 @@ from system.payloads import EMAIL, customer
 from system.posting import Sender, all_partitions_move, applied_by, outcomes
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("system-kafka")]
-CHANGES = 500
+CHANGES = 200
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from support.processes import Deployment, deployed, worker_ready
 from system.posting import Sender, all_partitions_move, applied_by, outcomes
 
 pytestmark = pytest.mark.xdist_group("system-takeover")
-CHANGES = 500
+CHANGES = 200
 
 
 @pytest.fixture(scope="module")
