@@ -118,9 +118,13 @@ class Settings:
     )
     catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
     batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))
-    dead_limit: int = setting(100, "A partition stops at so many dead letters; 0: never …", _number(0, 1_000_000))
-    dead_share: int = setting(50, "… where they are so many per cent …", _number(0, 100))
-    dead_window: int = setting(1000, "… of its last so many deliveries.", _number(1, 100_000))
+    dead_limit: int = setting(
+        100, "A partition stops at so many dead letters among its last deliveries; 0: never.", _number(0, 1_000_000)
+    )
+    dead_share: int = setting(50, "It stops only where they are at least so many per cent of them.", _number(0, 100))
+    dead_window: int = setting(
+        1000, "How many of a partition's last deliveries are counted for both.", _number(1, 100_000)
+    )
     payload_days: int = setting(
         0, "How many days `licet prune` leaves the bytes of deliveries in the ledger; 0: for ever.", _number(0, 36_500)
     )

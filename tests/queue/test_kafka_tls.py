@@ -73,7 +73,7 @@ ssl.truststore.location={ours.certificate}
         broker.kill()
 
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("broker-tls")]
+pytestmark = pytest.mark.broker
 
 
 def test_changes_go_over_tls_with_a_user_and_a_password(secured: Secured) -> None:

@@ -14,7 +14,7 @@ from system.payloads import EMAIL, customer
 from system.posting import Sender, Stream, all_partitions_move, applied_by, outcomes
 
 pytestmark = pytest.mark.broker
-CHANGES = 500
+CHANGES = 200
 
 
 @pytest.fixture(scope="module")

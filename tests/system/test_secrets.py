@@ -12,7 +12,6 @@ from psycopg.conninfo import make_conninfo
 from support.processes import Deployment, deployed, eventually, free_port, licet
 from system.payloads import customer
 
-pytestmark = pytest.mark.xdist_group("system-secrets")
 SECRETS = {
     "webhook": base64.b64encode(b"a webhook secret of 32 bytes, say").decode(),
     "kafka": "kafkas-password-of-the-tests",

@@ -9,7 +9,7 @@ import pytest
 from support.processes import Deployment, deployed, worker_ready
 from system.posting import Sender, all_partitions_move, applied_by, outcomes
 
-CHANGES = 500
+CHANGES = 200
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,9 @@
 
 import pathlib
 
-import pytest
-
 from support.processes import deployed, eventually, new_database
 from support.proxy import proxied
 from system.payloads import EMAIL, customer
-
-pytestmark = pytest.mark.xdist_group("system-store")
 
 
 def test_a_running_service_answers_without_its_database_and_says_how_old_the_answer_is(

@@ -256,7 +256,7 @@ CREATE VIEW public.dead_letter_state AS
         CASE
             WHEN acted.dropped THEN 'dropped'::text
             WHEN judged.done THEN 'replayed'::text
-            WHEN (acted.replays > judged.attempts) THEN 'replaying'::text
+            WHEN ((acted.replays > judged.attempts) AND (acted.last_at > (now() - '01:00:00'::interval))) THEN 'replaying'::text
             ELSE 'open'::text
         END AS state
    FROM (((public.dead_letter l
@@ -267,12 +267,13 @@ CREATE VIEW public.dead_letter_state AS
            FROM public.delivery r
           WHERE ((l.origin = 'log'::text) AND (r.replay_of = l.sequence))) judged)
      CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (a.action = 'replay'::text)) AS replays,
+            max(a.acted_at) AS last_at,
             COALESCE(bool_or((a.action = 'drop'::text)), false) AS dropped
            FROM public.dead_letter_action a
           WHERE (a.letter = l.letter)) acted)
   WHERE (d.replay_of IS NULL);
 
-COMMENT ON VIEW public.dead_letter_state IS 'Dead letters and what became of them: open, replaying (not yet judged), replayed, dropped.';
+COMMENT ON VIEW public.dead_letter_state IS 'Dead letters and what became of them: open, replaying (not judged yet; after an hour open again), replayed, dropped.';
 
 CREATE TABLE public.feature (
     catalog_version integer NOT NULL,

@@ -54,7 +54,8 @@ SELECT l.letter, l.origin, l.reason, l.sequence, l.recorded_at, l.faults, l.key,
        d.log, d.partition, d."offset", d.source, d.event_id, d.customer_id, d.received_at,
        judged.attempts, judged.last_outcome,
        CASE WHEN acted.dropped THEN 'dropped' WHEN judged.done THEN 'replayed'
-            WHEN acted.replays > judged.attempts THEN 'replaying' ELSE 'open' END AS state
+            WHEN acted.replays > judged.attempts AND acted.last_at > now() - interval '1 hour' THEN 'replaying'
+            ELSE 'open' END AS state
 FROM dead_letter l
 LEFT JOIN delivery d ON l.origin = 'log' AND d.sequence = l.sequence
 CROSS JOIN LATERAL (
@@ -63,8 +64,9 @@ CROSS JOIN LATERAL (
     FROM delivery r WHERE l.origin = 'log' AND r.replay_of = l.sequence
 ) AS judged
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE a.action = 'replay') AS replays, coalesce(bool_or(a.action = 'drop'), false) AS dropped
+    SELECT count(*) FILTER (WHERE a.action = 'replay') AS replays, max(a.acted_at) AS last_at,
+           coalesce(bool_or(a.action = 'drop'), false) AS dropped
     FROM dead_letter_action a WHERE a.letter = l.letter
 ) AS acted
 WHERE d.replay_of IS NULL;
-COMMENT ON VIEW dead_letter_state IS 'Dead letters and what became of them: open, replaying (not yet judged), replayed, dropped.';
+COMMENT ON VIEW dead_letter_state IS 'Dead letters and what became of them: open, replaying (not judged yet; after an hour open again), replayed, dropped.';
