@@ -12,9 +12,11 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
+from licet.answer.token import Tokens, Trust
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -23,9 +25,8 @@ from licet.domain.license import Cause, Moment
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.authentication import Authenticator
-from licet.edge.check import HOW as CHECK_HOW
-from licet.edge.check import Check
 from licet.edge.front import Front, Route
+from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
 from licet.manage.catalog import CatalogDesk
@@ -166,7 +167,8 @@ def build_web(settings: Settings) -> Web:
         metrics=metrics,
         organization=settings.salesforce_org_id,
     )
-    checker = Checker(answers, catalogs, clock=utc_now)
+    tokens = build_tokens(settings)
+    asker = Asker(Checker(answers, catalogs, clock=utc_now), tokens)
 
     async def store() -> str | None:
         return await store_ready(readers)
@@ -183,7 +185,7 @@ def build_web(settings: Settings) -> Web:
     front = Front(
         {
             "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
-            "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
+            **ways(asker, catalogs.current, authenticator, metrics, utc_now),
         },
         cast("Handler", api),
         metrics,
@@ -199,11 +201,31 @@ def build_web(settings: Settings) -> Web:
             stack.push_async_callback(change_log.close)
             await catalogs.load()
             await authenticator.refresh()
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            tasks = [catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)]
+            for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
     return Web(front, running)
+
+
+def build_tokens(settings: Settings) -> Tokens | None:
+    """Build the reader of OIDC tokens, None where no issuer is set. Raises ``ConfigurationError``."""
+    issuer, audience = settings.oidc_issuer, settings.oidc_audience
+    if issuer is None and audience is None:
+        return None
+    if issuer is None or audience is None:
+        raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
+    return Tokens(
+        Trust(
+            issuer=issuer,
+            audience=audience,
+            jwks_url=settings.oidc_jwks_url,
+            user_claim=settings.oidc_user_claim,
+            customer_claim=settings.oidc_customer_claim,
+            customer_system=settings.oidc_customer_system,
+        )
+    )
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:

@@ -10,15 +10,17 @@ from typing import Any, TypeVar, cast
 import httpx
 import psycopg
 
+from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
+from licet.answer.token import Tokens
 from licet.domain.ids import canonical_customer_id
-from licet.edge import check
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.authentication import Authenticator
-from licet.edge.front import Front, Route
+from licet.edge.front import Front
+from licet.edge.ways import ways
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.observe.metrics import Metrics
@@ -97,6 +99,7 @@ def running_web(
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     checks: dict[str, Callable[[], Awaitable[str | None]]] | None = None,
     timeout: float = 2.0,
+    tokens: Tokens | None = None,
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
@@ -121,8 +124,9 @@ def running_web(
             metrics=metrics,
             checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
         )
-        handler = check.Check(Checker(answers, catalogs, clock=clock), authenticator, metrics)
-        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
+        asker = Asker(Checker(answers, catalogs, clock=clock), tokens)
+        routes = ways(asker, catalogs.current, authenticator, metrics, clock)
+        front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, catalogs, keys)
 
     with asyncio.Runner() as runner:

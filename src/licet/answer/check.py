@@ -1,8 +1,9 @@
 """The check: may this user, or this customer, use this feature, and why?"""
 
+import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,6 +14,9 @@ from licet.domain.decision import Asked, Decision, Freshness, decide
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef
 from licet.store.values import Question, Resolution
+
+# Questions of one batch that wait for the store together; the others' keep their turn.
+_AT_ONCE = 256
 
 
 class Checker:
@@ -37,7 +41,25 @@ class Checker:
         A user and a customer together ask about the user as a member of that customer.
         """
         question = _question(asked)
-        found = await self._resolver.resolve(question)
+        return await self._decide(asked, question, await self._resolver.resolve(question))
+
+    async def check_many(self, asked: Sequence[Asked]) -> list[Decision | InvalidInput]:
+        """Decide many, each in its place, the faults of a question in the place of its answer. Raises ``Unavailable``.
+
+        Each user and customer is resolved once, whatever the number of features asked about.
+        """
+        questions = [_read(one) for one in asked]
+        distinct = list({one: None for one in questions if isinstance(one, Question)})
+        found: dict[Question, Resolution] = {}
+        for start in range(0, len(distinct), _AT_ONCE):
+            some = distinct[start : start + _AT_ONCE]
+            found |= zip(some, await asyncio.gather(*map(self._resolver.resolve, some)), strict=True)
+        return [
+            one if isinstance(one, InvalidInput) else await self._decide(what, one, found[one])
+            for what, one in zip(asked, questions, strict=True)
+        ]
+
+    async def _decide(self, asked: Asked, question: Question, found: Resolution) -> Decision:
         catalog = await self._catalogs.at(found.catalog_version)
         kept = _as_kept(asked, question)
         age_ms = int((self._monotonic() - found.asked_at) * 1000)
@@ -51,6 +73,13 @@ class Checker:
 def _names_unknown_customer(question: Question, found: Resolution) -> bool:
     """Tell whether the customer is what is unknown: a user whom nobody knows comes first (``Reason``'s order)."""
     return question.customer is not None and found.named is None and (question.user is None or found.belongs)
+
+
+def _read(asked: Asked) -> Question | InvalidInput:
+    try:
+        return _question(asked)
+    except InvalidInput as error:
+        return error
 
 
 def _question(asked: Asked) -> Question:

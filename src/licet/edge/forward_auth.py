@@ -1,0 +1,94 @@
+"""``GET /v1/forward-auth`` for proxies that ask before they pass a request on (nginx ``auth_request``, Traefik …).
+
+200 lets the request through, 401: no user is known, 403: the decision is no. The decision is in the headers
+``X-Licet-…``. Who may say who the user is follows from where Licet's own key stands (docs/decisions/0013):
+
+======================  ============================================================================================
+the key is in           the user is
+======================  ============================================================================================
+``Authorization``       named by the proxy: ``X-Licet-User``, ``X-Licet-Customer``, or both
+``X-Licet-Key``         named by the proxy (``X-Licet-User``), else by the client's own ``Authorization: Bearer``
+                        token; ``X-Licet-Customer`` only narrows
+======================  ============================================================================================
+"""
+
+import datetime as dt
+import string
+import urllib.parse
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from licet.domain.decision import Asked, Decision
+from licet.domain.errors import Fault, InvalidInput, Unauthenticated
+from licet.edge.asgi import AsgiScope, Receive, Send, respond
+from licet.edge.asking import Asking
+from licet.edge.check import authorization, header, read_question, user_token
+from licet.edge.problems import Denied, problem_of
+
+HOW = "GET /v1/forward-auth?feature=…, the user in X-Licet-User or a token; for proxies that ask before they pass on."
+_FIELDS = ("allowed", "reason", "message", "customer", "user", "feature", "value", "sku", "revision", "reference")
+# Beside letters, digits and "_.-~", which are never quoted: all that may stand in a header; "%" quotes.
+_SAFE = string.punctuation.replace("%", "") + " "
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class ForwardAuth:
+    """The handler."""
+
+    def __init__(self, asking: Asking, clock: Callable[[], dt.datetime]) -> None:
+        self._asking = asking
+        self._clock = clock
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 ASGI's shape
+        """Answer one request of a proxy; errors are for the front."""
+        headers = scope["headers"]
+        key = header(headers, b"x-licet-key")
+        await self._asking.admit(b"Bearer " + key if key else authorization(headers))
+        asked = read_question(scope["query_string"])
+        if asked.user is not None or asked.customer is not None:
+            raise InvalidInput.of(Fault("query", "a user or a customer", "the feature; headers say who is meant"))
+        user, customer = _named(headers, b"x-licet-user"), _named(headers, b"x-licet-customer")
+        token = None if user else user_token(headers) or (_bearer(headers) if key else None)
+        if not user and not token and (key or not customer):
+            raise Unauthenticated("no user is known: send the header X-Licet-User or, beside X-Licet-Key, a token")
+        decision = await self._asking.ask_one(Asked(asked.feature, user, customer), token)
+        told_as = reference(decision, self._clock())
+        told = _told(decision, told_as)
+        if decision.allowed:
+            await respond(send, 200, told)
+        else:
+            problem = problem_of(Denied(f"{decision.message} Reference: {told_as}"))
+            await respond(send, problem.status, [problem.headers[0], *told], problem.body)
+
+
+def reference(decision: Decision, now: dt.datetime) -> str:
+    """Return what a person can read to support: customer, feature, revision, time."""
+    moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{decision.customer or 'nobody'}/{decision.feature}/{decision.revision}/{moment}"
+
+
+def _told(decision: Decision, told_as: str) -> list[tuple[bytes, bytes]]:
+    said = msgspec.to_builtins(decision) | {"reference": told_as}
+    told = [(f"x-licet-{name}".encode(), _safe(said[name])) for name in _FIELDS if said[name] is not None]
+    return [(b"cache-control", b"no-store"), *told]
+
+
+def _safe(value: object) -> bytes:
+    """Write a value so that it can stand in a header: what cannot is percent-encoded, and so is "%"."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return urllib.parse.quote(text, safe=_SAFE, errors="replace").encode()
+
+
+def _named(headers: Headers, name: bytes) -> str | None:
+    """Return who a header names, as it stands; an empty header is none."""
+    sent = header(headers, name)
+    try:
+        return sent.decode() if sent else None
+    except UnicodeDecodeError as error:
+        raise InvalidInput.of(Fault(f"header {name.decode()}", "bytes that are no UTF-8", "UTF-8")) from error
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = (authorization(headers) or b"").partition(b" ")
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
