@@ -40,7 +40,7 @@ class Issuer:
 
     def _public(self, kid: str) -> dict[str, Any]:
         algorithm, key = self.keys[kid]
-        shown: str = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key())  # type: ignore[assignment]
+        shown: str = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key())
         return {**msgspec.json.decode(shown), "kid": kid, "use": "sig"}
 
     async def fetch(self, url: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from licet.edge.body import Bodies
 from licet.observe.metrics import Metrics
 
 JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-MAX_BODY = 8 * 1024 * 1024  # ten thousand questions of the longest names
+MAX_BODY = 16 * 1024 * 1024  # ten thousand questions of the longest names, escapes and all
 
 
 class Asking:

@@ -75,20 +75,19 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
         handlers, dependencies=dict(dependencies), openapi_config=config, logging_config=None, debug=False
     )
     described: dict[str, Any] = application.openapi_schema.to_schema()
-    described["paths"] = (
-        {"/salesforce/webhook": {"post": _webhook()}}
-        | ways.described()
-        | {path: item for path, item in described["paths"].items() if not path.startswith("/schema")}
-    )
+    framework = {path: item for path, item in described["paths"].items() if not path.startswith("/schema")}
+    for item in framework.values():
+        for method in item.keys() & set(_METHODS):
+            item[method]["responses"].pop("400", None)  # its own form of a fault, which is never sent
+    described["paths"] = {"/salesforce/webhook": {"post": _webhook()}} | ways.described() | framework
     _, schemas = msgspec.json.schema_components(
         [*ways.FORMS, Receipt, CustomerChange, ProblemDocument], ref_template=ways.REF
     )
     described["components"]["schemas"] |= schemas
     described["components"]["responses"] = {"Problem": _problem()}
     for item in described["paths"].values():
-        for method in _METHODS:
-            if method in item:
-                _tell_errors(item[method])
+        for method in item.keys() & set(_METHODS):
+            item[method]["responses"]["default"] = _PROBLEM
     return _short_names(described)
 
 
@@ -97,11 +96,6 @@ def _short_names(described: dict[str, Any]) -> dict[str, Any]:
     text = msgspec.json.encode(described).decode()
     renamed: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\2\1", text))
     return renamed
-
-
-def _tell_errors(operation: dict[str, Any]) -> None:
-    operation["responses"].pop("400", None)  # the framework's own form of a fault, which is never sent
-    operation["responses"]["default"] = _PROBLEM
 
 
 def _problem() -> dict[str, Any]:
