@@ -57,7 +57,8 @@ class Issuer:
         exp = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lasts_s)
         said = {"iss": self.url, "aud": AUDIENCE, "exp": exp, "sub": "u-1", **claims}
         said = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode(said, key, algorithm, headers={"kid": self.kid, **(headers or {})})
+        head = {name: value for name, value in ({"kid": self.kid} | (headers or {})).items() if value is not None}
+        return jwt.encode(said, key, algorithm, headers=head)
 
     def token_of(self, user: str, **claims: Any) -> str:
         """Sign a token of a user: an address that was verified, or a subject."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from licet.edge.forward_auth import _safe
 from support.issuer import Issuer
+from support.properties import quick
 from support.web import ADMIN, Stage
 
 KEY = ("x-licet-key", ADMIN)
@@ -98,6 +99,7 @@ def test_the_key_needs_the_scope_read(there: Stage) -> None:
     assert ask(there, ("x-licet-user", "ada@acme.example"), ("x-licet-key", poster), key=None).status_code == 403
 
 
+@quick
 @given(st.text())
 def test_whatever_a_name_holds_can_stand_in_a_header_and_be_read_back(text: str) -> None:
     sent = _safe(text)

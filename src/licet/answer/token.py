@@ -98,7 +98,7 @@ class Tokens:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError) as error:  # UnicodeError is a ValueError
             said = next((said for kind, said in _SAID if isinstance(error, kind)), "it cannot be read")
             raise Unauthenticated(f"the token is refused: {said}") from None
         return self._identity(claims)
