@@ -24,7 +24,9 @@ from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
+from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
+from licet.edge.check import Check
 from licet.edge.front import Front, Route
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
@@ -168,7 +170,8 @@ def build_web(settings: Settings) -> Web:
         organization=settings.salesforce_org_id,
     )
     tokens = build_tokens(settings)
-    asker = Asker(Checker(answers, catalogs, clock=utc_now), tokens)
+    checker = Checker(answers, catalogs, clock=utc_now)
+    asking = Asking(Asker(checker, tokens), authenticator, metrics)
 
     async def store() -> str | None:
         return await store_ready(readers)
@@ -185,7 +188,7 @@ def build_web(settings: Settings) -> Web:
     front = Front(
         {
             "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
-            **ways(asker, catalogs.current, authenticator, metrics, utc_now),
+            **ways(Check(checker, authenticator, metrics), asking, catalogs.current, utc_now),
         },
         cast("Handler", api),
         metrics,

@@ -16,8 +16,10 @@ from licet.answer.check import Checker
 from licet.answer.reading import Reading
 from licet.answer.token import Tokens
 from licet.domain.ids import canonical_customer_id
+from licet.edge import check
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
+from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
 from licet.edge.front import Front
 from licet.edge.ways import ways
@@ -124,8 +126,9 @@ def running_web(
             metrics=metrics,
             checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
         )
-        asker = Asker(Checker(answers, catalogs, clock=clock), tokens)
-        routes = ways(asker, catalogs.current, authenticator, metrics, clock)
+        checker = Checker(answers, catalogs, clock=clock)
+        asking = Asking(Asker(checker, tokens), authenticator, metrics)
+        routes = ways(check.Check(checker, authenticator, metrics), asking, catalogs.current, clock)
         front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, catalogs, keys)
 

@@ -19,15 +19,6 @@ class Asker:
         self._checker = checker
         self._tokens = tokens
 
-    async def check(self, asked: Asked, token: str | None = None) -> Decision:
-        """Decide one question; see ``check_many``. Raises ``InvalidInput`` in place of returning it."""
-        if token is None:
-            return await self._checker.check(asked)
-        (answer,) = await self.check_many([asked], token)
-        if isinstance(answer, InvalidInput):
-            raise answer
-        return answer
-
     async def check_many(self, asked: Sequence[Asked], token: str | None = None) -> Sequence[Answer]:
         """Decide many, each in its place. With a token its user is meant by all; a ``customer`` narrows.
 

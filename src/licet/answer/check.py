@@ -3,13 +3,14 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import msgspec
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.ports import Resolver
 from licet.domain import ids
+from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Decision, Freshness, decide
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef
@@ -17,6 +18,7 @@ from licet.store.values import Question, Resolution
 
 # Questions of one batch that wait for the store together; the others' keep their turn.
 _AT_ONCE = 256
+Who = tuple[str | None, str | None]  # user, customer
 
 
 class Checker:
@@ -46,18 +48,39 @@ class Checker:
     async def check_many(self, asked: Sequence[Asked]) -> list[Decision | InvalidInput]:
         """Decide many, each in its place, the faults of a question in the place of its answer. Raises ``Unavailable``.
 
-        Each user and customer is resolved once, whatever the number of features asked about.
+        Who is meant is resolved once, whatever the number of features; and features that the same SKUs grant with the
+        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions.
         """
-        questions = [_read(one) for one in asked]
-        distinct = list({one: None for one in questions if isinstance(one, Question)})
-        found: dict[Question, Resolution] = {}
-        for start in range(0, len(distinct), _AT_ONCE):
-            some = distinct[start : start + _AT_ONCE]
-            found |= zip(some, await asyncio.gather(*map(self._resolver.resolve, some)), strict=True)
-        return [
-            one if isinstance(one, InvalidInput) else await self._decide(what, one, found[one])
-            for what, one in zip(asked, questions, strict=True)
-        ]
+        found = await self._resolve_each({(one.user, one.customer) for one in asked})
+        decided: dict[Hashable, Decision | InvalidInput] = {}
+        answers: list[Decision | InvalidInput] = []
+        for one in asked:
+            who = (one.user, one.customer)
+            alike = (who, found[who][0].grants.get(one.feature, one.feature) if who in found else None)
+            answer = decided.get(alike)
+            if answer is None:
+                question = _read(one)
+                if isinstance(question, Question):
+                    answer = await self._decide(one, question, found[who][1])
+                else:
+                    answer = question
+                decided[alike] = answer
+            elif isinstance(answer, Decision) and answer.feature != one.feature:
+                answer = msgspec.structs.replace(answer, feature=one.feature)
+            answers.append(answer)
+        return answers
+
+    async def _resolve_each(self, whos: Iterable[Who]) -> dict[Who, tuple[Catalog, Resolution]]:
+        """Resolve all who can be meant."""
+        questions = [(who, _read(Asked("any", *who))) for who in whos]
+        meant = [(who, question) for who, question in questions if isinstance(question, Question)]
+        found: dict[Who, tuple[Catalog, Resolution]] = {}
+        for start in range(0, len(meant), _AT_ONCE):
+            some = meant[start : start + _AT_ONCE]
+            resolved = await asyncio.gather(*(self._resolver.resolve(question) for _, question in some))
+            for (who, _), one in zip(some, resolved, strict=True):
+                found[who] = (await self._catalogs.at(one.catalog_version), one)
+        return found
 
     async def _decide(self, asked: Asked, question: Question, found: Resolution) -> Decision:
         catalog = await self._catalogs.at(found.catalog_version)

@@ -16,6 +16,7 @@ from licet.edge.body import Bodies
 from licet.observe.metrics import Metrics
 
 JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+USER_TOKEN = b"x-licet-token"
 MAX_BODY = 16 * 1024 * 1024  # ten thousand questions of the longest names, escapes and all
 
 
@@ -51,6 +52,20 @@ class Asking:
         if isinstance(answer, InvalidInput):
             raise answer
         return answer
+
+
+def header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    """Return a header, None where there is none. Raises ``InvalidInput`` where there are two."""
+    found = [value for name, value in headers if name == wanted]
+    if len(found) > 1:
+        raise InvalidInput.of(Fault(f"header {wanted.decode()}", "it more than once", "it once"))
+    return found[0] if found else None
+
+
+def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the OIDC token of the user who is meant, None where none was sent."""
+    token = header(headers, USER_TOKEN)
+    return token.decode("latin-1") if token else None
 
 
 def decode(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw, field: str = "body") -> Any:

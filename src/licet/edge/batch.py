@@ -7,8 +7,8 @@ import msgspec
 from licet.domain.decision import Asked
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge
 from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import JSON, Asking, decode
-from licet.edge.check import authorization, user_token
+from licet.edge.asking import JSON, Asking, decode, header, user_token
+from licet.edge.check import read_question
 from licet.edge.problems import problem_of
 
 MOST = 10_000
@@ -45,7 +45,7 @@ class BatchCheck:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one batch; errors are for the front."""
-        await self._asking.admit(authorization(scope["headers"]))
+        await self._asking.admit(header(scope["headers"], b"authorization"))
         batch: Batch = decode(_batch, await self._asking.read(scope, receive))
         questions = read(batch)
         token = batch.token if batch.token is not None else user_token(scope["headers"])
@@ -53,6 +53,19 @@ class BatchCheck:
         placed = (next(answers) if isinstance(one, Asked) else one for one in questions)
         results = [msgspec.Raw(problem_of(one).body) if isinstance(one, InvalidInput) else one for one in placed]
         await respond(send, 200, JSON, _encode({"results": results}))
+
+
+class TokenCheck:
+    """The handler of ``GET /v1/check`` where the user's token comes in a header."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 ASGI's shape
+        """Answer one check; errors are for the front."""
+        await self._asking.admit(header(scope["headers"], b"authorization"))
+        asked, token = read_question(scope["query_string"]), user_token(scope["headers"])
+        await respond(send, 200, JSON, _encode(await self._asking.ask_one(asked, token)))
 
 
 def read(batch: Batch) -> list[Asked | InvalidInput]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from prometheus_client import Counter
 
-from licet.answer.asker import Asker
+from licet.answer.check import Checker
 from licet.domain.decision import Asked, Reason
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
@@ -16,10 +16,7 @@ from licet.edge.asgi import AsgiScope, Receive, Send
 from licet.edge.authentication import Authenticator
 from licet.observe.metrics import Metrics
 
-HOW = (
-    "GET /v1/check?customer=…&feature=…, or ?user=…&feature=…, or with the user's token in the header X-Licet-Token; "
-    "POST many questions at once."
-)
+HOW = "GET /v1/check?customer=…&feature=…, or ?user=…&feature=…."
 PARAMETERS = ("customer", "user", "feature")
 _MOST = 32
 _HEAD = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -31,12 +28,12 @@ class Check:
 
     def __init__(
         self,
-        asker: Asker,
+        checker: Checker,
         authenticator: Authenticator,
         metrics: Metrics,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._asker = asker
+        self._checker = checker
         self._authenticator = authenticator
         self._clock = clock
         self._seconds = metrics.check_seconds
@@ -47,7 +44,7 @@ class Check:
         began = self._clock()
         principal = await self._authenticator.authenticate(authorization(scope["headers"]))
         principal.require(Scope.READ)
-        decision = await self._asker.check(read_question(scope["query_string"]), user_token(scope["headers"]))
+        decision = await self._checker.check(read_question(scope["query_string"]))
         body = _encode(decision)
         self._counts[decision.reason].inc()
         self._seconds.observe(self._clock() - began)
@@ -58,21 +55,10 @@ class Check:
 
 def authorization(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     """Return the Authorization header, None where there is none. Raises ``InvalidInput`` where there are two."""
-    return header(headers, b"authorization")
-
-
-def header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    """Return a header, None where there is none. Raises ``InvalidInput`` where there are two."""
-    found = [value for name, value in headers if name == wanted]
+    found = [value for name, value in headers if name == b"authorization"]
     if len(found) > 1:
-        raise InvalidInput.of(Fault(f"header {wanted.decode()}", "it more than once", "it once"))
+        raise InvalidInput.of(Fault("header authorization", "it more than once", "it once"))
     return found[0] if found else None
-
-
-def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """Return the OIDC token of the user who is meant, None where none was sent."""
-    token = header(headers, b"x-licet-token")
-    return token.decode("latin-1") if token else None
 
 
 def read_question(query: bytes) -> Asked:

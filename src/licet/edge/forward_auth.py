@@ -21,8 +21,8 @@ import msgspec
 from licet.domain.decision import Asked, Decision
 from licet.domain.errors import Fault, InvalidInput, Unauthenticated
 from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import Asking
-from licet.edge.check import authorization, header, read_question, user_token
+from licet.edge.asking import Asking, header, user_token
+from licet.edge.check import read_question
 from licet.edge.problems import Denied, problem_of
 
 HOW = "GET /v1/forward-auth?feature=…, the user in X-Licet-User or a token; for proxies that ask before they pass on."
@@ -43,7 +43,7 @@ class ForwardAuth:
         """Answer one request of a proxy; errors are for the front."""
         headers = scope["headers"]
         key = header(headers, b"x-licet-key")
-        await self._asking.admit(b"Bearer " + key if key else authorization(headers))
+        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
         asked = read_question(scope["query_string"])
         if asked.user is not None or asked.customer is not None:
             raise InvalidInput.of(Fault("query", "a user or a customer", "the feature; headers say who is meant"))
@@ -89,5 +89,5 @@ def _named(headers: Headers, name: bytes) -> str | None:
 
 
 def _bearer(headers: Headers) -> str | None:
-    scheme, _, token = (authorization(headers) or b"").partition(b" ")
+    scheme, _, token = (header(headers, b"authorization") or b"").partition(b" ")
     return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None

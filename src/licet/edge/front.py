@@ -103,15 +103,6 @@ class Front:
         return next((served for beginning, served in self._begins if path.startswith(beginning)), self._other)
 
 
-def by_method(handlers: Mapping[str, Handler]) -> Handler:
-    """Return one handler for the methods of one path."""
-
-    def serve(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
-        return handlers[scope["method"]](scope, receive, send)
-
-    return serve
-
-
 def _check_method(route: Route | None, method: str) -> None:
     if route is not None and method not in route.methods:
         raise MethodNotAllowed(route.how, route.methods)

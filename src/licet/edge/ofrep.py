@@ -23,8 +23,7 @@ from licet.domain.decision import Asked, Decision, Reason
 from licet.domain.errors import InvalidInput
 from licet.domain.ids import shown
 from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import JSON, Asking
-from licet.edge.check import authorization, header, user_token
+from licet.edge.asking import JSON, Asking, header, user_token
 
 BULK = "/ofrep/v1/evaluate/flags"
 SINGLE = BULK + "/{key}"
@@ -128,7 +127,7 @@ class Ofrep:
         """Admit the caller and decide. Raises ``_Unusable``, and what ``Asking`` raises."""
         headers = scope["headers"]
         key = header(headers, b"x-api-key")
-        await self._asking.admit(b"Bearer " + key if key else authorization(headers))
+        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
         body, token = await self._asking.read(scope, receive), user_token(headers)
         try:
             context: Context = _read(body).context

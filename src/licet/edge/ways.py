@@ -1,17 +1,15 @@
 """The ways to ask: their routes on the front, and what the OpenAPI document says of each."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from licet.answer.asker import Asker
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Decision
 from licet.edge import batch, check, forward_auth, ofrep
-from licet.edge.asking import Asking
-from licet.edge.authentication import Authenticator
-from licet.edge.front import Route, by_method
-from licet.observe.metrics import Metrics
+from licet.edge.asgi import AsgiScope, Handler, Receive, Send
+from licet.edge.asking import USER_TOKEN, Asking
+from licet.edge.front import Route
 
 REF = "#/components/schemas/{name}"
 FORMS = (Decision, batch.Question, ofrep.Evaluate, ofrep.Evaluation, ofrep.Evaluations, ofrep.Failure)
@@ -29,18 +27,20 @@ _SAID = {
 
 
 def ways(
-    asker: Asker,
-    catalog: Callable[[], Catalog],
-    authenticator: Authenticator,
-    metrics: Metrics,
-    clock: Callable[[], dt.datetime],
+    plain: Handler, asking: Asking, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
 ) -> dict[str, Route]:
-    """Build the routes by path. ``catalog`` returns the current one."""
-    asking = Asking(asker, authenticator, metrics)
+    """Build the routes by path. ``plain`` answers ``GET /v1/check``; ``catalog`` returns the current one."""
     flags = ofrep.Ofrep(asking, catalog)
-    checks = by_method({"GET": check.Check(asker, authenticator, metrics), "POST": batch.BatchCheck(asking)})
+    many, by_token = batch.BatchCheck(asking), batch.TokenCheck(asking)
+
+    def checks(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["method"] == "POST":
+            return many(scope, receive, send)
+        sent = any(name == USER_TOKEN for name, _ in scope["headers"])
+        return (by_token if sent else plain)(scope, receive, send)
+
     return {
-        "/v1/check": Route(checks, ("GET", "POST"), check.HOW),
+        "/v1/check": Route(checks, ("GET", "POST"), f"{check.HOW} POST many at once."),
         "/v1/forward-auth": Route(forward_auth.ForwardAuth(asking, clock), ("GET",), forward_auth.HOW),
         ofrep.BULK: Route(flags.bulk, ("POST",), ofrep.HOW),
         ofrep.SINGLE: Route(flags.single, ("POST",), ofrep.HOW),
@@ -66,7 +66,7 @@ def described() -> dict[str, Any]:
                 "May this user, or this customer, use this feature, and why?",
                 f'{check.HOW} "No" is a 200 with its reason.',
                 {"200": answer("The decision.", "Decision")},
-                [_parameter("query", "customer"), _parameter("query", "user"), feature, token],
+                [*(_parameter("query", name, required=name == "feature") for name in check.PARAMETERS), token],
             ),
             "post": _operation(
                 "CheckMany",
