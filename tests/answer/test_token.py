@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from licet.answer import token as tokens_module
 from licet.answer.token import Identity, Tokens, Trust
-from licet.domain.errors import LicetError, Unauthenticated, Unavailable
+from licet.bootstrap import build_tokens
+from licet.domain.errors import ConfigurationError, LicetError, Unauthenticated, Unavailable
 from licet.observe.log import configure
+from licet.settings import Settings
 from support.issuer import AUDIENCE, ISSUER, Issuer
 from support.properties import quick
 
@@ -235,6 +237,16 @@ def test_an_issuer_that_says_nonsense_gives_no_key(documents: dict[str, Any], mo
     with pytest.raises(LicetError) as caught:
         asyncio.run(reader(issuer).identify(issuer.token()))
     assert isinstance(caught.value, Unavailable | Unauthenticated)
+
+
+def test_an_issuer_goes_with_an_audience_and_without_both_there_are_no_tokens() -> None:
+    assert build_tokens(Settings.read({})) is None
+    assert build_tokens(Settings.read({"LICET_OIDC_ISSUER": ISSUER, "LICET_OIDC_AUDIENCE": AUDIENCE})) is not None
+    for name, value in (("LICET_OIDC_ISSUER", ISSUER), ("LICET_OIDC_AUDIENCE", AUDIENCE)):
+        with pytest.raises(ConfigurationError, match="expected both"):
+            build_tokens(Settings.read({name: value}))
+    with pytest.raises(ConfigurationError, match="LICET_OIDC_ISSUER: found"):
+        Settings.read({"LICET_OIDC_ISSUER": "login.example"})
 
 
 def test_a_token_without_a_kid_is_checked_by_the_only_key_and_by_none_of_several() -> None:
