@@ -16,7 +16,7 @@ from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
-from licet.answer.token import Tokens, Trust
+from licet.answer.token import Tokens
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -214,21 +214,9 @@ def build_web(settings: Settings) -> Web:
 
 def build_tokens(settings: Settings) -> Tokens | None:
     """Build the reader of OIDC tokens, None where no issuer is set. Raises ``ConfigurationError``."""
-    issuer, audience = settings.oidc_issuer, settings.oidc_audience
-    if issuer is None and audience is None:
-        return None
-    if issuer is None or audience is None:
+    if (settings.oidc_issuer is None) is not (settings.oidc_audience is None):
         raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
-    return Tokens(
-        Trust(
-            issuer=issuer,
-            audience=audience,
-            jwks_url=settings.oidc_jwks_url,
-            user_claim=settings.oidc_user_claim,
-            customer_claim=settings.oidc_customer_claim,
-            customer_system=settings.oidc_customer_system,
-        )
-    )
+    return Tokens(settings) if settings.oidc_issuer else None
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from licet.answer.token import Tokens, Trust
+from licet.answer.token import Tokens
 from licet.manage.catalog import CatalogDesk
+from licet.settings import Settings
 from licet.store.catalog_writer import PostgresCatalogs
 from support.issuer import AUDIENCE, ISSUER, Issuer
 from support.web import Stage, stage
@@ -38,8 +39,10 @@ def issuer() -> Issuer:
 @pytest.fixture(scope="module")
 def there(postgres: str, template: str, issuer: Issuer) -> Iterator[Stage]:
     """The web, with customers of which each way is asked."""
-    trust = Trust(issuer=ISSUER, audience=AUDIENCE, customer_claim="org", customer_system="tenant")
-    with stage(postgres, template, tokens=Tokens(trust, issuer.fetch)) as built:
+    trusted = Settings(
+        oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_customer_claim="org", oidc_customer_system="tenant"
+    )
+    with stage(postgres, template, tokens=Tokens(trusted, issuer.fetch)) as built:
         assert CatalogDesk(PostgresCatalogs(built.url)).apply(CATALOG, "a test")
         built.web.runner.run(built.web.catalogs.load())
         built.deal("acme", SKU1=True, Tenant="4711")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licet.edge.forward_auth import _safe
+from licet.edge.forward_auth import safe
 from support.issuer import Issuer
 from support.properties import quick
 from support.web import ADMIN, Stage
@@ -102,7 +102,7 @@ def test_the_key_needs_the_scope_read(there: Stage) -> None:
 @quick
 @given(st.text())
 def test_whatever_a_name_holds_can_stand_in_a_header_and_be_read_back(text: str) -> None:
-    sent = _safe(text)
+    sent = safe(text)
     assert all(0x20 <= byte <= 0x7E for byte in sent)
     assert urllib.parse.unquote(sent.decode()) == text.encode("utf-8", "replace").decode()
 

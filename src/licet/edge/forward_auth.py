@@ -26,7 +26,7 @@ from licet.edge.check import read_question
 from licet.edge.problems import Denied, problem_of
 
 HOW = "GET /v1/forward-auth?feature=…, the user in X-Licet-User or a token; for proxies that ask before they pass on."
-_FIELDS = ("allowed", "reason", "message", "customer", "user", "feature", "value", "sku", "revision", "reference")
+_TOLD = ("allowed", "reason", "message", "customer", "user", "feature", "value", "sku", "revision", "reference")
 # Beside letters, digits and "_.-~", which always stand: what neither breaks a header nor a page that shows it.
 _SAFE = " !#$()*+,/:;=?@[]|"
 Headers = Sequence[tuple[bytes, bytes]]
@@ -53,12 +53,13 @@ class ForwardAuth:
             raise Unauthenticated("no user is known: send the header X-Licet-User or, beside X-Licet-Key, a token")
         decision = await self._asking.ask_one(Asked(asked.feature, user, customer), token)
         told_as = reference(decision, self._clock())
-        told = _told(decision, told_as)
+        said = {**msgspec.to_builtins(decision), "reference": told_as}
+        told = [(f"x-licet-{name}".encode(), safe(said[name])) for name in _TOLD if said[name] is not None]
+        told.append((b"cache-control", b"no-store"))
         if decision.allowed:
-            await respond(send, 200, told)
-        else:
-            problem = problem_of(Denied(f"{decision.message} Reference: {told_as}"))
-            await respond(send, problem.status, [problem.headers[0], *told], problem.body)
+            return await respond(send, 200, told)
+        problem = problem_of(Denied(f"{decision.message} Reference: {told_as}"))
+        return await respond(send, problem.status, [problem.headers[0], *told], problem.body)
 
 
 def reference(decision: Decision, now: dt.datetime) -> str:
@@ -67,13 +68,7 @@ def reference(decision: Decision, now: dt.datetime) -> str:
     return f"{decision.customer or 'nobody'}/{decision.feature}/{decision.revision}/{moment}"
 
 
-def _told(decision: Decision, told_as: str) -> list[tuple[bytes, bytes]]:
-    said = msgspec.to_builtins(decision) | {"reference": told_as}
-    told = [(f"x-licet-{name}".encode(), _safe(said[name])) for name in _FIELDS if said[name] is not None]
-    return [(b"cache-control", b"no-store"), *told]
-
-
-def _safe(value: object) -> bytes:
+def safe(value: object) -> bytes:
     """Write a value so that it can stand in a header: what cannot is percent-encoded, and so is "%"."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return urllib.parse.quote(text, safe=_SAFE, errors="replace").encode()

@@ -1,7 +1,8 @@
 """The ways to ask: their routes on the front, and what the OpenAPI document says of each."""
 
 import datetime as dt
-from collections.abc import Awaitable, Callable
+import http
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from licet.domain.catalog import Catalog
@@ -13,17 +14,19 @@ from licet.edge.front import Route
 
 REF = "#/components/schemas/{name}"
 FORMS = (Decision, batch.Question, ofrep.Evaluate, ofrep.Evaluation, ofrep.Evaluations, ofrep.Failure)
-_SAID = {
-    "customer": "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.",
-    "user": "A user's id or e-mail address. With `customer`: as a member of that customer.",
-    "feature": "The feature's name; `/v1/features` lists them.",
-    "key": "A feature, or `feature:allowed`, `feature:reason`, `feature:message`, `feature:decision`.",
-    "X-Licet-Token": "The user's OIDC token, where the deployment trusts its issuer; then without `user`.",
-    "X-Licet-Key": "The API key, where `Authorization` holds the user's own token.",
-    "X-Licet-User": "The user, as the proxy knows it.",
-    "X-Licet-Customer": "The customer; beside a user or a token it narrows.",
-    "If-None-Match": "The `ETag` of an earlier answer.",
+# Every parameter: where it stands, and what it is.
+_PARAMETERS = {
+    "customer": ("query", "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`."),
+    "user": ("query", "A user's id or e-mail address. With `customer`: as a member of that customer."),
+    "feature": ("query", "The feature's name; `/v1/features` lists them."),
+    "key": ("path", "A feature, or `feature:allowed`, `feature:reason`, `feature:message`, `feature:decision`."),
+    "X-Licet-Token": ("header", "The user's OIDC token, where the deployment trusts its issuer; then without `user`."),
+    "X-Licet-Key": ("header", "The API key, where `Authorization` holds the user's own token."),
+    "X-Licet-User": ("header", "The user, as the proxy knows it."),
+    "X-Licet-Customer": ("header", "The customer; beside a user or a token it narrows."),
+    "If-None-Match": ("header", "The `ETag` of an earlier answer."),
 }
+_REQUIRED = {"feature", "key"}
 
 
 def ways(
@@ -49,104 +52,76 @@ def ways(
 
 def described() -> dict[str, Any]:
     """Return what the OpenAPI document says of these paths."""
-    token, ask = _parameter("header", "X-Licet-Token"), {"$ref": REF.format(name="Evaluate")}
-    named = [_parameter("header", name) for name in ("X-Licet-User", "X-Licet-Customer", "X-Licet-Key")]
-    feature = _parameter("query", "feature", required=True)
-    single = {
-        "200": answer("The flag's value.", "Evaluation"),
-        "400": answer("The request names nobody.", "Failure"),
-        "404": answer("No such flag.", "Failure"),
+    question, problem = {"$ref": REF.format(name="Question")}, {"$ref": REF.format(name="ProblemDocument")}
+    names = {"type": "array", "items": {"type": "string"}}
+    sent = {
+        "checks": _list(question),
+        "features": names,
+        "customers": names,
+        "users": names,
+        "token": {"type": "string"},
     }
-    bulk = single | {"200": answer("All flags.", "Evaluations"), "304": {"description": "No value changed."}}
-    del bulk["404"]
+    told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, problem]})}
+    many = (
+        "`checks`, or a grid of `features` and `customers` or `users`, 10,000 questions at most. Each is answered in "
+    )
+    many += "its place, a grid row by row; what is wrong with one is a problem in its place."
+    passing = "200: yes, 401: no user is known, 403: no. The decision is in the headers `X-Licet-…`."
+    plain = f'{check.HOW} "No" is a 200 with its reason.'
+    why, token = "May this user, or this customer, use this feature, and why?", "X-Licet-Token"
+    proxied = ("feature", "X-Licet-User", "X-Licet-Customer", "X-Licet-Key", token)
+    flag = {200: "Evaluation", 400: "Failure", 404: "Failure"}
+    flags = {200: "Evaluations", 304: None, 400: "Failure"}
     return {
         "/v1/check": {
-            "get": _operation(
-                "Check",
-                "May this user, or this customer, use this feature, and why?",
-                f'{check.HOW} "No" is a 200 with its reason.',
-                {"200": answer("The decision.", "Decision")},
-                [*(_parameter("query", name, required=name == "feature") for name in check.PARAMETERS), token],
-            ),
-            "post": _operation(
-                "CheckMany",
-                "Many questions in one request",
-                f"`checks`, or a grid of `features` and `customers` or `users`, up to {batch.MOST:,} questions. Each "
-                "is answered in its place, a grid row by row; what is wrong with one is a problem in its place.",
-                {"200": {"description": "The results.", "content": _content(_results())}},
-                [token],
-                _batch(),
-            ),
+            "get": _operation("Check", why, plain, (*check.PARAMETERS, token), {200: "Decision"}),
+            "post": _operation("CheckMany", "Many questions at once", many, (token,), {200: told}, sent),
         },
         "/v1/forward-auth": {
-            "get": _operation(
-                "ForwardAuth",
-                "May this request of a proxy pass?",
-                "200: yes, 401: no user is known, 403: no. The decision is in the headers `X-Licet-…`.",
-                {"200": {"description": "It may pass."}},
-                [feature, *named, token],
-            )
+            "get": _operation("ForwardAuth", "May this request of a proxy pass?", passing, proxied, {200: None})
         },
         ofrep.BULK: {
             "post": _operation(
-                "EvaluateFlags", "All features as OpenFeature flags", ofrep.HOW, bulk,
-                [token, _parameter("header", "If-None-Match")], ask,
+                "EvaluateFlags", "All features as flags", ofrep.HOW, (token, "If-None-Match"), flags, "Evaluate"
             )
         },
         ofrep.SINGLE: {
-            "post": _operation(
-                "EvaluateFlag", "One feature as an OpenFeature flag", ofrep.HOW, single,
-                [_parameter("path", "key", required=True), token], ask,
-            )
+            "post": _operation("EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", token), flag, "Evaluate")
         },
-    }  # fmt: skip
+    }
 
 
-def answer(description: str, name: str) -> dict[str, Any]:
-    """Describe an answer of JSON of a named form."""
-    return {"description": description, "content": _content({"$ref": REF.format(name=name)})}
+def answer(description: str, form: str | dict[str, Any] | None) -> dict[str, Any]:
+    """Describe a body of JSON: of a named form, or of these properties."""
+    if form is None:
+        return {"description": description}
+    named = {"$ref": REF.format(name=form)}
+    schema = named if isinstance(form, str) else {"type": "object", "properties": form}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "maxItems": batch.MOST}
 
 
 def _operation(
     name: str,
     summary: str,
     description: str,
-    responses: dict[str, Any],
-    parameters: list[dict[str, Any]],
-    body: dict[str, Any] | None = None,
+    parameters: Sequence[str],
+    answers: dict[int, Any],
+    body: str | dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    operation = {
+    said = [(one, *_PARAMETERS[one]) for one in parameters]
+    return {
         "operationId": name,
         "tags": ["Asking"],
         "summary": summary,
         "description": f"{description} Needs the scope `read`.",
-        "parameters": parameters,
-        "responses": responses,
+        "parameters": [
+            {"name": one, "in": place, "required": one in _REQUIRED, "description": what, "schema": {"type": "string"}}
+            for one, place, what in said
+        ],
+        "responses": {str(status): answer(http.HTTPStatus(status).phrase, form) for status, form in answers.items()},
         "security": [{"key": []}],
-    }
-    return operation | ({"requestBody": {"required": True, "content": _content(body)}} if body else {})
-
-
-def _parameter(place: str, name: str, *, required: bool = False) -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {"name": name, "in": place, "required": required, "description": _SAID[name], "schema": schema}
-
-
-def _content(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
-
-
-def _batch() -> dict[str, Any]:
-    names = {"type": "array", "items": {"type": "string"}}
-    checks = {"type": "array", "items": {"$ref": REF.format(name="Question")}, "maxItems": batch.MOST}
-    fields = {"checks": checks, "features": names, "customers": names, "users": names, "token": {"type": "string"}}
-    return {"type": "object", "properties": fields}
-
-
-def _results() -> dict[str, Any]:
-    one = [{"$ref": REF.format(name=name)} for name in ("Decision", "ProblemDocument")]
-    return {
-        "type": "object",
-        "required": ["results"],
-        "properties": {"results": {"type": "array", "items": {"oneOf": one}}},
-    }
+    } | ({"requestBody": {**answer("The questions.", body), "required": True}} if body else {})
