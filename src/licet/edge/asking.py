@@ -17,6 +17,7 @@ from licet.observe.metrics import Metrics
 
 JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 USER_TOKEN = b"x-licet-token"
+READ_LIMIT_S = 10.0  # three megabytes over a slow line; who is here has shown a key
 MAX_BODY = 16 * 1024 * 1024  # ten thousand questions of the longest names, escapes and all
 
 
@@ -27,7 +28,7 @@ class Asking:
         self._asker = asker
         self._authenticator = authenticator
         self._checks = metrics.checks
-        self._bodies = Bodies(MAX_BODY, MAX_BODY)
+        self._bodies = Bodies(MAX_BODY, MAX_BODY, limit_s=READ_LIMIT_S)
 
     async def admit(self, authorization: bytes | None) -> None:
         """Let in who may ask, by an ``Authorization`` header. Raises ``Unauthenticated`` and ``Forbidden``."""
