@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import io
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.answer import token as tokens_module
-from licet.answer.token import Identity, Tokens
+from licet.answer.token import Identity, Tokens, fetch_json
 from licet.bootstrap import build_tokens
 from licet.domain.errors import ConfigurationError, LicetError, Unauthenticated, Unavailable
 from licet.observe.log import configure
@@ -242,6 +243,27 @@ def test_an_issuer_that_says_nonsense_gives_no_key(documents: dict[str, Any], mo
     with pytest.raises(LicetError) as caught:
         asyncio.run(reader(issuer).identify(issuer.token()))
     assert isinstance(caught.value, Unavailable | Unauthenticated)
+
+
+def test_keys_are_fetched_over_http_alone_and_nobody_waits_for_an_issuer_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(jwt.PyJWKClientError, match="only 'http' and 'https'"):
+        asyncio.run(fetch_json("file:///etc/hostname"))
+    monkeypatch.setattr(tokens_module, "FETCH_LIMIT_S", 0.3)
+
+    async def story(url: str) -> int:
+        settings = Settings(oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_url=url)
+        asked = asyncio.create_task(Tokens(settings).identify(Issuer().token()))
+        turns = 0
+        while not asked.done():
+            turns += 1
+            await asyncio.sleep(0.01)
+        assert isinstance(asked.exception(), Unavailable)
+        return turns
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections and never answers
+        assert asyncio.run(story(f"http://127.0.0.1:{silent.getsockname()[1]}/keys")) >= 5
 
 
 def test_an_issuer_goes_with_an_audience_and_without_both_there_are_no_tokens() -> None:
