@@ -185,14 +185,9 @@ def build_web(settings: Settings) -> Web:
             checks={"store": store, "catalog": catalogs.ready, "queue": change_log.ready},
         )
     )
-    front = Front(
-        {
-            "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
-            **ways(Check(checker, authenticator, metrics), asking, catalogs.current, utc_now),
-        },
-        cast("Handler", api),
-        metrics,
-    )
+    routes = ways(Check(checker, authenticator, metrics), asking, catalogs.current, utc_now)
+    routes["/salesforce/webhook"] = Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW)
+    front = Front(routes, cast("Handler", api), metrics)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
