@@ -1,15 +1,8 @@
 """``GET /v1/forward-auth`` for proxies that ask before they pass a request on (nginx ``auth_request``, Traefik …).
 
-200 lets the request through, 401: no user is known, 403: the decision is no. The decision is in the headers
-``X-Licet-…``. Who may say who the user is follows from where Licet's own key stands (docs/decisions/0013):
-
-======================  ============================================================================================
-the key is in           the user is
-======================  ============================================================================================
-``Authorization``       named by the proxy: ``X-Licet-User``, ``X-Licet-Customer``, or both
-``X-Licet-Key``         named by the proxy (``X-Licet-User``), else by the client's own ``Authorization: Bearer``
-                        token; ``X-Licet-Customer`` only narrows
-======================  ============================================================================================
+200 lets the request through, 401: no user is known, 403: the decision is no; it stands in the headers ``X-Licet-…``.
+With Licet's key in ``Authorization`` the proxy names the user. With the key in ``X-Licet-Key`` the ``Authorization`` is
+the client's own: a customer alone is then nobody (docs/decisions/0013).
 """
 
 import datetime as dt

@@ -1,13 +1,4 @@
-"""OFREP 0.3 (OpenFeature Remote Evaluation Protocol): features as flags; docs/how-to/openfeature.md says it to users.
-
-====================  ==============================================================================================
-flag key              value
-====================  ==============================================================================================
-``feature``           true or false; of a feature with a number the number, 0 where it is not allowed
-``feature:allowed``   true or false, whatever the feature's kind
-``feature:reason``    the decision's reason; ``feature:message``: its sentence
-``feature:decision``  the whole decision
-====================  ==============================================================================================
+"""OFREP 0.3 (OpenFeature Remote Evaluation Protocol): features as flags. docs/how-to/openfeature.md has the table.
 
 A refusal is a value, never an error: an error would make the client take its default, which may be "yes".
 """
