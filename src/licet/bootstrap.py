@@ -15,6 +15,7 @@ import psycopg
 from confluent_kafka import KafkaException
 from psycopg.conninfo import conninfo_to_dict
 
+from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
@@ -22,6 +23,7 @@ from licet.answer.kept import KeptAnswers
 from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.token import Tokens
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
@@ -30,10 +32,11 @@ from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
+from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
-from licet.edge.check import HOW as CHECK_HOW
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
+from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
 from licet.manage.catalog import CatalogDesk
@@ -255,6 +258,8 @@ def build_web(settings: Settings) -> Web:
         stale_after_s=settings.stale_after_s,
     )
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
+    tokens = build_tokens(settings)
+    asking = Asking(Asker(checker, tokens), authenticator, metrics)
 
     async def store() -> str | None:
         return await store_ready(readers)
@@ -284,14 +289,9 @@ def build_web(settings: Settings) -> Web:
             checks=checks,
         )
     )
-    front = Front(
-        {
-            "/salesforce/webhook": Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW),
-            "/v1/check": Route(check, ("GET",), CHECK_HOW),
-        },
-        cast("Handler", api),
-        metrics,
-    )
+    routes = ways(check, asking, catalogs.current, utc_now)
+    routes["/salesforce/webhook"] = Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW)
+    front = Front(routes, cast("Handler", api), metrics)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -310,12 +310,20 @@ def build_web(settings: Settings) -> Web:
             flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
             stack.push_async_callback(asyncio.wait, {flushing})
             stack.callback(ending.set)
-            for task in (follower.run(), authenticator.keep_fresh(), _flush_register(register, senders)):
+            tasks = [follower.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
+            for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             await follower.first_load(FIRST_LOAD_S)
             yield
 
     return Web(front, running, ends)
+
+
+def build_tokens(settings: Settings) -> Tokens | None:
+    """Build the reader of OIDC tokens, None where no issuer is set. Raises ``ConfigurationError``."""
+    if (settings.oidc_issuer is None) is not (settings.oidc_audience is None):
+        raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
+    return Tokens(settings) if settings.oidc_issuer else None
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:

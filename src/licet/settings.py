@@ -62,6 +62,12 @@ def _key(text: str) -> str:
     return text
 
 
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise ValueError("an address https://host/path")
+    return text
+
+
 def _secrets(text: str) -> tuple[tuple[str, str], ...]:
     """Read ``name=whsec_…`` pairs; a name may stand twice, for rotation."""
     pairs = []
@@ -115,6 +121,22 @@ class Settings:
     )
     bootstrap_api_key: str | None = setting(
         None, "An admin key that is valid from the first start on.", _key, secret=True
+    )
+    oidc_issuer: str | None = setting(
+        None, "The issuer whose OIDC tokens may stand for a user, as in their claim iss. Unset: none.", _url
+    )
+    oidc_audience: str | None = setting(None, "The audience that a token must be meant for, as in its claim aud.")
+    oidc_jwks_url: str | None = setting(
+        None, "Where the issuer's keys are. Unset: the issuer's /.well-known/openid-configuration says it.", _url
+    )
+    oidc_user_claim: str = setting(
+        "email", "The claim that names the user. `email` counts only where email_verified; else sub does."
+    )
+    oidc_customer_claim: str | None = setting(
+        None, "The claim that names the customer of a user who belongs to none: an id or an alias system:value."
+    )
+    oidc_customer_system: str | None = setting(
+        None, "The alias's system where that claim holds only the value: `tenant` makes tenant:4711."
     )
     catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
     batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))

@@ -40,6 +40,8 @@ ROUTES = {
     "/breaks": Route(breaks, ("GET",), ""),
     "/late": Route(breaks_late, ("GET",), ""),
     "/misses": Route(misses, ("GET",), ""),
+    "/many": Route(misses, ("GET",), ""),
+    "/many/{key}": Route(hello, ("GET",), "GET one of many."),
 }
 
 
@@ -95,6 +97,25 @@ def test_lifespan_and_websockets_go_to_the_application_behind_uncounted() -> Non
     asyncio.run(story())
     assert seen == ["lifespan", "websocket"]
     assert b"licet_http_requests_total{" not in at.metrics.render()[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "route"),
+    [
+        ("/many/one", 200, "/many/{key}"),
+        ("/many/one/more", 200, "/many/{key}"),
+        ("/many", 404, "/many"),
+        ("/many/", 404, "/many"),
+        ("/manyone", 200, "other"),
+    ],
+)
+def test_a_path_with_a_parameter_serves_what_begins_as_it_does_after_the_exact_ones(
+    path: str, status: int, route: str
+) -> None:
+    at = doorway(routes=ROUTES, fallback=hello)
+    assert ask(at, "GET", path).status == status
+    assert at.counted("licet_http_requests_total", route=route, status=str(status)) == 1
+    assert ask(at, "PUT", "/many/one").status == 405
 
 
 def test_an_error_of_the_tree_is_its_problem() -> None:

@@ -19,6 +19,7 @@ from licet.domain.errors import (
 from licet.edge.problems import (
     CODES,
     BodyTooSlow,
+    Denied,
     MethodNotAllowed,
     UnsupportedEncoding,
     problem_of,
@@ -32,6 +33,7 @@ from licet.edge.problems import (
         (PayloadTooLarge("x"), 413, "payload_too_large", None),
         (Unauthenticated("x"), 401, "unauthenticated", (b"www-authenticate", b'Bearer realm="licet"')),
         (Forbidden("x"), 403, "forbidden", None),
+        (Denied("x"), 403, "denied", None),
         (NotFound("x"), 404, "not_found", None),
         (Conflict("x"), 409, "conflict", None),
         (Unavailable("x", 7), 503, "unavailable", (b"retry-after", b"7")),

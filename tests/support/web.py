@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import psycopg
 
+from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
@@ -17,13 +18,16 @@ from licet.answer.kept import KeptAnswers
 from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.token import Tokens
 from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
+from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
-from licet.edge.front import Front, Route
+from licet.edge.front import Front
+from licet.edge.ways import ways
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
@@ -117,6 +121,7 @@ def running_web(
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     checks: dict[str, Callable[[], Awaitable[str | None]]] | None = None,
     timeout: float = 2.0,
+    tokens: Tokens | None = None,
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
@@ -149,8 +154,9 @@ def running_web(
         )
         patience = Patience(latest, follower, customers)
         checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
+        asking = Asking(Asker(checker, tokens), authenticator, metrics)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
-        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
+        front = Front(ways(handler, asking, catalogs.current, clock), cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, follower, patience, keys)
 
     with asyncio.Runner() as runner:

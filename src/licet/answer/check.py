@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
 
@@ -10,8 +10,8 @@ from licet.answer.follow import Follower
 from licet.answer.ports import Deliveries
 from licet.answer.snapshot import Latest, Look, Resolution, Snapshot, interval
 from licet.domain import ids
-from licet.domain.catalog import WhenStale
-from licet.domain.decision import Asked, Decision, Freshness, decide, decide_stale
+from licet.domain.catalog import Catalog, WhenStale
+from licet.domain.decision import Asked, Decision, Freshness, Known, decide, decide_stale
 from licet.domain.errors import Fault, InvalidInput, RevisionNotReached
 from licet.domain.ids import CustomerRef
 from licet.observe.metrics import Metrics
@@ -23,6 +23,7 @@ PATIENCE_S = 2.0
 WAITING = 1000
 # An event that is not consumed yet is looked up no more often than this.
 _LOOK_AGAIN_S = 0.02
+Who = tuple[str | None, str | None]  # user, customer
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -139,21 +140,50 @@ class Checker:
         answer = self.answer(asked, fresh)
         return answer.decision if not self.stale(fresh) else self._judge_stale(answer)
 
+    async def check_many(self, asked: Sequence[Asked]) -> list[Decision | InvalidInput]:
+        """Decide many now, as of one revision; the faults of a question are in its place. Raises ``Unavailable``.
+
+        Who is meant is looked up once, whatever the number of features; and features that the same SKUs grant with the
+        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions.
+        """
+        fresh, snapshot, now = self._latest.freshness(), self._latest.get(), self._clock()
+        if self.stale(fresh):
+            return [self._try(one) for one in asked]
+        catalog = snapshot.catalog
+        meant: dict[Who, tuple[Question, Resolution, list[Known]] | None] = {}
+        decided: dict[Hashable, Decision | InvalidInput] = {}
+        answers: list[Decision | InvalidInput] = []
+        for one in asked:
+            who = (one.user, one.customer)
+            alike = (who, catalog.grants.get(one.feature, one.feature))
+            answer = decided.get(alike)
+            if answer is None:
+                if who not in meant:
+                    meant[who] = _look_up(who, snapshot)
+                found = meant[who]
+                answer = _decide(one, *found, catalog, now, fresh) if found and one.feature else self._try(one)
+                decided[alike] = answer
+            elif isinstance(answer, Decision) and answer.feature != one.feature:
+                answer = msgspec.structs.replace(answer, feature=one.feature)
+            answers.append(answer)
+        return answers
+
+    def _try(self, asked: Asked) -> Decision | InvalidInput:
+        try:
+            return self.decide(asked)
+        except InvalidInput as error:
+            return error
+
     def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
         question = _question(asked)
         snapshot, now = self._latest.get(), self._clock()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
-        kept = _as_kept(asked, question)
-        if _names_unknown_customer(question, found):
-            nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, now, fresh)
-            decision, begins, ends = msgspec.structs.replace(nobody, user=kept.user), None, None
-        else:
-            skus = dict(catalog.grants.get(asked.feature, ()))
-            customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
-            decision = decide(kept, customers, catalog, now, fresh)
-            begins, ends = interval(customers, now)
+        skus = dict(catalog.grants.get(asked.feature, ()))
+        customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
+        decision = _decide(asked, question, found, customers, catalog, now, fresh)
+        begins, ends = interval(customers, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
     def stale(self, fresh: Freshness) -> bool:
@@ -167,6 +197,32 @@ class Checker:
         if feature is not None:
             self._stale[feature.when_stale].inc()
         return decide_stale(answer.decision, catalog)
+
+
+def _look_up(who: Who, snapshot: Snapshot) -> tuple[Question, Resolution, list[Known]] | None:
+    """Find whose licenses a question is about, all of them; None where it names nobody who can be."""
+    try:
+        question = _question(Asked("any", *who))
+    except InvalidInput:
+        return None
+    found = snapshot.resolve(question)
+    return question, found, [snapshot.known(one, kept, snapshot.catalog.skus) for one, kept in found.customers]
+
+
+def _decide(
+    asked: Asked,
+    question: Question,
+    found: Resolution,
+    customers: Sequence[Known],
+    catalog: Catalog,
+    now: dt.datetime,
+    fresh: Freshness,
+) -> Decision:
+    kept = _as_kept(asked, question)
+    if _names_unknown_customer(question, found):
+        nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, now, fresh)
+        return msgspec.structs.replace(nobody, user=kept.user)
+    return decide(kept, customers, catalog, now, fresh)
 
 
 def _names_unknown_customer(question: Question, found: Resolution) -> bool:

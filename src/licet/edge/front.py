@@ -1,4 +1,4 @@
-"""The one bare ASGI callable in front of everything: hot paths by exact path, the rest to the application behind it.
+"""The one bare ASGI callable in front of everything: hot paths first, the rest to the application behind it.
 
 A framework's router costs half of what a small request costs; this is one look-up in a dict.
 """
@@ -47,6 +47,7 @@ class _Served:
 class Front:
     """Serves ``routes`` by exact path (each with and without a trailing slash) and leaves the rest to ``fallback``.
 
+    A path that ends in ``{…}`` serves all that begins as it does; the exact ones go first.
     Every error of a handler becomes a problem document here; what Licet did not expect is logged with its traceback.
     """
 
@@ -61,9 +62,14 @@ class Front:
         self._clock = clock
         self._other = _Served(fallback, OTHER, None, metrics)
         self._served: dict[str, _Served] = {}
+        self._begins: list[tuple[str, _Served]] = []
         for path, route in routes.items():
             served = _Served(route.handler, path, route, metrics)
-            self._served[path] = self._served[path + "/"] = served
+            beginning, parameter, _ = path.partition("{")
+            if parameter:
+                self._begins.append((beginning, served))
+            else:
+                self._served[path] = self._served[path + "/"] = served
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is no HTTP request."""
@@ -71,7 +77,7 @@ class Front:
             await self._fallback(scope, receive, send)
             return
         began = self._clock()
-        served = self._served.get(scope["path"], self._other)
+        served = self._served.get(scope["path"]) or self._find(scope["path"])
         status = 0
 
         def watched(message: AsgiMessage) -> Awaitable[None]:
@@ -94,6 +100,9 @@ class Front:
         finally:
             served.count(status)
             served.seconds.observe(self._clock() - began)
+
+    def _find(self, path: str) -> _Served:
+        return next((served for beginning, served in self._begins if path.startswith(beginning)), self._other)
 
 
 async def _send_problem(error: Exception, send: Send) -> None:

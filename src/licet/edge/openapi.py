@@ -12,9 +12,8 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import ControllerRouterHandler
 
 import licet
-from licet.domain.decision import Decision
 from licet.domain.errors import Fault
-from licet.edge import check, webhook
+from licet.edge import ways, webhook
 from licet.edge.problems import CODES
 from licet.receive.webhook import Receipt
 
@@ -24,7 +23,6 @@ _ABOUT = (
     "with a stable `code`. Lists are `{items, next}`: pass `next` as `cursor` for the next page."
 )
 _METHODS = ("get", "put", "post", "delete")
-_REF = "#/components/schemas/{name}"
 _GENERIC = re.compile(r"\b([A-Za-z]+)_licet\.[a-z.]+\.([A-Za-z]+)_")
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
 
@@ -77,16 +75,19 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
         handlers, dependencies=dict(dependencies), openapi_config=config, logging_config=None, debug=False
     )
     described: dict[str, Any] = application.openapi_schema.to_schema()
-    described["paths"] = {"/salesforce/webhook": {"post": _webhook()}, "/v1/check": {"get": _check()}} | {
-        path: item for path, item in described["paths"].items() if not path.startswith("/schema")
-    }
-    _, schemas = msgspec.json.schema_components([Decision, Receipt, CustomerChange, ProblemDocument], ref_template=_REF)
+    framework = {path: item for path, item in described["paths"].items() if not path.startswith("/schema")}
+    for item in framework.values():
+        for method in item.keys() & set(_METHODS):
+            item[method]["responses"].pop("400", None)  # its own form of a fault, which is never sent
+    described["paths"] = {"/salesforce/webhook": {"post": _webhook()}} | ways.described() | framework
+    _, schemas = msgspec.json.schema_components(
+        [*ways.FORMS, Receipt, CustomerChange, ProblemDocument], ref_template=ways.REF
+    )
     described["components"]["schemas"] |= schemas
     described["components"]["responses"] = {"Problem": _problem()}
     for item in described["paths"].values():
-        for method in _METHODS:
-            if method in item:
-                _tell_errors(item[method])
+        for method in item.keys() & set(_METHODS):
+            item[method]["responses"]["default"] = _PROBLEM
     return _short_names(described)
 
 
@@ -97,52 +98,16 @@ def _short_names(described: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _tell_errors(operation: dict[str, Any]) -> None:
-    operation["responses"].pop("400", None)  # the framework's own form of a fault, which is never sent
-    operation["responses"]["default"] = _PROBLEM
-
-
 def _problem() -> dict[str, Any]:
     codes = "; ".join(f"`{code.code}` ({code.status})" for code in CODES.values())
     return {
         "description": f"A problem document. Codes: {codes}.",
-        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="ProblemDocument")}}},
-    }
-
-
-def _check() -> dict[str, Any]:
-    said = {
-        "customer": "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.",
-        "user": "A user's id or e-mail address. With `customer`: as a member of that customer.",
-        "feature": "The feature's name; `/v1/features` lists them.",
-        "min_revision": "Wait up to 2 s until the answer includes this revision; else 503 `revision_not_reached`.",
-        "after_event": "Wait up to 2 s until the answer includes this event; else 503 `revision_not_reached`.",
-    }
-    return {
-        "operationId": "Check",
-        "tags": ["Asking"],
-        "summary": "May this user, or this customer, use this feature, and why?",
-        "description": f'{check.HOW} "No" is a 200 with its reason. Needs the scope `read`.',
-        "parameters": [
-            {
-                "name": name,
-                "in": "query",
-                "required": name == "feature",
-                "description": said[name],
-                "schema": {"type": "string"},
-            }
-            for name in check.PARAMETERS
-        ],
-        "responses": {
-            "200": _json("The decision.", "Decision"),
-            "304": {"description": "The answer of this ETag still stands; its age is in `licet-age-ms`."},
-        },
-        "security": [{"key": []}],
+        "content": {"application/problem+json": {"schema": {"$ref": ways.REF.format(name="ProblemDocument")}}},
     }
 
 
 def _webhook() -> dict[str, Any]:
-    one = {"$ref": _REF.format(name="CustomerChange")}
+    one = {"$ref": ways.REF.format(name="CustomerChange")}
     return {
         "operationId": "Webhook",
         "tags": ["Receiving"],
@@ -157,13 +122,6 @@ def _webhook() -> dict[str, Any]:
                 "application/json": {"schema": {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]}}
             },
         },
-        "responses": {"202": _json("What was taken, and what was not.", "Receipt")},
+        "responses": {"202": ways.answer("What was taken, and what was not.", "Receipt")},
         "security": [{"key": []}, {}],
-    }
-
-
-def _json(description: str, name: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": {"$ref": _REF.format(name=name)}}},
     }

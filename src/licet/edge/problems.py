@@ -7,6 +7,7 @@ InvalidInput        422     ``faults``: every fault with field, found, expected
 PayloadTooLarge     413     ``faults``
 Unauthenticated     401     header ``WWW-Authenticate: Bearer``
 Forbidden           403
+Denied              403
 NotFound            404
 Conflict            409
 Unavailable         503     header ``Retry-After`` in seconds
@@ -65,6 +66,13 @@ class BodyTooSlow(LicetError):
     title = "The body came too slowly"
 
 
+class Denied(LicetError):
+    """The decision is no, where the way to ask tells it by the status: forward auth."""
+
+    code = "denied"
+    title = "Not included"
+
+
 class InternalError(LicetError):
     """Licet failed; the log tells why."""
 
@@ -106,6 +114,7 @@ _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
         PayloadTooLarge: 413,
         Unauthenticated: 401,
         Forbidden: 403,
+        Denied: 403,
         NotFound: 404,
         Conflict: 409,
         Unavailable: 503,

@@ -1,0 +1,87 @@
+"""What the ways to ask share: the caller, the body, the engine, the count of reasons."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from licet.answer.asker import Answer, Asker
+from licet.answer.check import Wanted
+from licet.domain.decision import Asked, Decision
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.principal import Scope
+from licet.edge.asgi import AsgiScope, Receive
+from licet.edge.authentication import Authenticator
+from licet.edge.body import Bodies
+from licet.observe.metrics import Metrics
+
+JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+USER_TOKEN = b"x-licet-token"
+READ_LIMIT_S = 10.0  # three megabytes over a slow line; who is here has shown a key
+MAX_BODY = 16 * 1024 * 1024  # ten thousand questions of the longest names, escapes and all
+
+
+class Asking:
+    """One for all ways but ``GET /v1/check``, which has no body and its own figures."""
+
+    def __init__(self, asker: Asker, authenticator: Authenticator, metrics: Metrics) -> None:
+        self._asker = asker
+        self._authenticator = authenticator
+        self._checks = metrics.checks
+        self._bodies = Bodies(MAX_BODY, MAX_BODY, limit_s=READ_LIMIT_S)
+
+    async def admit(self, authorization: bytes | None) -> None:
+        """Let in who may ask, by an ``Authorization`` header. Raises ``Unauthenticated`` and ``Forbidden``."""
+        (await self._authenticator.authenticate(authorization)).require(Scope.READ)
+
+    async def read(self, scope: AsgiScope, receive: Receive) -> bytes:
+        """Read the body. Raises what ``Bodies.read`` does."""
+        body = await self._bodies.read(receive, dict(scope["headers"]).get(b"content-length"))
+        self._bodies.release(body)
+        return body
+
+    async def wait(self, wanted: Wanted) -> None:
+        """Return once answers include what is wanted. Raises ``RevisionNotReached`` and ``Unavailable``."""
+        await self._asker.wait(wanted)
+
+    async def ask(self, asked: Sequence[Asked], token: str | None) -> Sequence[Answer]:
+        """Answer questions, each in its place."""
+        answers = await self._asker.check_many(asked, token)
+        for reason, count in Counter(one.reason for one in answers if isinstance(one, Decision)).items():
+            self._checks.labels(reason.value).inc(count)
+        return answers
+
+    async def ask_one(self, asked: Asked, token: str | None) -> Decision:
+        """Answer one question. Raises ``InvalidInput``."""
+        (answer,) = await self.ask([asked], token)
+        if isinstance(answer, InvalidInput):
+            raise answer
+        return answer
+
+
+def header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    """Return a header, None where there is none. Raises ``InvalidInput`` where there are two."""
+    found = [value for name, value in headers if name == wanted]
+    if len(found) > 1:
+        raise InvalidInput.of(Fault(f"header {wanted.decode()}", "it more than once", "it once"))
+    return found[0] if found else None
+
+
+def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the OIDC token of the user who is meant, None where none was sent."""
+    token = header(headers, USER_TOKEN)
+    return token.decode("latin-1") if token else None
+
+
+def decode(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw, field: str = "body") -> Any:
+    """Decode JSON that stands at ``field``. Raises ``InvalidInput``."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).replace("`", "").removeprefix("Expected ").partition(" - at $")
+        expected, _, found = said.partition(", got ")
+        fault = Fault(field + path, found or expected, expected if found else "the fields that /docs lists")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        fault = Fault(field, f"what is no JSON ({error})", "JSON in UTF-8")
+    raise InvalidInput.of(fault)

@@ -1,0 +1,159 @@
+"""OFREP 0.3 (OpenFeature Remote Evaluation Protocol): features as flags. docs/how-to/openfeature.md has the table.
+
+A refusal is a value, never an error: an error would make the client take its default, which may be "yes".
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from licet.domain.catalog import Catalog, GrantValue
+from licet.domain.decision import Asked, Decision, Reason
+from licet.domain.errors import InvalidInput
+from licet.domain.ids import shown
+from licet.edge.asgi import AsgiScope, Receive, Send, respond
+from licet.edge.asking import JSON, Asking, header, user_token
+
+BULK = "/ofrep/v1/evaluate/flags"
+SINGLE = BULK + "/{key}"
+HOW = "POST an OFREP request here: {context: {targetingKey: the user}} or {context: {customer: …}}; X-API-Key is taken."
+_NOBODY = frozenset({Reason.UNKNOWN_USER, Reason.UNKNOWN_CUSTOMER})
+_METADATA = ("reason", "message", "customer", "sku", "license_id", "since", "until")
+_PARTS: dict[str, Callable[[Decision], Any]] = {
+    "allowed": lambda decision: decision.allowed,
+    "reason": lambda decision: decision.reason.value,
+    "message": lambda decision: decision.message,
+    "decision": msgspec.to_builtins,
+}
+_encode = msgspec.json.Encoder().encode
+
+
+class Context(msgspec.Struct, frozen=True, rename="camel"):
+    """Who is meant: the user, or a customer outright. Whatever else an application puts here is not read."""
+
+    targeting_key: str | None = None
+    customer: str | None = None
+
+
+class Evaluate(msgspec.Struct, frozen=True):
+    """An evaluation request."""
+
+    context: Context
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """A flag's value. ``metadata`` holds Licet's reason and what else the decision says."""
+
+    key: str
+    value: bool | int | float | str | dict[str, Any]
+    reason: str
+    variant: str
+    metadata: dict[str, Any]
+
+
+class Evaluations(msgspec.Struct, frozen=True):
+    """All flags of one context; ``metadata`` holds the revision and the age in milliseconds."""
+
+    flags: Sequence[Evaluation]
+    metadata: dict[str, int]
+
+
+class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Why there is no value: PARSE_ERROR, INVALID_CONTEXT, TARGETING_KEY_MISSING or FLAG_NOT_FOUND."""
+
+    error_code: str
+    error_details: str
+    key: str = ""
+
+
+_read = msgspec.json.Decoder(Evaluate).decode
+
+
+class _Unusable(Exception):
+    """The request names nobody who could be asked about: an error code of the protocol, and details."""
+
+
+class Ofrep:
+    """The two handlers: ``single`` and ``bulk``. Errors that the protocol does not name are for the front."""
+
+    def __init__(self, asking: Asking, catalog: Callable[[], Catalog]) -> None:
+        self._asking = asking
+        self._catalog = catalog
+
+    async def single(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Evaluate one flag."""
+        key: str = scope["path"][len(BULK) + 1 :]
+        feature, _, part = key.partition(":")
+        try:
+            (decision,) = await self._decide([feature], scope, receive)
+        except _Unusable as error:
+            code, details = error.args
+            return await respond(send, 400, JSON, _encode(Failure(code, details, key)))
+        if decision.reason is Reason.UNKNOWN_FEATURE or (part and part not in _PARTS):
+            said = f"there is no flag {shown(key)}; /v1/features lists the features, and each has {', '.join(_PARTS)}"
+            return await respond(send, 404, JSON, _encode(Failure("FLAG_NOT_FOUND", said, key)))
+        fresh = {"revision": decision.revision, "age_ms": decision.age_ms}
+        return await respond(send, 200, JSON, _encode(evaluation(key, part, decision, self._catalog(), fresh)))
+
+    async def bulk(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Evaluate every feature. The ETag is over the values alone, so 304 is said until one of them changes."""
+        catalog = self._catalog()
+        try:
+            decisions = await self._decide(list(catalog.features), scope, receive)
+        except _Unusable as error:
+            return await respond(send, 400, JSON, _encode(Failure(*error.args)))
+        known = [one for one in decisions if one.reason is not Reason.UNKNOWN_FEATURE]
+        flags = _encode([evaluation(one.feature, "", one, catalog, {}) for one in known])
+        etag = b'W/"%s"' % hashlib.blake2b(flags, digest_size=12).hexdigest().encode()
+        revision, age_ms = min(((one.revision, one.age_ms) for one in decisions), default=(0, 0))
+        head = [(b"etag", etag), (b"x-licet-revision", b"%d" % revision), (b"x-licet-age-ms", b"%d" % age_ms)]
+        if etag in map(bytes.strip, (header(scope["headers"], b"if-none-match") or b"").split(b",")):
+            return await respond(send, 304, [*JSON[1:], *head])
+        metadata = _encode({"revision": revision, "age_ms": age_ms})
+        return await respond(send, 200, [*JSON, *head], b'{"flags":%s,"metadata":%s}' % (flags, metadata))
+
+    async def _decide(self, features: Sequence[str], scope: AsgiScope, receive: Receive) -> list[Decision]:
+        """Admit the caller and decide. Raises ``_Unusable``, and what ``Asking`` raises."""
+        headers = scope["headers"]
+        key = header(headers, b"x-api-key")
+        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
+        body, token = await self._asking.read(scope, receive), user_token(headers)
+        try:
+            context: Context = _read(body).context
+        except msgspec.ValidationError as error:
+            raise _Unusable("INVALID_CONTEXT", str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _Unusable("PARSE_ERROR", str(error)) from error
+        outright = context.customer is not None or token is not None
+        if not outright and not context.targeting_key:
+            raise _Unusable("TARGETING_KEY_MISSING", "context: neither targetingKey, the user, nor customer")
+        user = None if outright else context.targeting_key
+        answers = await self._asking.ask([Asked(feature, user, context.customer) for feature in features], token)
+        for one in answers:
+            if isinstance(one, InvalidInput):  # who is meant is the same in all, and so is the fault
+                raise _Unusable("INVALID_CONTEXT", one.detail)
+        return [one for one in answers if isinstance(one, Decision)]
+
+
+def evaluation(key: str, part: str, decision: Decision, catalog: Catalog, more: dict[str, Any]) -> Evaluation:
+    """Tell a decision as a flag; ``part`` is what follows the feature's name in the key."""
+    said = msgspec.to_builtins(decision)
+    metadata = {name: said[name] for name in _METADATA if said[name] is not None}
+    value = _PARTS[part](decision) if part else _value(decision, catalog)
+    if isinstance(value, bool):
+        variant = "on" if value else "off"
+    else:
+        variant = str(value) if isinstance(value, int | float) else decision.reason.value
+    reason = "UNKNOWN" if decision.reason in _NOBODY else "TARGETING_MATCH"
+    return Evaluation(key, value, reason, variant, metadata | more)
+
+
+def _value(decision: Decision, catalog: Catalog) -> GrantValue:
+    """Return the value in the one type that the feature always has: a client refuses a flag that changes its type."""
+    granted = [value for _, value in catalog.grants.get(decision.feature, ()) if not isinstance(value, bool)]
+    if not granted:
+        return decision.allowed
+    value = decision.value or 0
+    return float(value) if any(isinstance(one, float) for one in granted) else int(value)

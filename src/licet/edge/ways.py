@@ -1,0 +1,131 @@
+"""The ways to ask: their routes on the front, and what the OpenAPI document says of each."""
+
+import datetime as dt
+import http
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from licet.domain.catalog import Catalog
+from licet.domain.decision import Decision
+from licet.edge import batch, check, forward_auth, ofrep
+from licet.edge.asgi import AsgiScope, Handler, Receive, Send
+from licet.edge.asking import USER_TOKEN, Asking
+from licet.edge.front import Route
+
+REF = "#/components/schemas/{name}"
+FORMS = (Decision, batch.Question, ofrep.Evaluate, ofrep.Evaluation, ofrep.Evaluations, ofrep.Failure)
+# Every parameter: where it stands, and what it is.
+_PARAMETERS = {
+    "customer": ("query", "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`."),
+    "user": ("query", "A user's id or e-mail address. With `customer`: as a member of that customer."),
+    "feature": ("query", "The feature's name; `/v1/features` lists them."),
+    "min_revision": ("query", "Wait up to 2 s until the answer includes this revision; else 503."),
+    "after_event": ("query", "Wait up to 2 s until the answer includes this event; else 503."),
+    "key": ("path", "A feature, or `feature:allowed`, `feature:reason`, `feature:message`, `feature:decision`."),
+    "X-Licet-Token": ("header", "The user's OIDC token, where the deployment trusts its issuer; then without `user`."),
+    "X-Licet-Key": ("header", "The API key, where `Authorization` holds the user's own token."),
+    "X-Licet-User": ("header", "The user, as the proxy knows it."),
+    "X-Licet-Customer": ("header", "The customer; beside a user or a token it narrows."),
+    "If-None-Match": ("header", "The `ETag` of an earlier answer."),
+}
+_REQUIRED = {"feature", "key"}
+
+
+def ways(
+    plain: Handler, asking: Asking, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
+) -> dict[str, Route]:
+    """Build the routes by path. ``plain`` answers ``GET /v1/check``; ``catalog`` returns the current one."""
+    flags = ofrep.Ofrep(asking, catalog)
+    many, by_token = batch.BatchCheck(asking), batch.TokenCheck(asking)
+
+    def checks(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["method"] == "POST":
+            return many(scope, receive, send)
+        sent = any(name == USER_TOKEN for name, _ in scope["headers"])
+        return (by_token if sent else plain)(scope, receive, send)
+
+    return {
+        "/v1/check": Route(checks, ("GET", "POST"), f"{check.HOW} POST many at once."),
+        "/v1/forward-auth": Route(forward_auth.ForwardAuth(asking, clock), ("GET",), forward_auth.HOW),
+        ofrep.BULK: Route(flags.bulk, ("POST",), ofrep.HOW),
+        ofrep.SINGLE: Route(flags.single, ("POST",), ofrep.HOW),
+    }
+
+
+def described() -> dict[str, Any]:
+    """Return what the OpenAPI document says of these paths."""
+    question, problem = {"$ref": REF.format(name="Question")}, {"$ref": REF.format(name="ProblemDocument")}
+    names = {"type": "array", "items": {"type": "string"}}
+    sent = {
+        "checks": _list(question),
+        "features": names,
+        "customers": names,
+        "users": names,
+        "token": {"type": "string"},
+    }
+    told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, problem]})}
+    many = (
+        "`checks`, or a grid of `features` and `customers` or `users`, 10,000 questions at most. Each is answered in "
+    )
+    many += "its place, a grid row by row; what is wrong with one is a problem in its place."
+    passing = "200: yes, 401: no user is known, 403: no. The decision is in the headers `X-Licet-…`."
+    plain = f'{check.HOW} "No" is a 200 with its reason; a 304 says that the answer of this ETag still stands.'
+    why, token = "May this user, or this customer, use this feature, and why?", "X-Licet-Token"
+    proxied = ("feature", "X-Licet-User", "X-Licet-Customer", "X-Licet-Key", token)
+    flag = {200: "Evaluation", 400: "Failure", 404: "Failure"}
+    flags = {200: "Evaluations", 304: None, 400: "Failure"}
+    return {
+        "/v1/check": {
+            "get": _operation(
+                "Check", why, plain, (*check.PARAMETERS, token, "If-None-Match"), {200: "Decision", 304: None}
+            ),
+            "post": _operation("CheckMany", "Many questions at once", many, (token,), {200: told}, sent),
+        },
+        "/v1/forward-auth": {
+            "get": _operation("ForwardAuth", "May this request of a proxy pass?", passing, proxied, {200: None})
+        },
+        ofrep.BULK: {
+            "post": _operation(
+                "EvaluateFlags", "All features as flags", ofrep.HOW, (token, "If-None-Match"), flags, "Evaluate"
+            )
+        },
+        ofrep.SINGLE: {
+            "post": _operation("EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", token), flag, "Evaluate")
+        },
+    }
+
+
+def answer(description: str, form: str | dict[str, Any] | None) -> dict[str, Any]:
+    """Describe a body of JSON: of a named form, or of these properties."""
+    if form is None:
+        return {"description": description}
+    named = {"$ref": REF.format(name=form)}
+    schema = named if isinstance(form, str) else {"type": "object", "properties": form}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "maxItems": batch.MOST}
+
+
+def _operation(
+    name: str,
+    summary: str,
+    description: str,
+    parameters: Sequence[str],
+    answers: dict[int, Any],
+    body: str | dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    said = [(one, *_PARAMETERS[one]) for one in parameters]
+    return {
+        "operationId": name,
+        "tags": ["Asking"],
+        "summary": summary,
+        "description": f"{description} Needs the scope `read`.",
+        "parameters": [
+            {"name": one, "in": place, "required": one in _REQUIRED, "description": what, "schema": {"type": "string"}}
+            for one, place, what in said
+        ],
+        "responses": {str(status): answer(http.HTTPStatus(status).phrase, form) for status, form in answers.items()},
+        "security": [{"key": []}],
+    } | ({"requestBody": {**answer("The questions.", body), "required": True}} if body else {})
