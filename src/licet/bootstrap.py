@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import pathlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
@@ -197,54 +198,24 @@ def build_web(settings: Settings) -> Web:
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
-    spooling = build_spool_log(settings, metrics) if settings.kafka_brokers else None
-    change_log = spooling or build_log(settings)
-    gate = Gate(
-        authenticate=authenticator.authenticate,
-        signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
-        open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
-        clock=utc_now,
-    )
+    change_log = build_spool_log(settings, metrics) if settings.kafka_brokers else build_log(settings)
     register, senders = Register(metrics, utc_now), PostgresSenders(writers)
-    door = Door(
-        change_log,
-        catalog=catalogs.current,
-        clock=utc_now,
-        metrics=metrics,
-        register=register,
-        organization=settings.salesforce_org_id,
-    )
-    checker = Checker(answers, catalogs, clock=utc_now)
-
-    async def store() -> str | None:
-        return await store_ready(readers)
-
+    webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
+    check = Check(Checker(answers, catalogs, clock=utc_now), authenticator, metrics)
     ends = asyncio.Event()
-
-    async def stays() -> str | None:
-        return "the process ends" if ends.is_set() else None
-
-    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
-        "process": stays,
-        "store": store,
-        "catalog": catalogs.ready,
-        "queue": change_log.ready,
-    }
-    if spooling is not None:
-        checks["spool"] = spooling.standing
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
-            checks=checks,
+            checks=_checks(ends, readers, catalogs, change_log),
         )
     )
     front = Front(
         {
-            "/salesforce/webhook": Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW),
-            "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
+            "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
+            "/v1/check": Route(check, ("GET",), CHECK_HOW),
         },
         cast("Handler", api),
         metrics,
@@ -258,8 +229,8 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(pool.close)
             stack.push_async_callback(answers.close)
             stack.push_async_callback(change_log.close)
-            if spooling is not None:
-                spooling.start()
+            if isinstance(change_log, SpoolLog):
+                change_log.start()
             await catalogs.load()
             await authenticator.refresh()
             stack.push_async_callback(register.flush, senders)
@@ -273,6 +244,43 @@ def build_web(settings: Settings) -> Web:
             yield
 
     return Web(front, running, ends)
+
+
+def _build_webhook(
+    settings: Settings,
+    authenticator: Authenticator,
+    catalogs: Catalogs,
+    change_log: ChangeLog,
+    register: Register,
+    metrics: Metrics,
+) -> Webhook:
+    gate = Gate(
+        authenticate=authenticator.authenticate,
+        signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
+        open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
+        clock=utc_now,
+    )
+    door = Door(
+        change_log,
+        catalog=catalogs.current,
+        clock=utc_now,
+        metrics=metrics,
+        register=register,
+        organization=settings.salesforce_org_id,
+    )
+    return Webhook(gate, door, metrics, register)
+
+
+def _checks(
+    ends: asyncio.Event, readers: Pool, catalogs: Catalogs, change_log: ChangeLog
+) -> dict[str, Callable[[], Awaitable[str | None]]]:
+    async def process() -> str | None:
+        return "it ends" if ends.is_set() else None
+
+    checks = {"process": process, "catalog": catalogs.ready, "queue": change_log.ready}
+    if isinstance(change_log, SpoolLog):
+        checks["spool"] = change_log.standing
+    return {**checks, "store": functools.partial(store_ready, readers)}
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:
