@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import pathlib
 import sys
 import threading
@@ -228,23 +229,9 @@ def build_web(settings: Settings) -> Web:
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
-    spooling = build_spool_log(settings, metrics) if settings.kafka_brokers else None
-    change_log = spooling or build_log(settings)
-    gate = Gate(
-        authenticate=authenticator.authenticate,
-        signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
-        open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
-        clock=utc_now,
-    )
+    change_log = build_spool_log(settings, metrics) if settings.kafka_brokers else build_log(settings)
     register, senders = Register(metrics, utc_now), PostgresSenders(writers)
-    door = Door(
-        change_log,
-        catalog=catalogs.current,
-        clock=utc_now,
-        metrics=metrics,
-        register=register,
-        organization=settings.salesforce_org_id,
-    )
+    webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
     latest = Latest()
     metrics.watch_snapshot(latest.age_s, latest.size)
     follower = Follower(
@@ -260,24 +247,7 @@ def build_web(settings: Settings) -> Web:
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
     asking = Asking(Asker(checker, tokens), authenticator, metrics)
-
-    async def store() -> str | None:
-        return await store_ready(readers)
-
     ends = asyncio.Event()
-
-    async def stays() -> str | None:
-        return "the process ends" if ends.is_set() else None
-
-    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
-        "process": stays,
-        "store": store,
-        "snapshot": follower.ready,
-        "catalog": catalogs.ready,
-        "queue": change_log.ready,
-    }
-    if spooling is not None:
-        checks["spool"] = spooling.standing
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
@@ -286,11 +256,11 @@ def build_web(settings: Settings) -> Web:
             letter_desk=LetterDesk(PostgresLetters(writers), change_log),
             authenticator=authenticator,
             metrics=metrics,
-            checks=checks,
+            checks=_checks(ends, readers, follower, catalogs, change_log),
         )
     )
     routes = ways(check, asking, catalogs.current, utc_now)
-    routes["/salesforce/webhook"] = Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW)
+    routes["/salesforce/webhook"] = Route(webhook, ("POST",), WEBHOOK_HOW)
     front = Front(routes, cast("Handler", api), metrics)
 
     @contextlib.asynccontextmanager
@@ -301,8 +271,8 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(pool.close)
             stack.push_async_callback(follower.close)
             stack.push_async_callback(change_log.close)
-            if spooling is not None:
-                spooling.start()
+            if isinstance(change_log, SpoolLog):
+                change_log.start()
             await catalogs.load()
             await authenticator.refresh()
             stack.push_async_callback(register.flush, senders)
@@ -324,6 +294,43 @@ def build_tokens(settings: Settings) -> Tokens | None:
     if (settings.oidc_issuer is None) is not (settings.oidc_audience is None):
         raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
     return Tokens(settings) if settings.oidc_issuer else None
+
+
+def _build_webhook(
+    settings: Settings,
+    authenticator: Authenticator,
+    catalogs: Catalogs,
+    change_log: ChangeLog,
+    register: Register,
+    metrics: Metrics,
+) -> Webhook:
+    gate = Gate(
+        authenticate=authenticator.authenticate,
+        signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
+        open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
+        clock=utc_now,
+    )
+    door = Door(
+        change_log,
+        catalog=catalogs.current,
+        clock=utc_now,
+        metrics=metrics,
+        register=register,
+        organization=settings.salesforce_org_id,
+    )
+    return Webhook(gate, door, metrics, register)
+
+
+def _checks(
+    ends: asyncio.Event, readers: Pool, follower: Follower, catalogs: Catalogs, change_log: ChangeLog
+) -> dict[str, Callable[[], Awaitable[str | None]]]:
+    async def process() -> str | None:
+        return "it ends" if ends.is_set() else None
+
+    checks = {"process": process, "snapshot": follower.ready, "catalog": catalogs.ready, "queue": change_log.ready}
+    if isinstance(change_log, SpoolLog):
+        checks["spool"] = change_log.standing
+    return {**checks, "store": functools.partial(store_ready, readers)}
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:

@@ -152,7 +152,9 @@ def test_a_report_that_comes_too_late_leaves_the_change_under_one_event_id(
         await until("the spool is closed", lambda: not is_open(wire))
 
     with_doors([wire], slow)
-    records = all_in_kafka(wire, 3)
+    reader = wire.reader()
+    records = read(reader, 3)
+    reader.close()
     assert [dict(record.headers)["ce_id"] for record in records] == [b"one-0", b"one-1", b"one-1"]
 
 
