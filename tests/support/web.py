@@ -12,7 +12,6 @@ import psycopg
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
-from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
@@ -122,7 +121,7 @@ def running_web(
         rooms = Rooms(
             reading=Reading(customers, customers, catalogs, clock=clock),
             directory=Directory(PostgresDirectory(writer)),
-            letters=Letters(PostgresLetters(reader)),
+            letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log),
             authenticator=authenticator,
             metrics=metrics,
