@@ -1,8 +1,8 @@
 """Consumer bugs that other systems shipped, each held off by name.
 
 Elsewhere: ``auto.offset.reset=latest`` (tests/queue/test_conformance.py, "a new group starts at the logs start"); an
-endless retry without a cap (test_stops.py, "is not tried for ever"); a buffer lost at shutdown (test_worker.py, "a batch
-begun is finished"); a worker that is ready and idle (test_stops.py, "whose partitions are all stopped is not ready").
+endless retry without a cap (test_stops.py, "is not tried for ever"); a buffer lost at shutdown (test_worker.py, "a
+batch begun is finished"); a worker that is ready and idle (test_stops.py, "whose partitions are all stopped").
 """
 
 import pytest

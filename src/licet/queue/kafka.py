@@ -26,7 +26,7 @@ from licet.queue.ports import AppendFailed, LogUnavailable
 
 RETENTION_MS = 30 * 24 * 3600 * 1000
 SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
-PROBE_S = 1.0
+_PROBE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -126,7 +126,7 @@ class KafkaLog:
         if waits is not None:
             return waits
         try:
-            listed = await asyncio.to_thread(self._producer.list_topics, self._topic.name, PROBE_S)
+            listed = await asyncio.to_thread(self._producer.list_topics, self._topic.name, _PROBE_S)
         except KafkaException as error:
             return f"Kafka at {self._topic.brokers}: {said(error)}"
         found = listed.topics[self._topic.name]
@@ -218,6 +218,6 @@ class KafkaLog:
         ended, self._producer = self._producer, self._new_producer()
         try:
             ended.purge()
-            ended.flush(PROBE_S)
+            ended.flush(_PROBE_S)
         except (KafkaException, SystemError) as error:
             _log.error("reports of the ended producer are lost; their callers wait for the time-out: %s", error)
