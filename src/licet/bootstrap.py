@@ -7,7 +7,6 @@ import functools
 import pathlib
 import sys
 import threading
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -21,7 +20,6 @@ from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
-from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
 from licet.answer.token import Tokens
@@ -252,7 +250,7 @@ def build_web(settings: Settings) -> Web:
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
-            letters=Letters(PostgresLetters(readers)),
+            letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log),
             authenticator=authenticator,
             metrics=metrics,
@@ -408,22 +406,14 @@ def catalog_desk(settings: Settings) -> CatalogDesk:
     return CatalogDesk(PostgresCatalogs(settings.database_url))
 
 
-class LetterRooms(msgspec.Struct, frozen=True):
-    """The operator's side of dead letters. ``open_letters`` counts those that a run has before it."""
-
-    letters: Letters
-    desk: LetterDesk
-    open_letters: Callable[[uuid.UUID, str | None], Awaitable[int]]
-
-
 @contextlib.asynccontextmanager
-async def letter_rooms(settings: Settings) -> AsyncIterator[LetterRooms]:
-    """Lend the operator's side of dead letters."""
-    async with reader_pool(settings.database_url, 1) as readers, writer_pool(settings.database_url, 1) as writers:
+async def letter_desk(settings: Settings) -> AsyncIterator[tuple[PostgresLetters, LetterDesk]]:
+    """Lend the operator's side of dead letters: to search, and to act."""
+    async with writer_pool(settings.database_url, 1) as pool:
         change_log = build_log(settings)
         try:
-            reading = PostgresLetters(readers)
-            yield LetterRooms(Letters(reading), LetterDesk(PostgresLetters(writers), change_log), reading.count_open)
+            letters = PostgresLetters(pool)
+            yield letters, LetterDesk(letters, change_log)
         finally:
             await change_log.close()
 

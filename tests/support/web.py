@@ -15,7 +15,6 @@ from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
-from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
 from licet.answer.token import Tokens
@@ -146,7 +145,7 @@ def running_web(
         rooms = Rooms(
             reading=Reading(customers, customers, catalogs, clock=clock),
             directory=Directory(PostgresDirectory(writer)),
-            letters=Letters(PostgresLetters(reader)),
+            letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log),
             authenticator=authenticator,
             metrics=metrics,

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from licet.bootstrap import check_queue, check_store, letter_rooms
+from licet.answer.letters import list_letters
+from licet.bootstrap import check_queue, check_store, letter_desk
 from licet.cli.settings import read_settings
 from licet.cli.table import show_table
 from licet.domain.errors import LicetError
@@ -81,22 +82,14 @@ def drop(letter: Number, reason: Annotated[str, typer.Option(help="Why; it is ke
 
 async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> None:
     cursor, rows = None, []
-    async with letter_rooms(settings) as rooms:
+    async with letter_desk(settings) as (letters, _):
         while True:
-            page = await rooms.letters.list(state, reason, cursor, _PAGE)
-            rows += [
-                [
-                    str(one.letter),
-                    one.state,
-                    one.reason,
-                    str(one.attempts),
-                    one.recorded_at.isoformat(" ", "seconds"),
-                    one.customer or "",
-                    one.event_id or "",
-                    f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin,
-                ]
-                for one in page.items
-            ]
+            page = await list_letters(letters, state, reason, cursor, _PAGE)
+            for one in page.items:
+                origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
+                kept = one.recorded_at.isoformat(" ", "seconds")
+                said = [str(one.letter), one.state, one.reason, str(one.attempts), kept]
+                rows.append([*said, one.customer or "", one.event_id or "", origin])
             cursor = page.next
             if cursor is None:
                 break
@@ -104,25 +97,24 @@ async def _list(settings: Settings, state: LetterState | None, reason: str | Non
 
 
 async def _show(settings: Settings, letter: int) -> str:
-    async with letter_rooms(settings) as rooms:
-        found = await rooms.letters.get(letter)
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    async with letter_desk(settings) as (_, desk):
+        return msgspec.json.format(msgspec.json.encode(await desk.get(letter)), indent=2).decode()
 
 
 async def _replay(settings: Settings, letter: int) -> str:
-    async with letter_rooms(settings) as rooms:
-        replayed = await rooms.desk.replay(letter, getpass.getuser())
+    async with letter_desk(settings) as (_, desk):
+        replayed = await desk.replay(letter, getpass.getuser())
     return f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
 
 
 async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) -> None:
     taken = barred = 0
-    async with letter_rooms(settings) as rooms:
-        total = await rooms.open_letters(run, reason)
+    async with letter_desk(settings) as (letters, desk):
+        total = await letters.count_open(run, reason)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("dead letters", total=total)
             try:
-                async for more, cannot in rooms.desk.replay_all(run, reason, getpass.getuser()):
+                async for more, cannot in desk.replay_all(run, reason, getpass.getuser()):
                     taken, barred = taken + more, barred + cannot
                     progress.update(task, completed=taken + barred)
             except (LicetError, asyncio.CancelledError):
@@ -132,8 +124,8 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
 
 
 async def _drop(settings: Settings, letter: int, reason: str) -> None:
-    async with letter_rooms(settings) as rooms:
-        await rooms.desk.drop(letter, reason, getpass.getuser())
+    async with letter_desk(settings) as (_, desk):
+        await desk.drop(letter, reason, getpass.getuser())
 
 
 def _settings() -> Settings:

@@ -18,7 +18,7 @@ from litestar.exceptions import (
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
-from licet.answer.letters import Letters
+from licet.answer.letters import LetterSearch
 from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
@@ -52,7 +52,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
     reading: Reading
     directory: Directory
-    letters: Letters
+    letter_search: LetterSearch
     letter_desk: LetterDesk
     authenticator: Authenticator
     metrics: Metrics
@@ -64,7 +64,7 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     dependencies = {
         "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
         "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
-        "letters": Provide(lambda: rooms.letters, sync_to_thread=False),
+        "letter_search": Provide(lambda: rooms.letter_search, sync_to_thread=False),
         "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
     }

@@ -7,7 +7,7 @@ from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
-from licet.answer.letters import Letters
+from licet.answer import letters
 from licet.answer.views import Listing
 from licet.domain.principal import Principal, Scope
 from licet.edge.api import Cursor, Limit, needs
@@ -30,20 +30,20 @@ class Dropped(msgspec.Struct, frozen=True):
 
 @get("/v1/dead-letters", summary="List dead letters", guards=_READ)
 async def list_letters(
-    letters: NamedDependency[Letters],
+    letter_search: NamedDependency[letters.LetterSearch],
     in_state: State = None,
     reason: Reason = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Listing[LetterLine]:
     """What could not be applied, the one kept last first."""
-    return await letters.list(in_state, reason, cursor, limit)
+    return await letters.list_letters(letter_search, in_state, reason, cursor, limit)
 
 
 @get("/v1/dead-letters/{letter:int}", summary="Show a dead letter", guards=_READ)
-async def get_letter(letters: NamedDependency[Letters], letter: Number) -> Letter:
+async def get_letter(letter_desk: NamedDependency[LetterDesk], letter: Number) -> Letter:
     """Raw bytes, every fault, where it came from, what people did with it and what became of its replays."""
-    return await letters.get(letter)
+    return await letter_desk.get(letter)
 
 
 @post("/v1/dead-letters/{letter:int}/replay", summary="Replay a dead letter", status_code=202, guards=_ADMIN)

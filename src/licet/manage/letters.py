@@ -6,11 +6,11 @@ from typing import Protocol
 
 import msgspec
 
-from licet.domain.errors import Conflict, Fault, InvalidInput, Unavailable
+from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
 from licet.domain.ids import shown
 from licet.queue.message import Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
-from licet.store.values import LetterState, Original
+from licet.store.values import Letter, LetterState
 
 CHUNK = 100
 _REASON_LENGTH = 500
@@ -19,11 +19,11 @@ _REASON_LENGTH = 500
 class LetterStore(Protocol):
     """The store's side. Every method raises ``Unavailable``."""
 
-    async def original(self, letter: int) -> Original:
-        """Return what a replay of a letter needs. Raises ``NotFound``."""
+    async def get(self, letters: Sequence[int]) -> Sequence[Letter]:
+        """Return letters with their bytes and their fate, by number; those that are not there are left out."""
         ...
 
-    async def open_originals(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[Original]:
+    async def open_letters(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[int]:
         """Return the next open letters that the run has not replayed, in the order in which they were kept."""
         ...
 
@@ -45,7 +45,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class LetterDesk:
-    """Replays and drops dead letters; each is kept with its author.
+    """Shows, replays and drops dead letters; what is done is kept with its author.
 
     A replay is appended first and noted then: cut off between, it is appended twice, which does no harm.
     """
@@ -56,8 +56,7 @@ class LetterDesk:
 
     async def replay(self, letter: int, author: str) -> Replayed:
         """Append a letter again. Raises ``NotFound``, ``Conflict`` (it cannot be replayed), ``Unavailable``."""
-        original = await self._open(letter)
-        message = _message(original)
+        message = _message(await self._open(letter))
         if message is None:
             raise Conflict(f"the dead letter {letter} cannot be replayed: it names no event and customer of a log")
         [result] = await self._log.append([message])
@@ -73,9 +72,10 @@ class LetterDesk:
         goes on where it stood. Raises ``Unavailable`` where the log does not take one.
         """
         after = 0
-        while originals := await self._store.open_originals(run, reason, after, CHUNK):
-            after = originals[-1].letter
-            sent = [(one.letter, message) for one in originals if (message := _message(one)) is not None]
+        while numbers := await self._store.open_letters(run, reason, after, CHUNK):
+            after = numbers[-1]
+            letters = await self._store.get(numbers)
+            sent = [(one.letter, message) for one in letters if (message := _message(one)) is not None]
             results = await self._log.append([message for _, message in sent])
             taken = [
                 (letter, at.partition, at.offset)
@@ -84,7 +84,7 @@ class LetterDesk:
             ]
             if taken:
                 await self._store.note_replays(taken, run, author)
-            yield len(taken), len(originals) - len(sent)
+            yield len(taken), len(numbers) - len(sent)
             for result in results:
                 if isinstance(result, AppendFailed):
                     raise Unavailable(f"the queue did not take all: {result.reason}")
@@ -96,28 +96,37 @@ class LetterDesk:
         await self._open(letter)
         await self._store.note_drop(letter, reason, author)
 
-    async def _open(self, letter: int) -> Original:
-        original = await self._store.original(letter)
-        if original.state != LetterState.OPEN:
-            raise Conflict(f"the dead letter {letter} is {original.state}, no longer open")
-        return original
+    async def get(self, letter: int) -> Letter:
+        """Return a letter, with its value as text where it is UTF-8. Raises ``NotFound``."""
+        for found in await self._store.get([letter]):
+            try:
+                return msgspec.structs.replace(found, text=found.value.decode() if found.value is not None else None)
+            except UnicodeDecodeError:
+                return found
+        raise NotFound(f"there is no dead letter {letter}")
+
+    async def _open(self, letter: int) -> Letter:
+        found = await self.get(letter)
+        if found.state is not LetterState.OPEN:
+            raise Conflict(f"the dead letter {letter} is {found.state}, no longer open")
+        return found
 
 
-def _message(original: Original) -> Message | None:
+def _message(letter: Letter) -> Message | None:
     """Make the change again, as it was; None where it has no place in a log, or no names that a message needs."""
-    if not (original.log and original.event_id and original.source and original.received_at and original.key):
+    if not (letter.log and letter.event_id and letter.source and letter.received_at and letter.key):
         return None
-    if original.value is None:
+    if letter.value is None:
         return None
     try:
-        key = original.key.decode()
+        key = letter.key.decode()
     except UnicodeDecodeError:
         return None
     return Message(
         key=key,
-        value=original.value,
-        event_id=original.event_id,
-        source=original.source,
-        received_at=original.received_at,
-        replay_of=f"{original.log}/{original.partition}/{original.offset}",
+        value=letter.value,
+        event_id=letter.event_id,
+        source=letter.source,
+        received_at=letter.received_at,
+        replay_of=f"{letter.log}/{letter.partition}/{letter.offset}",
     )

@@ -26,7 +26,7 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
 LOOK_S = 0.001  # how often the producer is asked for delivery reports while any is to come
 IDLE_S = 1.0  # and else, for errors and log lines
-PROBE_S = 1.0
+_PROBE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -137,7 +137,7 @@ class KafkaLog:
         if waits is not None:
             return waits
         try:
-            listed = await asyncio.to_thread(self._producer.list_topics, self._topic.name, PROBE_S)
+            listed = await asyncio.to_thread(self._producer.list_topics, self._topic.name, _PROBE_S)
         except KafkaException as error:
             return f"Kafka at {self._topic.brokers}: {said(error)}"
         found = listed.topics[self._topic.name]

@@ -8,12 +8,14 @@ import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from licet.queue.kafka import PROBE_S, SLICE_S, KafkaTopic, ensure_topic
+from licet.queue.kafka import KafkaTopic, ensure_topic
 from licet.queue.librdkafka import record_of, said
 from licet.queue.message import Record
 from licet.queue.ports import Extent, LogGap, LogUnavailable, Positions
 
 GROUP = "licet-worker"
+SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
+_PROBE_S = 1.0
 _FROM_START: int = confluent_kafka.OFFSET_BEGINNING
 _ASK_S = 10.0  # how often a reader asks whether the topic is still the same
 _SURVEY_S = 5.0
@@ -192,7 +194,7 @@ class KafkaReader:
         if wanted is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
             if ledger_name(self._topic) != self._name:
                 raise LogUnavailable(f"{self.name} was made anew")
-            first, end = _watermarks(self._consumer, self._topic.name, partition, PROBE_S)
+            first, end = _watermarks(self._consumer, self._topic.name, partition, _PROBE_S)
             raise LogGap(partition, wanted, first, end)
         raise LogUnavailable(f"{self.name}, partition {partition}: {error.str()}")
 
@@ -203,7 +205,7 @@ class KafkaReader:
     def _probe(self) -> None:
         """Find out whether Kafka is still away: it says when it goes, and not when it comes back."""
         try:
-            self._consumer.list_topics(self._topic.name, PROBE_S)
+            self._consumer.list_topics(self._topic.name, _PROBE_S)
         except KafkaException as error:
             raise LogUnavailable(f"Kafka at {self._topic.brokers}: {self._away}") from error
         self._away = None

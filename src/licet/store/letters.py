@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 
 from licet.database import named_queries
-from licet.domain.errors import NotFound
 from licet.store.pools import Pool, connection_of
-from licet.store.values import Letter, LetterLine, Original, Page
+from licet.store.values import Letter, LetterLine, Page
 
 _lines = msgspec.json.Decoder(list[LetterLine])
-_letter = msgspec.json.Decoder(Letter)
+_letters = msgspec.json.Decoder(list[Letter])
 
 
 class PostgresLetters:
@@ -28,29 +27,20 @@ class PostgresLetters:
         found = _lines.decode(text)
         return Page(found[:limit], more=len(found) > limit)
 
-    async def get(self, letter: int) -> Letter:
-        """Return a letter with its bytes and its fate. Raises ``NotFound``."""
-        rows = await self._ask("find_letter", letter=letter)
-        if not rows:
-            raise NotFound(f"there is no dead letter {letter}")
-        return _letter.decode(rows[0][0])
-
-    async def original(self, letter: int) -> Original:
-        """Return what a replay of a letter needs. Raises ``NotFound``."""
-        rows = await self._ask("find_original", letter=letter)
-        if not rows:
-            raise NotFound(f"there is no dead letter {letter}")
-        return Original(*rows[0])
+    async def get(self, letters: Sequence[int]) -> Sequence[Letter]:
+        """Return letters with their bytes and their fate, by number; those that are not there are left out."""
+        [(text,)] = await self._ask("find_letters", letters=list(letters))
+        return _letters.decode(text)
 
     async def count_open(self, run: uuid.UUID, reason: str | None) -> int:
         """Count the open letters that the run has not replayed."""
         [(count,)] = await self._ask("count_open", run=run, reason=reason)
         return int(count)
 
-    async def open_originals(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[Original]:
+    async def open_letters(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[int]:
         """Return the next open letters that the run has not replayed, in the order in which they were kept."""
-        rows = await self._ask("open_originals", run=run, reason=reason, after=after, limit=limit)
-        return [Original(*row) for row in rows]
+        rows = await self._ask("open_letters", run=run, reason=reason, after=after, limit=limit)
+        return [letter for (letter,) in rows]
 
     async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, author: str) -> None:
         """Keep where the log has the replays of letters: (letter, partition, offset) of each."""

@@ -257,18 +257,3 @@ class Letter(LetterLine, frozen=True, kw_only=True):
     headers: list[tuple[str, bytes]]
     actions: list[LetterAction]
     replays: list[LetterReplay]
-
-
-class Original(msgspec.Struct, frozen=True):
-    """What a replay of a letter needs; a letter of the door has no place in a log."""
-
-    letter: int
-    state: str
-    log: str | None
-    partition: int | None
-    offset: int | None
-    source: str | None
-    event_id: str | None
-    received_at: dt.datetime | None
-    key: bytes | None
-    value: bytes | None

@@ -12,9 +12,9 @@ SELECT coalesce(json_agg(line ORDER BY letter DESC), '[]')::text FROM (
     ORDER BY letter DESC LIMIT %(limit)s
 ) AS page
 
--- name: find_letter
--- Return a dead letter with its bytes (base64), what people did with it, and what became of its replays.
-SELECT json_build_object(
+-- name: find_letters
+-- Return dead letters with their bytes (base64), what people did with them, and what became of their replays.
+SELECT coalesce(json_agg(json_build_object(
     'letter', letter, 'state', state, 'reason', reason, 'origin', origin, 'log', log, 'partition', partition,
     'offset', "offset", 'sequence', sequence, 'source', source, 'event_id', event_id, 'customer', customer_id,
     'received_at', received_at, 'recorded_at', recorded_at, 'attempts', attempts + 1, 'last_outcome', last_outcome,
@@ -29,18 +29,12 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(json_build_object(
             'log', r.log, 'partition', r.partition, 'offset', r."offset", 'sequence', r.sequence, 'outcome', r.outcome,
             'reason', r.reason, 'revision', r.revision) ORDER BY r.sequence), '[]')
-        FROM delivery r WHERE s.origin = 'log' AND r.replay_of = s.sequence))::text
-FROM dead_letter_state s WHERE letter = %(letter)s
+        FROM delivery r WHERE s.origin = 'log' AND r.replay_of = s.sequence)) ORDER BY letter), '[]')::text
+FROM dead_letter_state s WHERE letter = ANY(%(letters)s)
 
--- name: find_original
--- Return what a replay of a letter needs.
-SELECT letter, state, log, partition, "offset", source, event_id, received_at, key, value
-FROM dead_letter_state WHERE letter = %(letter)s
-
--- name: open_originals
--- Return the next open letters that a run has not replayed yet, in the order in which they were kept.
-SELECT letter, state, log, partition, "offset", source, event_id, received_at, key, value
-FROM dead_letter_state s
+-- name: open_letters
+-- Return the numbers of the next open letters that a run has not replayed yet, in the order in which they were kept.
+SELECT letter FROM dead_letter_state s
 WHERE letter > %(after)s AND state = 'open' AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
   AND NOT EXISTS (SELECT FROM dead_letter_action a WHERE a.letter = s.letter AND a.run = %(run)s)
 ORDER BY letter LIMIT %(limit)s
