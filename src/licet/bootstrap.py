@@ -18,11 +18,13 @@ from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
+from licet.edge import stream
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.authentication import Authenticator
@@ -141,10 +143,14 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
 
 
 class Web(msgspec.Struct, frozen=True):
-    """The web process: its ASGI callable, and what must be opened before it serves and closed after."""
+    """The web process: its ASGI callable, and what must be opened before it serves and closed after.
+
+    ``stop_streams``: end what would never end by itself; requests in flight go on.
+    """
 
     app: Handler
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    stop_streams: Callable[[], None]
 
 
 def build_web(settings: Settings) -> Web:
@@ -174,6 +180,9 @@ def build_web(settings: Settings) -> Web:
     follower = Follower(
         PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
     )
+    hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
+    follower.listeners.append(hub)
+    metrics.watch_streams(lambda: hub.readers)
     checker = Checker(
         latest,
         clock=utc_now,
@@ -199,6 +208,8 @@ def build_web(settings: Settings) -> Web:
         {
             "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
             "/v1/check": Route(check, ("GET",), CHECK_HOW),
+            "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+            "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
         },
         cast("Handler", api),
         metrics,
@@ -210,15 +221,16 @@ def build_web(settings: Settings) -> Web:
             for pool in (readers, writers):
                 await pool.open()
                 stack.push_async_callback(pool.close)
+            stack.push_async_callback(hub.close)
             stack.push_async_callback(follower.close)
             stack.push_async_callback(change_log.close)
             await catalogs.load()
             await authenticator.refresh()
-            for task in (follower.run(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            for task in (follower.run(), hub.run(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
-    return Web(front, running)
+    return Web(front, running, hub.stop)
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:

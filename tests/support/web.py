@@ -16,9 +16,10 @@ from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub
 from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
-from licet.edge import check
+from licet.edge import check, stream
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.authentication import Authenticator
@@ -41,6 +42,8 @@ ADMIN = "an-admin-key-of-the-tests"
 
 class Web:
     """Asks the application; every method returns the answer, whatever its status."""
+
+    hub: Hub
 
     def __init__(
         self, runner: asyncio.Runner, app: Front, rooms: Rooms, follower: Follower, keys: PostgresKeys
@@ -106,6 +109,7 @@ def running_web(
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     checks: dict[str, Callable[[], Awaitable[str | None]]] | None = None,
     timeout: float = 2.0,
+    most_streams: int = 1000,
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
@@ -114,6 +118,8 @@ def running_web(
     metrics = Metrics()
     latest = Latest()
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
+    hub = Hub(latest, PostgresFeed(url, timeout=timeout), most_streams)
+    follower.listeners.append(hub)
 
     async def store() -> str | None:
         return await store_ready(reader)
@@ -134,15 +140,21 @@ def running_web(
         )
         checker = Checker(latest, clock=clock, metrics=metrics, patience=Patience(latest, follower, customers))
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
-        front = Front({"/v1/check": Route(handler, ("GET",), check.HOW)}, cast("Handler", build_app(rooms)), metrics)
+        routes = {
+            "/v1/check": Route(handler, ("GET",), check.HOW),
+            "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+            "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+        }
+        front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, follower, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())
+        web.hub = hub
         try:
             yield web
         finally:
-            for closing in (web.client.aclose(), follower.close(), reader.close(), writer.close()):
+            for closing in (web.client.aclose(), hub.close(), follower.close(), reader.close(), writer.close()):
                 runner.run(closing)
 
 

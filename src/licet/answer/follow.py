@@ -1,4 +1,4 @@
-"""The follower: keeps the snapshot at the store's revision, and hands what changed to who subscribes.
+"""The follower: keeps the snapshot at the store's revision, and tells listeners what changes.
 
 What can go wrong, and what follows; meanwhile the old snapshot goes on answering and its age grows:
 
@@ -7,16 +7,14 @@ What can go wrong, and what follows; meanwhile the old snapshot goes on answerin
 | a notification is lost, or cannot be had                     | the store is asked every second all the same |
 | the store is away                                            | wait a second, ask again                    |
 | the store hangs without a word                               | the connection is cut; then as above        |
-| the position is unknown (restored, pruned), or too much changed | load anew; subscribers are told to do so  |
+| the position is unknown (restored, pruned), or too much changed | load anew; listeners are told               |
 """
 
 import asyncio
-import contextlib
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -25,60 +23,54 @@ from licet.answer.snapshot import Changes, Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.errors import RevisionNotReached, Unavailable
 from licet.observe.log import Event, log
-from licet.store.records import Delta, Position
+from licet.store.records import Delta
 
 T = TypeVar("T")
 POLL_S = 1.0
 # A question to the store that has not ended by then is cut off; a load may sort everything first.
 LIMIT_S = 5.0
 LOAD_LIMIT_S = 180.0
-# A subscriber that is so many deltas behind is cut off: at some 50 a second it has read nothing for 20 s.
-BEHIND = 1000
 # Questions that wait for a revision; each holds a connection.
 WAITING = 1000
 
 
-class Ended(Exception):
-    """A subscription is over. ``reload``: take a new snapshot; else the next one may begin where this one ended."""
+class Listener(Protocol):
+    """Who wants to know what changes. Called on the event loop; must not block or fail."""
 
-    def __init__(self, reason: str, *, reload: bool = False) -> None:
-        super().__init__(reason)
-        self.reload = reload
+    def changed(self, delta: Delta, before: Snapshot) -> None:
+        """Take a delta a moment before the snapshot moves on to it."""
+        ...
+
+    def reloaded(self) -> None:
+        """Take note that the snapshot was loaded anew; nobody tells what changed in between."""
+        ...
 
 
-class Subscription:
-    """Deltas in order, without a gap, from beyond ``position`` on. One reader."""
+class FeedThread:
+    """Reads a feed in a thread of its own, and cuts it off where it hangs."""
 
-    def __init__(self, position: Position) -> None:
-        self.position = position
-        self._deltas: deque[Delta] = deque()
-        self._ended: Ended | None = None
-        self._news = asyncio.Event()
+    def __init__(self, feed: Feed, name: str) -> None:
+        self._feed = feed
+        self._thread = ThreadPoolExecutor(1, name)
 
-    async def next(self) -> Delta:
-        """Wait for the next delta. Raises ``Ended``, after the deltas before it unless a reload makes them useless."""
-        while not self._deltas:
-            if self._ended is not None:
-                raise self._ended
-            self._news.clear()
-            await self._news.wait()
-        return self._deltas.popleft()
+    async def call(self, read: Callable[[Feed], T], limit_s: float) -> T:
+        """Read; what has not ended within the limit fails. Raises ``Unavailable``."""
+        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read, self._feed), limit_s)
 
-    def offer(self, delta: Delta) -> None:
-        """Hand over a delta."""
-        if len(self._deltas) >= BEHIND:
-            self._deltas.clear()
-            self.end(Ended(f"the reader was {BEHIND} changes behind"))
-        elif self._ended is None:
-            self._deltas.append(delta)
-            self._news.set()
+    def release(self) -> None:
+        """Let go of the connection, after what was asked before."""
+        self._thread.submit(self._feed.close)
 
-    def end(self, ended: Ended) -> None:
-        """Let the reader know that no more will come."""
-        if ended.reload:
-            self._deltas.clear()
-        self._ended = ended
-        self._news.set()
+    async def close(self) -> None:
+        """Let go of the store."""
+        self._feed.cut()
+        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
+        self._feed.close()
+
+    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+        while not (await asyncio.wait({running}, timeout=limit_s))[0]:
+            self._feed.cut()
+        return running.result()
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -95,7 +87,8 @@ class _Step(msgspec.Struct, frozen=True):
 class Follower:
     """Follows the store. ``run`` as a task, then ``close``. All but the reading of the feed is on the event loop.
 
-    ``learned`` is called with the catalog of each load and each new one. ``stale_after_s``: when answers are too old.
+    ``learned`` is called with the catalog of each load and each new one; ``listeners`` with what changes.
+    ``stale_after_s``: when answers are too old.
     """
 
     def __init__(
@@ -107,13 +100,12 @@ class Follower:
         stale_after_s: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._feed = feed
+        self.listeners: list[Listener] = []
+        self._feed = FeedThread(feed, "follow")
         self._latest = latest
         self._learned = learned
         self._stale_after_s = stale_after_s
         self._monotonic = monotonic
-        self._thread = ThreadPoolExecutor(1, "follow")
-        self._subscriptions: set[Subscription] = set()
         self._waiting: set[asyncio.Future[None]] = set()
         self._failure: str | None = None
         self._stale = False
@@ -133,20 +125,10 @@ class Follower:
         snapshot = self._latest.snapshot
         step = None
         if snapshot is not None and not snapshot.crowded:
-            step = await self._call(lambda: self._look(snapshot, wait_s), wait_s + LIMIT_S)
+            step = await self._feed.call(lambda feed: self._look(feed, snapshot, wait_s), wait_s + LIMIT_S)
         if step is None:
-            step = await self._call(self._load, LOAD_LIMIT_S)
+            step = await self._feed.call(self._load, LOAD_LIMIT_S)
         self._take(step)
-
-    @contextlib.contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """Lend a subscription from the present position on. Raises ``Unavailable`` before the first load."""
-        subscription = Subscription(self._latest.get().position)
-        self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
 
     async def advances(self, within_s: float) -> AsyncIterator[None]:
         """Yield now and after each step that changed something, for so many seconds, then raise.
@@ -175,37 +157,24 @@ class Follower:
         return self._failure or "the snapshot is not loaded yet"
 
     async def close(self) -> None:
-        """Let go of the store and of who subscribes."""
-        for subscription in self._subscriptions:
-            subscription.end(Ended("Licet is stopping"))
-        self._feed.cut()
-        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
-        self._feed.close()
+        """Let go of the store."""
+        await self._feed.close()
 
-    async def _call(self, read: Callable[[], T], limit_s: float) -> T:
-        """Read the feed in its thread, and cut it off where it hangs."""
-        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
-
-    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
-        while not (await asyncio.wait({running}, timeout=limit_s))[0]:
-            self._feed.cut()
-        return running.result()
-
-    def _look(self, snapshot: Snapshot, wait_s: float) -> _Step | None:
+    def _look(self, feed: Feed, snapshot: Snapshot, wait_s: float) -> _Step | None:
         """Look for what changed; None where only a load helps. Runs in the thread: nothing is applied meanwhile."""
         if wait_s:
-            self._feed.wait(wait_s)
+            feed.wait(wait_s)
         asked_at = self._monotonic()
-        delta = self._feed.since(snapshot.position)
+        delta = feed.since(snapshot.position)
         if delta is None:
             return None
         text = delta.catalog
         catalog = read_catalog(text.document, text.version) if text is not None else None
         return _Step(asked_at, delta.lag_ms, catalog, delta=delta, changes=snapshot.prepare(delta.records))
 
-    def _load(self) -> _Step:
+    def _load(self, feed: Feed) -> _Step:
         asked_at = self._monotonic()
-        with self._feed.load() as load:
+        with feed.load() as load:
             catalog = read_catalog(load.catalog.document, load.catalog.version)
             snapshot = Snapshot(load.position, catalog)
             for chunk in load.chunks:
@@ -220,15 +189,15 @@ class Follower:
         latest.matched_at, latest.lag_ms = step.asked_at, step.lag_ms
         if step.snapshot is not None:
             latest.snapshot = step.snapshot
-            for subscription in self._subscriptions:
-                subscription.end(Ended("the snapshot was loaded anew", reload=True))
+            for listener in self.listeners:
+                listener.reloaded()
         elif step.delta is not None and step.changes is not None:
             snapshot = latest.get()
             if step.delta.position == snapshot.position:
                 return
+            for listener in self.listeners:
+                listener.changed(step.delta, snapshot)
             snapshot.apply(step.changes, step.delta.position, step.catalog)
-            for subscription in self._subscriptions:
-                subscription.offer(step.delta)
         if step.catalog is not None:
             self._learned(step.catalog)
         for change in self._waiting:

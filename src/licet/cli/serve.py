@@ -84,7 +84,7 @@ async def serve(
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end, server, ending)
+        loop.add_signal_handler(number, _end, server, web, ending)
     async with web.running():
         # What is there now stays; requests make few cycles. A full collection each 700 objects cost 10 % of the door.
         gc.freeze()
@@ -97,8 +97,9 @@ async def serve(
             ) from error
 
 
-def _end(server: Server, ending: Callable[[], None]) -> None:
+def _end(server: Server, web: Web, ending: Callable[[], None]) -> None:
     ending()
+    web.stop_streams()
     server.force_exit = server.should_exit  # a second signal waits for nobody
     server.should_exit = True
 

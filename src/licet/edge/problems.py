@@ -9,6 +9,7 @@ Unauthenticated     401     header ``WWW-Authenticate: Bearer``
 Forbidden           403
 NotFound            404
 Conflict            409
+Resync              410
 Unavailable         503     header ``Retry-After`` in seconds
 RevisionNotReached  503     the same
 MethodNotAllowed    405     header ``Allow``
@@ -31,6 +32,7 @@ from licet.domain.errors import (
     LicetError,
     NotFound,
     PayloadTooLarge,
+    Resync,
     RevisionNotReached,
     Unauthenticated,
     Unavailable,
@@ -108,6 +110,7 @@ _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
         Forbidden: 403,
         NotFound: 404,
         Conflict: 409,
+        Resync: 410,
         Unavailable: 503,
         RevisionNotReached: 503,
         MethodNotAllowed: 405,

@@ -182,12 +182,17 @@ class Metrics:
         self.snapshot_age_seconds = Gauge(
             "licet_snapshot_age_seconds", "Time since checks last matched the store.", registry=registry
         )
+        self.stream_readers = Gauge("licet_stream_readers", "Streams that are open.", registry=registry)
         self.snapshot_customers = Gauge("licet_snapshot_customers", "Customers that checks know.", registry=registry)
 
     def watch_snapshot(self, age_s: Callable[[], float], customers: Callable[[], float]) -> None:
         """Read the snapshot's age (s) and size at each scrape."""
         self.snapshot_age_seconds.set_function(age_s)
         self.snapshot_customers.set_function(customers)
+
+    def watch_streams(self, readers: Callable[[], float]) -> None:
+        """Count the streams that are open at each scrape."""
+        self.stream_readers.set_function(readers)
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the body of ``/metrics``."""

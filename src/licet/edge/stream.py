@@ -1,0 +1,156 @@
+"""``GET /v1/snapshot`` and ``GET /v1/stream`` over HTTP, on the bare front."""
+
+import asyncio
+import contextlib
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from licet.answer import wire
+from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub, part_of
+from licet.domain.errors import Fault, Forbidden, InvalidInput, Unauthenticated, Unavailable
+from licet.domain.ids import shown
+from licet.domain.principal import Scope
+from licet.edge.asgi import AsgiScope, Receive, Send
+from licet.edge.authentication import Authenticator
+from licet.edge.check import authorization
+from licet.store.records import Position
+
+SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
+STREAM = "GET /v1/stream?feature=…&customer=…&after=…: what changes, as server-sent events."
+# Each holds a copy of the snapshot's tables, some 80 MB with a million customers.
+SNAPSHOTS = 4
+# Some 80 kB: a thread makes it within 1 ms, in which the loop waits for it at most once.
+CHUNK = 250
+# A caller that takes no chunk for so long is let go.
+STALLED_S = 30.0
+# A stream ends so long after its key was revoked, and the second that the keys are read in.
+STILL_KNOWN_S = 1.0
+_MOST = 100
+
+
+class Snapshots:
+    """The handler of ``/v1/snapshot``. It is served from memory, whatever the store does."""
+
+    def __init__(self, latest: Latest, authenticator: Authenticator) -> None:
+        self._latest = latest
+        self._authenticator = authenticator
+        self._running = 0
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer; an answer that is cut short lacks its last line."""
+        (await self._authenticator.authenticate(authorization(scope["headers"]))).require(Scope.SNAPSHOT)
+        snapshot = self._latest.get()
+        features = wire.known_features(snapshot.catalog, _read(scope, "feature")["feature"])
+        if self._running >= SNAPSHOTS:
+            raise Unavailable(f"{SNAPSHOTS} snapshots are being sent already", 2)
+        self._running += 1
+        try:
+            fresh = self._latest.freshness()
+            lines = wire.snapshot_lines(
+                snapshot.position, snapshot.catalog, fresh, snapshot.whole(CHUNK), frozenset(features)
+            )
+            await send(_start(b"application/x-ndjson"))
+            gone = asyncio.Event()
+            async with _noticing(receive, gone.set):
+                while not gone.is_set() and (chunk := await asyncio.to_thread(next, lines, b"")):
+                    async with asyncio.timeout(STALLED_S):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return  # the server then cuts the connection, so that the caller sees an answer cut short
+        finally:
+            self._running -= 1
+
+
+class Stream:
+    """The handler of ``/v1/stream``."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        latest: Latest,
+        authenticator: Authenticator,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hub = hub
+        self._latest = latest
+        self._authenticator = authenticator
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer, until the caller hangs up, is too slow or unknown, or Licet stops."""
+        key = authorization(scope["headers"])
+        (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
+        asked = _read(scope, "feature", "customer", "after")
+        after = _after(scope, asked["after"])
+        part = part_of(self._latest.get(), asked["feature"], asked["customer"])
+        with self._hub.admit(part) as reader:
+            events = await self._hub.join(reader, after)
+            await send(_start(b"text/event-stream"))
+            judged_at = self._monotonic()
+            async with _noticing(receive, reader.end):
+                while events:
+                    await send({"type": "http.response.body", "body": events, "more_body": True})
+                    events = await reader.next()
+                    if self._monotonic() - judged_at > STILL_KNOWN_S:
+                        judged_at = self._monotonic()
+                        if reason := await self._stranger(key):
+                            reader.end(wire.last("cut_off", reason))
+                            events = await reader.next()
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _stranger(self, key: bytes | None) -> str:
+        """Say why the caller may no longer read; nothing where it may."""
+        try:
+            (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
+        except (Unauthenticated, Forbidden) as error:
+            return error.detail
+        except Unavailable:  # whoever was known when the store went away stays so
+            return ""
+        return ""
+
+
+@contextlib.asynccontextmanager
+async def _noticing(receive: Receive, then: Callable[[], object]) -> AsyncIterator[None]:
+    """Call ``then`` as soon as the caller hangs up."""
+
+    async def notice() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        then()
+
+    noticing = asyncio.create_task(notice())
+    try:
+        yield
+    finally:
+        noticing.cancel()
+
+
+def _start(kind: bytes) -> dict[str, Any]:
+    # The last header keeps nginx from collecting the answer before it passes it on.
+    headers = [(b"content-type", kind), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def _read(scope: AsgiScope, *names: str) -> dict[str, list[str]]:
+    """Read the query string. Raises ``InvalidInput``."""
+    expected = " and ".join(names)
+    try:
+        query = scope["query_string"].decode("ascii")
+        pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)
+    except ValueError as error:
+        raise InvalidInput.of(Fault("query", f"no UTF-8, or more than {_MOST} fields", expected)) from error
+    unknown = [name for name, _ in pairs if name not in names]
+    if unknown:
+        raise InvalidInput.of(*(Fault("query", f"the parameter {shown(name)}", expected) for name in unknown))
+    return {name: [value for key, value in pairs if key == name] for name in names}
+
+
+def _after(scope: AsgiScope, asked: Sequence[str]) -> Position | None:
+    """Return where to resume: the header goes first, which a browser sends when it comes back to the same address."""
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"last-event-id" and value]
+    said = sent or asked
+    return Position.parse(said[0]) if said else None
