@@ -9,13 +9,21 @@ function asks.webhook()
     '"SignedTos":true,"SKU1":true,"SKU2":false,"SKU3":false}', uuid(), uuid()))
 end
 
--- By turns a customer and a user of one, among the 1,000 that check.py loads.
+-- By turns a customer and a user of one, among the 1,000 that check.py loads; ten users of each.
 local number = 0
 function asks.check()
   number = number + 1
   local customer = (number * 7) % 1000
-  local who = number % 2 == 0 and format("customer=c%d", customer) or format("user=u%d%%40c%d.example", number, customer)
+  local who = number % 2 == 0 and format("customer=c%d", customer)
+    or format("user=u%d%%40c%d.example", math.floor(number / 1000) % 10, customer)
   return wrk.format("GET", "/v1/check?" .. who .. "&feature=inbound-email-security", headers)
+end
+
+-- A user of whom nobody asked before, each time.
+function asks.strangers()
+  number = number + 1
+  return wrk.format("GET", format("/v1/check?user=u%d-%d%%40c%d.example&feature=inbound-email-security",
+    seed, number, number % 1000), headers)
 end
 
 function uuid()
@@ -25,7 +33,8 @@ end
 
 function init(args)
   request = asks[args[1]]
-  math.randomseed(tonumber(args[2]))
+  seed = tonumber(args[2])
+  math.randomseed(seed)
   headers = { Authorization = "Bearer " .. (args[3] or "") }
 end
 

@@ -1,4 +1,4 @@
-"""The load generator: wrk, one thread, 64 connections."""
+"""The load generator: wrk, one thread."""
 
 import dataclasses
 import pathlib
@@ -46,10 +46,10 @@ def need_wrk() -> None:
     need("wrk", "apt-get install wrk, or https://github.com/wg/wrk")
 
 
-def load(what: str, port: int, server: int, *, seconds: int, key: str = "") -> Load:
+def load(what: str, port: int, server: int, *, seconds: int, key: str = "", connections: int = CONNECTIONS) -> Load:
     """Load one server; ``what`` names a function of load.lua. Raises ``RuntimeError`` where any answer is an error."""
     url = f"http://127.0.0.1:{port}"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), url, "--"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), url, "--"]
     seed = str(random.randrange(2**31))
     before = cpu_seconds(server)
     ran = subprocess.run(

@@ -56,6 +56,8 @@ from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.projection import PostgresProjection
 
 FLUSH_S = 5.0
+# The web process listens once checks can be answered, or after this: with many customers the door opens before.
+FIRST_LOAD_S = 2.0
 
 
 def utc_now() -> dt.datetime:
@@ -176,13 +178,13 @@ def build_web(settings: Settings) -> Web:
         organization=settings.salesforce_org_id,
     )
     latest = Latest()
-    metrics.watch_snapshot(latest.age_s, lambda: len(latest.snapshot.customers) if latest.snapshot else 0)
+    metrics.watch_snapshot(latest)
     follower = Follower(
         PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
     )
     hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
     follower.listeners.append(hub)
-    metrics.watch_streams(lambda: hub.readers)
+    metrics.stream_readers.set_function(lambda: hub.readers)
     checker = Checker(
         latest,
         clock=utc_now,
@@ -228,6 +230,7 @@ def build_web(settings: Settings) -> Web:
             await authenticator.refresh()
             for task in (follower.run(), hub.run(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
+            await follower.first_load(FIRST_LOAD_S)
             yield
 
     return Web(front, running, hub.stop)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import itertools
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,3 +219,53 @@ def test_each_check_is_counted_by_its_reason(there: Stage) -> None:
     for _ in itertools.repeat(None, 3):
         there.web.check("teleportation", customer="anyone")
     assert counted() == before + 3
+
+
+STALE_CATALOG = """
+[features.last]
+[features.closed]
+when_stale = "closed"
+[features.open]
+when_stale = "open"
+[skus.SKU1]
+flag = "SKU1"
+grants = { last = true, closed = true, open = 5 }
+[skus.SKU2]
+flag = "SKU2"
+grants = { open = 9 }
+"""
+
+
+def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_unknown(
+    postgres: str, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stage(postgres, template) as there:
+        assert CatalogDesk(PostgresCatalogs(there.url)).apply(STALE_CATALOG, "a test")
+        there.deal("paying", SKU1=True)
+        there.deal("former", SKU1=True)
+        there.deal("former", SKU1=False)
+        fresh = {feature: there.web.check(feature, customer="paying") for feature in ("last", "closed", "open")}
+        assert all(decision["reason"] == "licensed" for decision in fresh.values())
+        monkeypatch.setattr(there.web.follower._latest, "_monotonic", lambda: time.monotonic() + 61)
+        for feature, customer, allowed, reason, value in (
+            ("last", "paying", True, "licensed", True),
+            ("last", "former", False, "revoked", None),
+            ("closed", "paying", False, "stale", None),
+            ("closed", "former", False, "revoked", None),
+            ("open", "paying", True, "licensed", 5),
+            ("open", "former", True, "stale", 5),
+            ("open", "nobody", False, "unknown_customer", None),
+            ("unheard-of", "paying", False, "unknown_feature", None),
+        ):
+            answer = there.web.ask("GET", "/v1/check", params={"feature": feature, "customer": customer})
+            decision = answer.json()
+            found = (decision["allowed"], decision["reason"], decision["value"])
+            assert found == (allowed, reason, value), (feature, customer)
+            assert decision["message"] == MESSAGES[Reason(reason)]
+            assert decision["age_ms"] >= 61_000
+            assert "etag" not in answer.headers
+        counted = there.web.ask("GET", "/metrics").text
+        for policy, count in (("last_known", 2), ("closed", 2), ("open", 3)):
+            assert f'licet_stale_answers_total{{when_stale="{policy}"}} {count}.0' in counted
+        assert float(re.search(r"^licet_snapshot_age_seconds (\S+)", counted, re.MULTILINE)[1]) >= 61  # type: ignore[index]
+        assert "licet_snapshot_customers 2.0" in counted

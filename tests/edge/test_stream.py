@@ -1,7 +1,5 @@
 """Snapshot and stream on the real store, read by a reader that knows the wire alone."""
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -34,8 +32,7 @@ async def snapshot(there: Stage, query: str = "") -> Mirror:
 async def caught_up(there: Stage, caller: Caller, mirror: Mirror) -> None:
     """Let the reader take all that changed until now."""
     await there.web.follower.step()
-    while there.web.hub._pending is not None:
-        await asyncio.sleep(0)
+    there.web.hub._tell()
     there.web.hub.say_alive()
     position = there.web.hub._position().text()
     while mirror.position != position:
@@ -72,7 +69,6 @@ def test_a(there: Stage) -> None:
             there.deal("late", SKU1=True)
             await caught_up(there, caller, mirror)
             assert "late" in mirror.customers
-            print(caller.body)
             assert mirror.state == (await snapshot(there)).state
 
     play(there, scenario)

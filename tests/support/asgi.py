@@ -62,7 +62,7 @@ async def request(
     assert start["type"] == "http.response.start"
     head = {name.decode(): value.decode() for name, value in start["headers"]}
     content = b"".join(message.get("body", b"") for message in rest)
-    assert int(head["content-length"]) == len(content)
+    assert int(head.get("content-length", 0)) == len(content)
     return Answer(start["status"], head, content)
 
 

@@ -194,9 +194,9 @@ class Wire:
     def _written(self, method: str, path: str) -> Any:
         answer = self.ask(method, path)
         assert answer.status_code == 200, answer.text
-        return self._saw(answer.json())
+        return self.saw(answer.json())
 
-    def _saw(self, answer: Any) -> Any:
+    def saw(self, answer: Any) -> Any:
         """Remember the revision that an answer states: a check that follows must include it."""
         self._seen = max(self._seen, answer["revision"])
         return answer
@@ -221,7 +221,7 @@ class Wire:
 
         def look() -> Any:
             change = self.get(f"/v1/changes/{event_id}")
-            return self._saw(change) if change["outcome"] is not None else None
+            return self.saw(change) if change["outcome"] is not None else None
 
         return eventually(f"the change {event_id} has an outcome", look, seconds, every=0.01)
 

@@ -44,7 +44,7 @@ class Caller:
     def __init__(self, app: App, path: str, key: str, headers: Iterable[tuple[str, str]]) -> None:
         path, _, query = path.partition("?")
         sent = [("authorization", f"Bearer {key}"), *headers]
-        self._scope = {
+        self._scope: Message = {
             "type": "http",
             "method": "GET",
             "path": path,
@@ -64,13 +64,13 @@ class Caller:
 
     async def open(self) -> Self:
         """Send the request and wait for the answer's head."""
-        self.task = asyncio.create_task(self._app(self._scope, self._receive, self._send))
+        self.task = asyncio.ensure_future(self._app(self._scope, self._receive, self._send))
         start = await self._next()
         self.status = start["status"]
         self.headers = dict(start["headers"])
         return self
 
-    async def read(self) -> Any:
+    async def read(self) -> bytes:
         """Read to the end."""
         while not self.over:
             await self.chunk()

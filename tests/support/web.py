@@ -46,7 +46,13 @@ class Web:
     hub: Hub
 
     def __init__(
-        self, runner: asyncio.Runner, app: Front, rooms: Rooms, follower: Follower, keys: PostgresKeys
+        self,
+        runner: asyncio.Runner,
+        app: Front,
+        rooms: Rooms,
+        follower: Follower,
+        patience: Patience,
+        keys: PostgresKeys,
     ) -> None:
         self.runner = runner
         transport = httpx.ASGITransport(app=app)
@@ -54,6 +60,7 @@ class Web:
         self.app = app
         self.rooms = rooms
         self.follower = follower
+        self.patience = patience
         self._following = asyncio.Lock()
         self.keys = keys
 
@@ -117,6 +124,7 @@ def running_web(
     customers = PostgresCustomers(reader)
     metrics = Metrics()
     latest = Latest()
+    metrics.watch_snapshot(latest)
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
     hub = Hub(latest, PostgresFeed(url, timeout=timeout), most_streams)
     follower.listeners.append(hub)
@@ -138,7 +146,8 @@ def running_web(
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),
         )
-        checker = Checker(latest, clock=clock, metrics=metrics, patience=Patience(latest, follower, customers))
+        patience = Patience(latest, follower, customers)
+        checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
         routes = {
             "/v1/check": Route(handler, ("GET",), check.HOW),
@@ -146,7 +155,7 @@ def running_web(
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
         }
         front = Front(routes, cast("Handler", build_app(rooms)), metrics)
-        return Web(runner, front, rooms, follower, keys)
+        return Web(runner, front, rooms, follower, patience, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())

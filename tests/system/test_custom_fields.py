@@ -47,6 +47,7 @@ def deployment(folder: pathlib.Path, store: str, early: dict[str, Any]) -> Itera
         assert "1 customers brought under it" in done.out
         features = eventually("the web follows the catalog", lambda: mailboxes_known(wire))
         assert [grant["value"] for grant in features["granted_by"]] == [100, 500]
+        wire.saw(wire.get(f"/v1/customers/{early['Id']}"))
         yield running
 
 

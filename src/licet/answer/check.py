@@ -11,7 +11,7 @@ from licet.answer.ports import Ledger
 from licet.answer.snapshot import Latest, Look, Resolution, Snapshot, interval
 from licet.domain import ids
 from licet.domain.catalog import WhenStale
-from licet.domain.decision import Asked, Decision, decide, decide_stale
+from licet.domain.decision import Asked, Decision, Freshness, decide, decide_stale
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef
 from licet.observe.metrics import Metrics
@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True):
 NOTHING = Wanted()
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A decision, and how long it stands.
 
     It stands on this snapshot while the catalog is the same, each look-up finds the same object, and the time is in
@@ -78,7 +78,8 @@ class Patience:
                     await asyncio.sleep(_LOOK_AGAIN_S)
                     continue
                 revision, event = max(revision, latest.revision), None
-            if self._latest.get().position.revision >= revision:
+            snapshot = self._latest.snapshot
+            if snapshot is not None and snapshot.position.revision >= revision:
                 return
 
 
@@ -100,7 +101,7 @@ class Checker:
         self._latest = latest
         self._clock = clock
         self._patience = patience
-        self._stale_after_s = stale_after_s
+        self._stale_ms = stale_after_s * 1000
         self._stale = {policy: metrics.stale_answers.labels(policy.value) for policy in WhenStale}
 
     async def check(self, asked: Asked, wanted: Wanted = NOTHING) -> Decision:
@@ -118,14 +119,14 @@ class Checker:
 
         A user and a customer together ask about the user as a member of that customer.
         """
-        answer = self.answer(asked)
-        return answer.decision if not self.stale() else self.judge_stale(answer)
+        fresh = self._latest.freshness()
+        answer = self.answer(asked, fresh)
+        return answer.decision if not self.stale(fresh) else self._judge_stale(answer)
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
         question = _question(asked)
         snapshot, now = self._latest.get(), self._clock()
-        fresh = self._latest.freshness()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
         kept = _as_kept(asked, question)
@@ -139,11 +140,11 @@ class Checker:
             begins, ends = interval(customers, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
-    def stale(self) -> bool:
-        """Tell whether answers made now are older than the limit."""
-        return self._latest.age_s() > self._stale_after_s
+    def stale(self, fresh: Freshness) -> bool:
+        """Tell whether answers this fresh are older than the limit."""
+        return fresh.age_ms > self._stale_ms
 
-    def judge_stale(self, answer: Answer) -> Decision:
+    def _judge_stale(self, answer: Answer) -> Decision:
         """Say what an answer older than the limit comes to, and count it."""
         catalog = answer.snapshot.catalog
         feature = catalog.features.get(answer.decision.feature)

@@ -11,6 +11,7 @@ What can go wrong, and what follows; meanwhile the old snapshot goes on answerin
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,7 @@ class FeedThread:
         self._feed.close()
 
     async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+        running.add_done_callback(_seen)
         while not (await asyncio.wait({running}, timeout=limit_s))[0]:
             self._feed.cut()
         return running.result()
@@ -150,6 +152,13 @@ class Follower:
             if loop.time() >= end:
                 raise RevisionNotReached(f"the answer did not include it within {within_s:g} s")
 
+    async def first_load(self, within_s: float) -> None:
+        """Wait until the first load has ended, or the time."""
+        with contextlib.suppress(RevisionNotReached):
+            async for _ in self.advances(within_s):
+                if self._latest.snapshot is not None:
+                    return
+
     async def ready(self) -> str | None:
         """Return None once the first load has ended, else what is missing, in words."""
         if self._latest.snapshot is not None:
@@ -216,3 +225,9 @@ class Follower:
         if self._failure is not None:
             log(Event.FOLLOW_FOUND, revision=self._latest.get().position.revision)
         self._failure, self._stale = None, False
+
+
+def _seen(ended: asyncio.Future[T]) -> None:
+    """Take note of what a reading failed with, where who waited for it was cancelled."""
+    if not ended.cancelled():
+        ended.exception()

@@ -8,6 +8,7 @@ import msgspec
 
 from licet.answer.check import Answer
 from licet.answer.snapshot import Latest
+from licet.domain.decision import Freshness
 
 # Some 60 MB where every one is in use; then the one kept first goes.
 MOST = 50_000
@@ -15,7 +16,7 @@ _TAG_BYTES = 12
 _encode = msgspec.json.Encoder().encode
 
 
-class Kept(msgspec.Struct):
+class Kept(msgspec.Struct, gc=False):
     """An answer encoded up to its freshness. ``version`` is the snapshot's when it last proved to stand."""
 
     answer: Answer
@@ -23,9 +24,8 @@ class Kept(msgspec.Struct):
     etag: bytes
     version: object
 
-    def body(self, latest: Latest) -> bytes:
+    def body(self, fresh: Freshness) -> bytes:
         """Return the JSON of the decision, as fresh as it is now."""
-        fresh = latest.freshness()
         lag = b"null" if fresh.lag_ms is None else b"%d" % fresh.lag_ms
         return b'%b"revision":%d,"age_ms":%d,"lag_ms":%b}' % (self.head, fresh.revision, fresh.age_ms, lag)
 
@@ -37,14 +37,19 @@ class KeptAnswers:
         self._latest = latest
         self._clock = clock
         self._most = most
+        self._snapshot = latest.snapshot
         self._kept: dict[bytes, Kept] = {}
 
     def find(self, question: bytes) -> Kept | None:
         """Return the answer where it stands: same look-ups, same catalog, no moment passed that changes it."""
+        snapshot = self._latest.get()
+        if snapshot is not self._snapshot:  # loaded anew: what is kept would keep the old one in memory
+            self._snapshot = snapshot
+            self._kept.clear()
         kept = self._kept.get(question)
         if kept is None:
             return None
-        answer, snapshot = kept.answer, self._latest.get()
+        answer = kept.answer
         if kept.version is not snapshot.version:
             if not answer.stands(snapshot):
                 return None

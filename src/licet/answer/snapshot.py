@@ -234,6 +234,10 @@ class Latest:
         """Return the seconds since the snapshot last matched the store; endless before the first load."""
         return self._monotonic() - self.matched_at
 
+    def size(self) -> int:
+        """Return how many customers are known."""
+        return len(self.snapshot.customers) if self.snapshot is not None else 0
+
     def freshness(self) -> Freshness:
         """Say what an answer made now includes and how old it is."""
         return Freshness(self.get().position.revision, int(self.age_s() * 1000), self.lag_ms)

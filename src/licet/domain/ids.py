@@ -26,7 +26,7 @@ PUBLIC_EMAIL_DOMAINS = frozenset(
 )
 
 
-class CustomerRef(msgspec.Struct, frozen=True):
+class CustomerRef(msgspec.Struct, frozen=True, gc=False):
     """How a caller names a customer: its id, or an alias ``system:value``. Exactly one of both is set."""
 
     customer_id: str | None = None

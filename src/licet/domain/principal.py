@@ -17,6 +17,8 @@ class Scope(enum.StrEnum):
     INGEST = "ingest"
     ADMIN = "admin"
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python: 0.2 µs a look-up, two for each request
+
 
 class Principal(msgspec.Struct, frozen=True):
     """A caller. ``name`` is the key's name; it is the author of what the caller changes."""

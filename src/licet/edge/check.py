@@ -9,7 +9,7 @@ import msgspec
 from licet.answer.check import NOTHING, Checker, Wanted
 from licet.answer.kept import Kept, KeptAnswers
 from licet.answer.snapshot import Latest
-from licet.domain.decision import Asked, Reason
+from licet.domain.decision import Asked, Freshness, Reason
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
@@ -48,16 +48,20 @@ class Check:
         principal = self._authenticator.recall(sent) or await self._authenticator.authenticate(sent)
         principal.require(Scope.READ)
         query = scope["query_string"]
-        if self._checker.stale():
+        fresh = self._latest.freshness()
+        if self._checker.stale(fresh):
             await self._answer_stale(query, send)
             return
-        kept = self._kept.find(query) or await self._ask(query)
+        kept = self._kept.find(query)
+        if kept is None:
+            kept = await self._ask(query)
+            fresh = self._latest.freshness()
         self._counts[kept.answer.decision.reason].inc()
         match = headers.get(b"if-none-match")
         if match is not None and kept.etag in map(bytes.strip, match.split(b",")):
-            await self._send_not_modified(kept, send)
+            await self._send_not_modified(kept, fresh, send)
             return
-        body = kept.body(self._latest)
+        body = kept.body(fresh)
         head = [*_HEAD, (b"etag", kept.etag), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": body})
@@ -65,9 +69,10 @@ class Check:
     async def _ask(self, query: bytes) -> Kept:
         asked, wanted = read_question(query)
         if wanted == NOTHING:
-            return self._kept.keep(query, self._checker.answer(asked))
+            return self._kept.keep(query, self._checker.answer(asked, self._latest.freshness()))
         await self._checker.wait(wanted)
-        return self._kept.keep(None, self._checker.answer(asked))  # who asks again may have to wait again
+        # Who asks again may have to wait again.
+        return self._kept.keep(None, self._checker.answer(asked, self._latest.freshness()))
 
     async def _answer_stale(self, query: bytes, send: Send) -> None:
         decision = await self._checker.check(*read_question(query))
@@ -77,9 +82,8 @@ class Check:
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_not_modified(self, kept: Kept, send: Send) -> None:
+    async def _send_not_modified(self, kept: Kept, fresh: Freshness, send: Send) -> None:
         self._not_modified.inc()
-        fresh = self._latest.freshness()
         said = [(b"licet-revision", b"%d" % fresh.revision), (b"licet-age-ms", b"%d" % fresh.age_ms)]
         if fresh.lag_ms is not None:
             said.append((b"licet-lag-ms", b"%d" % fresh.lag_ms))
@@ -125,7 +129,9 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _unquoted(text: str) -> str:
-    return urllib.parse.unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
+    if "%" in text or "+" in text:
+        return urllib.parse.unquote_to_bytes(text.replace("+", " ")).decode()
+    return text
 
 
 def _wanted(revision: str | None, event: str | None) -> Wanted:

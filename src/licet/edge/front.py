@@ -80,7 +80,9 @@ class Front:
             return send(message)
 
         try:
-            _check_method(served.route, scope["method"])
+            route = served.route
+            if route is not None and scope["method"] not in route.methods:
+                raise MethodNotAllowed(route.how, route.methods)  # noqa: TRY301 answered as every error of a handler
             await served.handler(scope, receive, watched)
         except Exception as error:
             if not isinstance(error, LicetError):
@@ -91,11 +93,6 @@ class Front:
         finally:
             served.count(status)
             served.seconds.observe(self._clock() - began)
-
-
-def _check_method(route: Route | None, method: str) -> None:
-    if route is not None and method not in route.methods:
-        raise MethodNotAllowed(route.how, route.methods)
 
 
 async def _send_problem(error: Exception, send: Send) -> None:

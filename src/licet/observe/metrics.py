@@ -1,8 +1,9 @@
 """Every metric that Licet exposes, declared before any use. Label values are bounded: names from tables, no ids."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -11,6 +12,18 @@ from prometheus_client.utils import floatToGoString
 
 _FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+
+
+class Sized(Protocol):
+    """What ages and has a size."""
+
+    def age_s(self) -> float:
+        """Return the age in seconds."""
+        ...
+
+    def size(self) -> int:
+        """Return how many there are."""
+        ...
 
 
 class Count:
@@ -185,14 +198,10 @@ class Metrics:
         self.stream_readers = Gauge("licet_stream_readers", "Streams that are open.", registry=registry)
         self.snapshot_customers = Gauge("licet_snapshot_customers", "Customers that checks know.", registry=registry)
 
-    def watch_snapshot(self, age_s: Callable[[], float], customers: Callable[[], float]) -> None:
-        """Read the snapshot's age (s) and size at each scrape."""
-        self.snapshot_age_seconds.set_function(age_s)
-        self.snapshot_customers.set_function(customers)
-
-    def watch_streams(self, readers: Callable[[], float]) -> None:
-        """Count the streams that are open at each scrape."""
-        self.stream_readers.set_function(readers)
+    def watch_snapshot(self, latest: Sized) -> None:
+        """Read the snapshot's age and size at each scrape."""
+        self.snapshot_age_seconds.set_function(latest.age_s)
+        self.snapshot_customers.set_function(latest.size)
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the body of ``/metrics``."""

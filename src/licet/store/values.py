@@ -15,7 +15,7 @@ from licet.domain.ids import CustomerRef
 from licet.domain.license import Status
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """Whose licenses are asked for: a user (and the domain of its address), a customer, or a user within a customer."""
 
     user: str | None
