@@ -32,7 +32,6 @@ async def snapshot(there: Stage, query: str = "") -> Mirror:
 async def caught_up(there: Stage, caller: Caller, mirror: Mirror) -> None:
     """Let the reader take all that changed until now."""
     await there.web.follower.step()
-    there.web.hub._tell()
     there.web.hub.say_alive()
     position = there.web.hub._position().text()
     while mirror.position != position:

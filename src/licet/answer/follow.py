@@ -53,10 +53,13 @@ class FeedThread:
     def __init__(self, feed: Feed, name: str) -> None:
         self._feed = feed
         self._thread = ThreadPoolExecutor(1, name)
+        self._turn = asyncio.Lock()
 
     async def call(self, read: Callable[[Feed], T], limit_s: float) -> T:
-        """Read; what has not ended within the limit fails. Raises ``Unavailable``."""
-        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read, self._feed), limit_s)
+        """Read, one after the other; what has not ended within the limit fails. Raises ``Unavailable``."""
+        async with self._turn:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, read, self._feed)
+            return await self._ended(running, limit_s)
 
     def release(self) -> None:
         """Let go of the connection, after what was asked before."""

@@ -19,16 +19,18 @@ from licet.answer.snapshot import Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.errors import NotFound, Resync, Unavailable
 from licet.domain.ids import CustomerRef
-from licet.store.records import CustomerRecord, Delta, NameRecord, Position, Records
+from licet.store.records import Delta, NameRecord, Position, Records
 
 WINDOW_S = 0.05
-# Telling one reader takes some 13 µs of the loop: with many of them the steps grow, so that it is a twelfth of it.
-READER_S = 0.00016
+# Telling one reader takes 20 µs of the loop, half of them in the kernel: beyond 150 readers the steps grow (500: 160
+# ms), so that telling takes no more than a sixteenth of it (docs/decisions/0020).
+READER_S = 0.00032
 ALIVE_S = 1.0
 # What may wait for one reader; beyond it, it is cut off.
 MOST_BYTES = 4 * 1024 * 1024
 # Customers, users and domains by name.
 Named = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+NOTHING: Named = ({}, {}, {})
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -47,26 +49,23 @@ class Part(msgspec.Struct, frozen=True):
         return f"{gone[0]} is no longer the same customer" if gone else ""
 
     def tell(self, after: Named, before: Named) -> list[list[str]]:
-        """Encode what of each kind matters to the reader: all but what to it is as it was before."""
+        """Encode what of each kind matters: all of ``after`` but what, to this reader, is as it was ``before``."""
         encoders: tuple[Callable[[Any], str], ...] = (wire.Writer(self.skus).customer, wire.user, wire.domain)
-        told = []
-        for encode, records, earlier in zip(encoders, after, before, strict=True):
-            texts = []
-            for name, record in records.items():
-                one = self._narrow(record)
-                text = encode(one) if one is not None else ""
-                if one is not None and (name not in earlier or encode(self._narrow(earlier[name])) != text):
-                    texts.append(text)
-            told.append(texts)
-        return told
+        return [
+            [
+                text
+                for name, text in zip(records, map(encode, records.values()), strict=True)
+                if name not in earlier or encode(earlier[name]) != text
+            ]
+            for encode, records, earlier in zip(encoders, self._narrow(after), self._narrow(before), strict=True)
+        ]
 
-    def _narrow(self, record: Any) -> Any:
-        if self.customers is None:
-            return record
-        if isinstance(record, CustomerRecord):
-            return record if record.customer_id in self.customers else None
-        kept = [one for one in (record.customers or "").split(" ") if one in self.customers]
-        return NameRecord(record.name, " ".join(kept))
+    def _narrow(self, of: Named) -> Named:
+        named = self.customers
+        if named is None:
+            return of
+        users, domains = ({name: one.narrowed(named) for name, one in kind.items()} for kind in of[1:])
+        return {name: of[0][name] for name in named if name in of[0]}, users, domains
 
 
 def part_of(snapshot: Snapshot, features: Sequence[str], customers: Sequence[str]) -> Part:
@@ -92,7 +91,7 @@ class Reader:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.told: int | None = None
-        self._events: list[tuple[int, bytes]] = []
+        self._events: list[tuple[int | None, bytes]] = []
         self._size = 0
         self._over = False
         self._news = asyncio.Event()
@@ -101,11 +100,11 @@ class Reader:
         """Say that the reader was told everything up to a revision by other means."""
         self.told = revision
         if not self._over:
-            self._events = [one for one in self._events if one[0] > revision]
+            self._events = [one for one in self._events if one[0] is None or one[0] > revision]
 
-    def offer(self, revision: int, event: bytes) -> None:
-        """Hand over an event; a reader that takes too long is cut off."""
-        if self._over:
+    def offer(self, revision: int | None, event: bytes) -> None:
+        """Hand over an event, one with a revision unless it was told; a reader that takes too long is cut off."""
+        if self._over or (revision is not None and self.told is not None and self.told >= revision):
             return
         if self._events and self._size + len(event) > MOST_BYTES:
             self.end(wire.last("cut_off", f"the reader is slow: more than {MOST_BYTES} bytes wait for it"))
@@ -118,7 +117,7 @@ class Reader:
         """End the stream with these last words; what still waited is not sent, as the reader can resume."""
         if not self._over:
             self._over = True
-            self._events = [(0, last)]
+            self._events = [(None, last)]
             self._news.set()
 
     async def next(self) -> bytes:
@@ -136,7 +135,7 @@ class _Pending:
     def __init__(self, start: Position) -> None:
         self.start = self.position = start
         self.catalog = False
-        self.after, self.before = _named(Records()), _named(Records())
+        self.after, self.before = _by_name(Records()), _by_name(Records())
 
     def take(self, delta: Delta, snapshot: Snapshot | None) -> None:
         """Add a delta; ``snapshot`` is as it was before."""
@@ -144,18 +143,18 @@ class _Pending:
         self.catalog = self.catalog or delta.catalog is not None
         customers, users, domains = (
             {name: one for name, one in records.items() if name not in known}
-            for records, known in zip(_named(delta.records), self.after, strict=True)
+            for records, known in zip(_by_name(delta.records), self.after, strict=True)
         )
         if snapshot is not None:
             kept = snapshot.customers
             self.before[0].update({name: snapshot.record(name, kept[name]) for name in customers if name in kept})
             self.before[1].update({name: NameRecord(name, snapshot.users.get(name)) for name in users})
             self.before[2].update({name: NameRecord(name, snapshot.domains.get(name)) for name in domains})
-        for known, records in zip(self.after, _named(delta.records), strict=True):
+        for known, records in zip(self.after, _by_name(delta.records), strict=True):
             known.update(records)
 
 
-def _named(records: Records) -> Named:
+def _by_name(records: Records) -> Named:
     customers = {one.customer_id: one for one in records.customers}
     return customers, {one.name: one for one in records.users}, {one.name: one for one in records.domains}
 
@@ -239,13 +238,14 @@ class Hub:
             self.say_alive()
 
     def say_alive(self) -> None:
-        """Send each reader a sign of life."""
+        """Send each reader a sign of life, together with what changed."""
+        self._tell()
         if self._readers:
             position = self._position()
             event = wire.alive(position, self._latest.freshness())
             for reader in self._readers:
                 if reader.told is not None and reader.told <= position.revision:
-                    reader.offer(position.revision, event)
+                    reader.offer(None, event)
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -265,28 +265,21 @@ class Hub:
         if pending is None:
             return
         self._told_at = asyncio.get_running_loop().time()
-        snapshot, revision = self._latest.get(), pending.position.revision
-        by_part: dict[Part, list[Reader]] = defaultdict(list)
+        snapshot, start = self._latest.get(), pending.start.revision
+        catalog = snapshot.catalog if pending.catalog else None
+        alike: dict[tuple[Part, bool], list[Reader]] = defaultdict(list)
         for reader in self._readers:
-            if reader.told is None or reader.told < revision:
-                by_part[reader.part].append(reader)
-        for part, readers in by_part.items():
+            # Who joined later may have seen a change that was undone since: to it, nothing is as before.
+            alike[reader.part, reader.told is not None and reader.told <= start].append(reader)
+        for (part, knows), readers in alike.items():
             moved = part.moved(snapshot)
-            event = (
-                b""
-                if moved
-                else _event(
-                    part,
-                    pending.position,
-                    snapshot.catalog if pending.catalog else None,
-                    part.tell(pending.after, pending.before),
-                )
-            )
+            told = part.tell(pending.after, pending.before if knows else NOTHING)
+            event = _event(part, pending.position, catalog, told)
             for reader in readers:
                 if moved:
                     reader.end(wire.last("resync", moved))
                 elif event:
-                    reader.offer(revision, event)
+                    reader.offer(pending.position.revision, event)
 
 
 def _event(part: Part, position: Position, catalog: Catalog | None, told: list[list[str]]) -> bytes:
@@ -303,5 +296,5 @@ def _catch_up(feed: Feed, part: Part, after: Position) -> tuple[Position, bytes]
     if delta is None or (delta.catalog is not None and part.features):  # other SKUs may grant the features now
         return None
     catalog = read_catalog(delta.catalog.document, delta.catalog.version) if delta.catalog is not None else None
-    told = part.tell(_named(delta.records), _named(Records()))
+    told = part.tell(_by_name(delta.records), NOTHING)
     return delta.position, _event(part, delta.position, catalog, told)

@@ -3,7 +3,7 @@
 import datetime as dt
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -73,6 +73,10 @@ class NameRecord(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     customers: str | None
+
+    def narrowed(self, to: Container[str]) -> "NameRecord":
+        """Return it with these customers only."""
+        return NameRecord(self.name, " ".join(one for one in (self.customers or "").split(" ") if one in to))
 
 
 class Records(msgspec.Struct, frozen=True):
