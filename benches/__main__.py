@@ -1,4 +1,4 @@
-"""``python -m benches [check|stream|webhook|consume|visible|up …] [--json FILE]``.
+"""``python -m benches [check|stream|webhook|consume|visible|million|up …] [--json FILE]``.
 
 Exit codes: 0 every bar is held; 1 a bar is short or a bench failed; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
 """
@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from benches import check, consume, stream, up, visible, webhook
+from benches import check, consume, million, stream, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
@@ -24,6 +24,7 @@ BENCHES = {
     "webhook": webhook.run,
     "consume": consume.run,
     "visible": visible.run,
+    "million": million.run,
     "up": up.run,
 }
 

@@ -31,7 +31,7 @@ def at_least(row: Row, bar: float) -> Row:
 
 def below(row: Row, bar: float) -> Row:
     """Hold the figure to a highest value."""
-    return dataclasses.replace(row, bar=f"< {bar:,.0f}", ok=row.measured < bar)
+    return dataclasses.replace(row, bar=f"< {bar:,g}", ok=row.measured < bar)
 
 
 def beside(row: Row, ours: Sequence[float], limits: Sequence[float], bar: float | None = None) -> Row:

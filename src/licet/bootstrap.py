@@ -178,7 +178,7 @@ def build_web(settings: Settings) -> Web:
         organization=settings.salesforce_org_id,
     )
     latest = Latest()
-    metrics.watch_snapshot(latest)
+    metrics.watch_snapshot(latest.age_s, latest.size)
     follower = Follower(
         PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
     )

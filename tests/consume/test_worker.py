@@ -241,3 +241,41 @@ def test_metrics_and_log_lines_tell_how_deliveries_ended(
     assert 0 <= (value("licet_lag_seconds") or 0) < 60
     (told,) = [record for record in caplog.records if getattr(record, "licet_event", "") == "dead_letter"]
     assert told.licet_fields["place"] == f"{log.name}/0/2"  # type: ignore[attr-defined]
+
+
+def behind_s(url: str, log: Log) -> list[float]:
+    """How many seconds ago each partition was caught up, as the store has it."""
+    found = rows(
+        url,
+        "SELECT extract(epoch FROM clock_timestamp() - caught_up_at)::float8 AS ago FROM consumer_progress"
+        " WHERE log = %(log)s ORDER BY partition",
+        log=log.name,
+    )
+    return [row["ago"] for row in found]
+
+
+def test_a_worker_says_how_far_it_is_and_one_that_is_stuck_falls_behind(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("licet.consume.worker.TELL_S", 0.01)
+    log = Log()
+    works = Works(database, log, 0, 1)
+    with working(works):
+        works.until(lambda: len(behind_s(database, log)) == 2 and max(behind_s(database, log)) < 1)
+        works.reader.faults = [LogUnavailable("no broker answers")] * 30
+        works.until(lambda: min(behind_s(database, log)) > 0.3)
+        works.reader.faults.clear()
+        works.until(lambda: max(behind_s(database, log)) < 0.2)
+
+
+def test_a_partition_with_more_to_come_is_as_far_as_its_last_record(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    works = Works(database, log, 0, 1)
+    monkeypatch.setattr(works.reader, "lag", lambda: {0: 5, 1: 7})
+    works.reader.records.append(log.change({"Id": "acme", **SIGNED}))
+    with working(works):
+        works.until(lambda: len(behind_s(database, log)) == 1)
+    took = (dt.datetime.now(dt.UTC) - works.reader.records[0].appended_at).total_seconds()  # type: ignore[operator]
+    assert behind_s(database, log)[0] == pytest.approx(took, abs=5)

@@ -238,3 +238,17 @@ def test_a_store_without_a_catalog_says_what_to_do(database: str, feed: Postgres
         connection.execute("TRUNCATE catalog_version CASCADE")
     with pytest.raises(Unavailable, match="licet migrate"), feed.load():
         pass
+
+
+def test_the_consumers_lag_is_that_of_the_last_log_and_of_its_partition_furthest_behind(
+    feed: PostgresFeed, road: tuple[Log, Road]
+) -> None:
+    log, built = road
+    with feed.load() as load:
+        assert load.lag_ms is None
+    built.projection.tell_progress("a log of old", {0: 9000.0})
+    built.projection.tell_progress(log.name, {0: 0.0, 1: 60.0})
+    built.projection.tell_progress(log.name, {1: 90.0})  # it was further than that already
+    assert 60_000 <= (news(feed, load.position).lag_ms or 0) < 80_000
+    with feed.load() as load:
+        assert 60_000 <= (load.lag_ms or 0) < 80_000

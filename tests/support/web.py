@@ -124,7 +124,7 @@ def running_web(
     customers = PostgresCustomers(reader)
     metrics = Metrics()
     latest = Latest()
-    metrics.watch_snapshot(latest)
+    metrics.watch_snapshot(latest.age_s, latest.size)
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
     hub = Hub(latest, PostgresFeed(url, timeout=timeout), most_streams)
     follower.listeners.append(hub)

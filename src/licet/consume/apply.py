@@ -81,6 +81,10 @@ class Applier:
         """Return the next offset of each partition that has one."""
         return {partition: offset for partition, offset in self._next.items() if offset is not None}
 
+    def tell_progress(self, seconds_ago: Mapping[int, float]) -> None:
+        """Say that all which each partition took so many seconds ago is applied. Raises ``StoreUnavailable``."""
+        self._projection.tell_progress(self._log_name, seconds_ago)
+
     def apply(self, records: Sequence[Record]) -> None:
         """Apply records, in order per partition. Raises ``Fenced`` or ``StoreUnavailable``.
 

@@ -27,6 +27,8 @@ from licet.store.ports import StoreUnavailable
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 POLL_S = 0.5
+# How often the worker says how far it is; answers tell it as their ``lag_ms``.
+TELL_S = 0.25
 
 
 class Watch:
@@ -67,6 +69,8 @@ class Worker:
         self._applier = applier
         self._metrics = metrics
         self._batch_size = batch_size
+        self._appended: dict[int, dt.datetime] = {}
+        self._tell_at = 0.0
         self._wait_s = 0.0
         self._waiting_for: str | None = "its first look at the log"
 
@@ -89,8 +93,10 @@ class Worker:
             records = self._reader.poll(self._batch_size, POLL_S)
             if records:
                 self._apply(records)
-            for partition, behind in self._reader.lag().items():
+            lag = self._reader.lag()
+            for partition, behind in lag.items():
                 self._metrics.lag_records.labels(str(partition)).set(behind)
+            self._tell(lag)
             self._recovered()
         except (LogUnavailable, StoreUnavailable) as error:
             self._failed(error, expected=True)
@@ -109,7 +115,19 @@ class Worker:
             self._again(records, self._applier.known())
             raise
         self._metrics.batch_seconds.observe(time.monotonic() - began)
+        self._appended.update((record.partition, record.appended_at) for record in records if record.appended_at)
         self._reader.commit(self._applier.known())
+
+    def _tell(self, lag: Mapping[int, int]) -> None:
+        """Say up to when each partition is applied: up to now, or up to its last record where more stand beyond."""
+        if time.monotonic() < self._tell_at:
+            return
+        now = dt.datetime.now(dt.UTC)
+        moments = {partition: self._appended.get(partition) if behind else now for partition, behind in lag.items()}
+        ago = {partition: (now - at).total_seconds() for partition, at in moments.items() if at is not None}
+        if ago:
+            self._applier.tell_progress(ago)
+        self._tell_at = time.monotonic() + TELL_S
 
     def _again(self, records: Sequence[Record], known: Mapping[int, int]) -> None:
         """Read the batch's partitions again, from where the store stands or from where the batch began."""

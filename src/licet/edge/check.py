@@ -37,7 +37,6 @@ class Check:
         self._kept = kept
         self._authenticator = authenticator
         self._counts = {reason: metrics.checks.labels(reason.value) for reason in Reason}
-        self._not_modified = metrics.answers_not_modified.labels()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 ASGI's shape
         """Answer one check."""
@@ -83,7 +82,6 @@ class Check:
         await send({"type": "http.response.body", "body": body})
 
     async def _send_not_modified(self, kept: Kept, fresh: Freshness, send: Send) -> None:
-        self._not_modified.inc()
         said = [(b"licet-revision", b"%d" % fresh.revision), (b"licet-age-ms", b"%d" % fresh.age_ms)]
         if fresh.lag_ms is not None:
             said.append((b"licet-lag-ms", b"%d" % fresh.lag_ms))

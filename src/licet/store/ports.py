@@ -197,6 +197,10 @@ class Projection(Protocol):
         """Return the next offset of each partition that has one. Raises ``StoreUnavailable``."""
         ...
 
+    def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
+        """Say that all which each partition took so many seconds ago is applied. Raises ``StoreUnavailable``."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection."""
         ...

@@ -73,6 +73,15 @@ class PostgresProjection:
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
+    def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
+        """Say up to when each partition is applied."""
+        partitions = ({"partition": partition, "ago": ago} for partition, ago in seconds_ago.items())
+        try:
+            self._connect().execute(self._sql["tell_progress"], {"log": log, "partitions": _json(partitions)})
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
     def current_catalog(self) -> Catalog:
         """Return the current catalog."""
         try:

@@ -2,13 +2,14 @@
 -- bytes of license id and 8 of "since" each, microseconds since 2000); see CustomerRecord in store/values.py.
 
 -- name: head
--- Return the present position, the consumer's lag in milliseconds and the catalog.
+-- Return the present position, the consumer's lag in milliseconds (that of the partition furthest behind, in the log
+-- that was consumed last) and the catalog.
 SELECT log.epoch, log.revision, log.tag, lag.ms, catalog.version, catalog.document
 FROM revision JOIN revision_log log USING (revision)
 JOIN catalog_version catalog ON upper_inf(catalog.recorded)
-CROSS JOIN (SELECT (extract(epoch FROM clock_timestamp() - min(caught_up_at)) * 1000)::bigint AS ms FROM consumer_offset
-            WHERE log = (SELECT log FROM consumer_offset WHERE caught_up_at IS NOT NULL
-                         ORDER BY caught_up_at DESC LIMIT 1)) lag
+CROSS JOIN (SELECT (extract(epoch FROM clock_timestamp() - min(caught_up_at)) * 1000)::bigint AS ms
+            FROM consumer_progress
+            WHERE log = (SELECT log FROM consumer_progress ORDER BY caught_up_at DESC LIMIT 1)) lag
 
 -- name: news
 -- Return the present position, the consumer's lag, whether the position named is one of this store, and what changed
@@ -21,9 +22,8 @@ WITH known AS (
     SELECT coalesce(array_agg(subject), '{}') AS ids FROM touched WHERE kind = 'customer'
 )
 SELECT log.epoch, log.revision, log.tag,
-       (SELECT (extract(epoch FROM clock_timestamp() - min(caught_up_at)) * 1000)::bigint FROM consumer_offset
-        WHERE log = (SELECT log FROM consumer_offset WHERE caught_up_at IS NOT NULL
-                     ORDER BY caught_up_at DESC LIMIT 1)),
+       (SELECT (extract(epoch FROM clock_timestamp() - min(caught_up_at)) * 1000)::bigint FROM consumer_progress
+        WHERE log = (SELECT log FROM consumer_progress ORDER BY caught_up_at DESC LIMIT 1)),
        EXISTS (SELECT FROM known), (SELECT count(*) FROM touched),
        EXISTS (SELECT FROM touched WHERE kind = 'catalog'), customers.ids,
        ARRAY(SELECT subject FROM touched WHERE kind = 'user'),

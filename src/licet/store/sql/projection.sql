@@ -26,6 +26,13 @@ WITH move AS (
 )
 SELECT partition FROM moved UNION ALL SELECT partition FROM begun
 
+-- name: tell_progress
+-- Say up to when the partitions are applied; "ago" is in seconds. What was said before stands if it was more.
+INSERT INTO consumer_progress AS before (log, partition, caught_up_at)
+SELECT %(log)s, partition, clock_timestamp() - make_interval(secs => ago)
+FROM json_to_recordset(%(partitions)s) AS p (partition int, ago float8)
+ON CONFLICT (log, partition) DO UPDATE SET caught_up_at = greatest(before.caught_up_at, excluded.caught_up_at)
+
 -- name: positions
 -- Return the next offset of each partition that has one.
 SELECT partition, next_offset FROM consumer_offset WHERE log = %(log)s AND partition = ANY(%(partitions)s)

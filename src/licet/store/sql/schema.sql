@@ -78,14 +78,20 @@ COMMENT ON TABLE public.change_feed IS 'What each revision touched.';
 CREATE TABLE public.consumer_offset (
     log text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
-    next_offset bigint NOT NULL,
-    caught_up_at timestamp with time zone
+    next_offset bigint NOT NULL
 )
 WITH (fillfactor='20');
 
 COMMENT ON TABLE public.consumer_offset IS 'The next offset to apply; moved by compare-and-swap in the transaction that applies, so that a second owner is fenced.';
 
-COMMENT ON COLUMN public.consumer_offset.caught_up_at IS 'All that the log took before this moment is applied, as the partition''s worker said it last. A stuck or missing worker leaves it behind.';
+CREATE TABLE public.consumer_progress (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    caught_up_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.consumer_progress IS 'All that a partition of the log took before caught_up_at is applied, as its worker said it last, at most four times a second. A stuck or missing worker leaves it behind.';
 
 CREATE TABLE public.customer (
     customer_id text NOT NULL COLLATE pg_catalog."C",
@@ -334,6 +340,9 @@ ALTER TABLE ONLY public.change_feed
 
 ALTER TABLE ONLY public.consumer_offset
     ADD CONSTRAINT consumer_offset_pkey PRIMARY KEY (log, partition);
+
+ALTER TABLE ONLY public.consumer_progress
+    ADD CONSTRAINT consumer_progress_pkey PRIMARY KEY (log, partition);
 
 ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);

@@ -1,0 +1,115 @@
+"""A million customers with three licenses each: how long a load takes, what it takes up, what a check then costs.
+
+The rows are made by SQL straight in the store (``_FILL``), as no queue would carry them in the time of a bench: 3,288
+sets of terms, a quarter of the licenses with an end, no aliases. The snapshot is loaded as the web process loads it.
+"""
+
+import asyncio
+import datetime as dt
+import gc
+import os
+import pathlib
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import psycopg
+
+from benches.machine import Machine, postgres
+from benches.table import Row, below, interleaved
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.snapshot import Latest
+from licet.domain.decision import Asked
+from licet.observe.metrics import Metrics
+from licet.store.customers import PostgresCustomers
+from licet.store.feed import PostgresFeed
+from licet.store.migrate import migrate
+from licet.store.pools import reader_pool
+
+MILLION = 1_000_000
+THOUSAND = 1000
+CHECKS = 20_000
+ROUNDS = 9
+LOAD_BAR_S = 15
+BYTES_BAR = 300
+RATIO_BAR = 1.3
+_FEATURES = ("inbound-email-security", "account-takeover-protection", "abuse-mailbox-automation")
+_FILL = (
+    "ALTER TABLE license DISABLE TRIGGER USER",
+    "UPDATE revision SET revision = revision + 1",
+    "INSERT INTO revision_log SELECT revision, epoch, 7, now() FROM revision",
+    """
+    INSERT INTO customer
+    SELECT '0015g' || lpad(i::text, 13, '0'), 'customer ' || i, NULL, NULL, false, '{}', 1, 1, 2, now(), now()
+    FROM generate_series(0, %(count)s - 1) i
+    """,
+    """
+    INSERT INTO license (license_id, customer_id, sku, status, starts_at, ends_at, valid, recorded, opened_delivery)
+    SELECT gen_random_uuid(), '0015g' || lpad(i::text, 13, '0'), 'SKU' || k,
+           (ARRAY['active', 'active', 'active', 'pending_terms', 'suspended', 'ended'])[1 + (i + k) %% 6], NULL,
+           CASE WHEN (i + k) %% 4 = 0 THEN '2030-01-01'::timestamptz + (i %% 365) * interval '1 day' END,
+           tstzrange(now() - (i %% 1000) * interval '1 hour', NULL), int8range(2, NULL), 1
+    FROM generate_series(0, %(count)s - 1) i, generate_series(1, 3) k
+    """,
+    "ALTER TABLE license ENABLE TRIGGER USER",
+    "VACUUM ANALYZE",
+)
+
+
+def run(machine: Machine) -> list[Row]:
+    """Measure a thousand, then a million."""
+    checkers = []
+    for count in (THOUSAND, MILLION):
+        with postgres(machine) as (url, _):
+            migrate(url)
+            with psycopg.connect(url, autocommit=True) as connection:
+                for statement in _FILL:
+                    connection.execute(statement.encode(), {"count": count} if "%(count)s" in statement else None)
+            gc.collect()
+            os.sched_setaffinity(0, {machine.server})  # as the web process has it; PostgreSQL stays where it is
+            before, began = _resident(), time.perf_counter()
+            checkers.append(asyncio.run(_loaded(url)))
+            seconds, taken = time.perf_counter() - began, (_resident() - before) / count
+            os.sched_setaffinity(0, machine.others)
+    small, large = interleaved(
+        ROUNDS, *(partial(_check, *one) for one in zip(checkers, (THOUSAND, MILLION), strict=True))
+    )
+    ratio = statistics.median(one / other for one, other in zip(large, small, strict=True))
+    note = f"{statistics.median(large):.1f} µs at a million, {statistics.median(small):.1f} µs at a thousand"
+    return [
+        below(Row(what="a million customers, load", measured=seconds, unit="s"), LOAD_BAR_S),
+        below(Row(what="a million customers, resident each", measured=taken, unit="bytes"), BYTES_BAR),
+        below(Row(what="check in process, million : thousand", measured=ratio, unit="times", note=note), RATIO_BAR),
+    ]
+
+
+async def _loaded(url: str) -> Checker:
+    """Load as the web process does."""
+    latest = Latest()
+    follower = Follower(PostgresFeed(url), latest, lambda _: None)
+    await follower.step()
+    await follower.close()
+    patience = Patience(latest, follower, PostgresCustomers(reader_pool(url)))
+    return Checker(
+        latest, clock=lambda: dt.datetime.now(dt.UTC), metrics=Metrics(), patience=patience, stale_after_s=86400
+    )
+
+
+def _check(checker: Checker, count: int) -> float:
+    """Return the microseconds of processor time that a check of a random customer takes, nothing kept."""
+    dice = random.Random(7)
+    asked: Sequence[Asked] = [
+        Asked(dice.choice(_FEATURES), None, f"0015g{dice.randrange(count):013d}") for _ in range(CHECKS)
+    ]
+    began = time.process_time()
+    for one in asked:
+        checker.decide(one)
+    return (time.process_time() - began) / CHECKS * 1e6
+
+
+def _resident() -> int:
+    """Return the bytes of memory that this process takes up."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
