@@ -1,13 +1,10 @@
-"""The stream: hands what changes to its readers. An event is encoded once for all readers that want the same.
-
-Readers are told in steps of ``WINDOW_S``, the first change after a quiet time at once. A reader that joins is entered
-before the store is asked what it missed, so that nothing falls between; what it was told twice is dropped.
-"""
+"""The stream: hands what changes to its readers, in steps; an event is encoded once for all who want the same."""
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -41,6 +38,19 @@ class Part(msgspec.Struct, frozen=True):
     customers: frozenset[str] | None = None
     aliases: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, features: Sequence[str], customers: Sequence[str]) -> "Part":
+        """Read what a reader wants. Raises ``InvalidInput``, and ``NotFound`` for an alias that nobody has."""
+        skus = wire.skus_of(snapshot.catalog, wire.known_features(snapshot.catalog, features))
+        refs = [CustomerRef.parse(one) for one in customers]
+        aliases = {ref.alias: snapshot.aliases.get(ref.alias, "") for ref in refs if ref.alias is not None}
+        if "" in aliases.values():
+            raise NotFound(
+                "no customer has the alias " + next(one for one, customer in aliases.items() if not customer)
+            )
+        named = {ref.customer_id for ref in refs if ref.customer_id is not None} | set(aliases.values())
+        return cls(tuple(features), skus, frozenset(named) if refs else None, tuple(aliases.items()))
+
     def moved(self, snapshot: Snapshot) -> str:
         """Say in words why what the reader was told so far is no longer what it wants; nothing where it is."""
         if wire.skus_of(snapshot.catalog, self.features) != self.skus:
@@ -48,17 +58,16 @@ class Part(msgspec.Struct, frozen=True):
         gone = [alias for alias, customer in self.aliases if snapshot.aliases.get(alias) != customer]
         return f"{gone[0]} is no longer the same customer" if gone else ""
 
-    def tell(self, after: Named, before: Named) -> list[list[str]]:
-        """Encode what of each kind matters: all of ``after`` but what, to this reader, is as it was ``before``."""
-        encoders: tuple[Callable[[Any], str], ...] = (wire.Writer(self.skus).customer, wire.user, wire.domain)
-        return [
-            [
-                text
-                for name, text in zip(records, map(encode, records.values()), strict=True)
-                if name not in earlier or encode(earlier[name]) != text
-            ]
-            for encode, records, earlier in zip(encoders, self._narrow(after), self._narrow(before), strict=True)
+    def event(self, position: Position, catalog: Catalog | None, after: Named, before: Named) -> bytes:
+        """Make an event of all of ``after`` that, to the reader, is not as it was ``before``; none of nothing."""
+        encoders: tuple[Callable[[Any], str], ...] = (partial(wire.customer, skus=self.skus), wire.user, wire.domain)
+        told = [
+            [text for name in new if (text := encode(new[name])) != (encode(old[name]) if name in old else "")]
+            for encode, new, old in zip(encoders, self._narrow(after), self._narrow(before), strict=True)
         ]
+        if catalog is None and not any(told):
+            return b""
+        return wire.changes(position, wire.catalog_text(catalog, self.features) if catalog else None, *told)
 
     def _narrow(self, of: Named) -> Named:
         named = self.customers
@@ -68,56 +77,31 @@ class Part(msgspec.Struct, frozen=True):
         return {name: of[0][name] for name in named if name in of[0]}, users, domains
 
 
-def part_of(snapshot: Snapshot, features: Sequence[str], customers: Sequence[str]) -> Part:
-    """Read what a reader wants. Raises ``InvalidInput``, and ``NotFound`` for an alias that nobody has."""
-    named, aliases = set(), []
-    for ref in map(CustomerRef.parse, customers):
-        customer = ref.customer_id if ref.alias is None else snapshot.aliases.get(ref.alias)
-        if customer is None:
-            raise NotFound(f"no customer has the alias {ref.alias}")
-        named.add(customer)
-        aliases += [(ref.alias, customer)] if ref.alias is not None else []
-    return Part(
-        tuple(sorted(features)),
-        wire.skus_of(snapshot.catalog, wire.known_features(snapshot.catalog, features)),
-        frozenset(named) if customers else None,
-        tuple(sorted(aliases)),
-    )
-
-
 class Reader:
-    """One connection's end of the stream. ``told``: the revision that it joined at; None: it is joining."""
+    """One connection's end of the stream. ``told``: the revision that its first events reach up to."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, told: int, first: bytes) -> None:
         self.part = part
-        self.told: int | None = None
-        self._events: list[tuple[int | None, bytes]] = []
+        self.told = told
+        self._events = [first]
         self._size = 0
         self._over = False
         self._news = asyncio.Event()
 
-    def join(self, revision: int) -> None:
-        """Say that the reader was told everything up to a revision by other means."""
-        self.told = revision
-        if not self._over:
-            self._events = [one for one in self._events if one[0] is None or one[0] > revision]
-
-    def offer(self, revision: int | None, event: bytes) -> None:
-        """Hand over an event, one with a revision unless it was told; a reader that takes too long is cut off."""
-        if self._over or (revision is not None and self.told is not None and self.told >= revision):
-            return
-        if self._events and self._size + len(event) > MOST_BYTES:
-            self.end(wire.last("cut_off", f"the reader is slow: more than {MOST_BYTES} bytes wait for it"))
-            return
-        self._events.append((revision, event))
+    def offer(self, event: bytes) -> None:
+        """Hand over an event; a reader for which too much waits is cut off."""
         self._size += len(event)
-        self._news.set()
+        if self._size > MOST_BYTES and self._events:
+            self.end(wire.last("cut_off", f"the reader is slow: more than {MOST_BYTES} bytes wait for it"))
+        elif not self._over:
+            self._events.append(event)
+            self._news.set()
 
     def end(self, last: bytes = b"") -> None:
-        """End the stream with these last words; what still waited is not sent, as the reader can resume."""
+        """End with these last words; what still waits is not sent, as the reader can resume."""
         if not self._over:
             self._over = True
-            self._events = [(None, last)]
+            self._events = [last]
             self._news.set()
 
     async def next(self) -> bytes:
@@ -126,37 +110,31 @@ class Reader:
             self._news.clear()
             await self._news.wait()
         events, self._events, self._size = self._events, [], 0
-        return b"".join([event for _, event in events])
+        return b"".join(events)
 
 
 class _Pending:
-    """What changed since the readers were told last. ``before``: how it was, where someone wants only a part."""
+    """What changed since the readers were told last, and how it was before where someone wants only a part."""
 
-    def __init__(self, start: Position) -> None:
+    def __init__(self, start: Position, *, narrowed: bool) -> None:
         self.start = self.position = start
+        self._narrowed = narrowed
         self.catalog = False
         self.after, self.before = _by_name(Records()), _by_name(Records())
 
-    def take(self, delta: Delta, snapshot: Snapshot | None) -> None:
-        """Add a delta; ``snapshot`` is as it was before."""
+    def take(self, delta: Delta, snapshot: Snapshot) -> None:
+        """Add a delta; the snapshot is as it was before."""
         self.position = delta.position
         self.catalog = self.catalog or delta.catalog is not None
-        customers, users, domains = (
-            {name: one for name, one in records.items() if name not in known}
-            for records, known in zip(_by_name(delta.records), self.after, strict=True)
-        )
-        if snapshot is not None:
+        news = _by_name(delta.records)
+        if self._narrowed:
+            customers, users, domains = (new.keys() - old.keys() for new, old in zip(news, self.after, strict=True))
             kept = snapshot.customers
             self.before[0].update({name: snapshot.record(name, kept[name]) for name in customers if name in kept})
             self.before[1].update({name: NameRecord(name, snapshot.users.get(name)) for name in users})
             self.before[2].update({name: NameRecord(name, snapshot.domains.get(name)) for name in domains})
-        for known, records in zip(self.after, _by_name(delta.records), strict=True):
-            known.update(records)
-
-
-def _by_name(records: Records) -> Named:
-    customers = {one.customer_id: one for one in records.customers}
-    return customers, {one.name: one for one in records.users}, {one.name: one for one in records.domains}
+        for old, new in zip(self.after, news, strict=True):
+            old.update(new)
 
 
 class Hub:
@@ -166,61 +144,63 @@ class Hub:
         self._latest = latest
         self._feed = FeedThread(feed, "join")
         self._most = most
-        self._joining = self._narrowed = 0
         self._readers: set[Reader] = set()
+        self._joining = 0
         self._pending: _Pending | None = None
         self._told_at = float("-inf")
         self._stopped = False
 
     @property
     def readers(self) -> int:
-        """How many readers there are."""
-        return len(self._readers)
+        """How many there are."""
+        return len(self._readers) + self._joining
 
-    @contextlib.contextmanager
-    def admit(self, part: Part) -> Iterator[Reader]:
-        """Enter a reader. Raises ``Unavailable`` where there are too many, or Licet stops."""
-        if self._stopped or len(self._readers) >= self._most:
+    @contextlib.asynccontextmanager
+    async def reader(self, part: Part, after: Position | None) -> AsyncIterator[Reader]:
+        """Lend a reader that is told all after a position (None: from now on), and first a sign of life.
+
+        Raises ``Resync`` where only a new snapshot helps; ``Unavailable`` where the store must be asked and is away,
+        where too many read already, and where Licet stops.
+        """
+        if self._stopped or self.readers >= self._most:
             raise Unavailable("Licet is stopping" if self._stopped else f"{self._most} streams are open already", 5)
-        reader = Reader(part)
+        self._joining += 1
+        try:
+            position, missed = await self._catch_up(part, after)
+        finally:
+            self._joining -= 1
+            if not self._joining:  # while nobody asks, a connection would only pile up notifications
+                self._feed.release()
+        if self._stopped:
+            raise Unavailable("Licet is stopping", 5)
+        reader = Reader(part, position.revision, missed + wire.alive(position, self._latest.freshness()))
         self._readers.add(reader)
-        self._narrowed += part != Part()
         try:
             yield reader
         finally:
             self._readers.discard(reader)
-            self._narrowed -= part != Part()
 
-    async def join(self, reader: Reader, after: Position | None) -> bytes:
-        """Return the reader's first events: what it missed after a position, and the sign of life.
-
-        Raises ``Resync`` where only a new snapshot tells what it missed, and ``Unavailable`` where the store is away.
-        """
-        position, missed = self._position(), b""
-        if after is not None and after != position:
-            self._joining += 1
-            try:
-                found = await self._feed.call(lambda feed: _catch_up(feed, reader.part, after), LIMIT_S)
-            finally:
-                self._joining -= 1
-                if not self._joining:  # while nobody asks, a connection would only pile up notifications
-                    self._feed.release()
+    async def _catch_up(self, part: Part, position: Position | None) -> tuple[Position, bytes]:
+        """Ask the store what changed after a position, until that is not before what the readers were told."""
+        missed = b""
+        while position is not None and position != self._position():
+            found = await self._feed.call(partial(_since, part=part, after=position), LIMIT_S)
             if found is None:
                 raise Resync("the position is unknown or too long ago: take a new snapshot")
-            position, missed = found
-        reader.join(position.revision)
-        return missed + wire.alive(position, self._latest.freshness())
+            position, missed = found[0], missed + found[1]
+            if position.revision >= self._position().revision:
+                return position, missed
+        return self._position(), missed
 
     def changed(self, delta: Delta, before: Snapshot) -> None:
         """Take what changes; tell it in a moment, or at the end of the step."""
-        if not self._readers and self._pending is None:
-            return
         if self._pending is None:
-            self._pending = _Pending(before.position)
-            step = max(WINDOW_S, READER_S * len(self._readers))
-            loop = asyncio.get_running_loop()
+            if not self._readers:
+                return
+            self._pending = _Pending(before.position, narrowed=any(one.part != Part() for one in self._readers))
+            loop, step = asyncio.get_running_loop(), max(WINDOW_S, READER_S * len(self._readers))
             loop.call_at(max(loop.time(), self._told_at + step), self._tell)
-        self._pending.take(delta, before if self._narrowed else None)
+        self._pending.take(delta, before)
 
     def reloaded(self) -> None:
         """Cut all off: whoever comes back with its last position learns exactly what it missed."""
@@ -244,8 +224,8 @@ class Hub:
             position = self._position()
             event = wire.alive(position, self._latest.freshness())
             for reader in self._readers:
-                if reader.told is not None and reader.told <= position.revision:
-                    reader.offer(None, event)
+                if reader.told <= position.revision:
+                    reader.offer(event)
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -269,32 +249,27 @@ class Hub:
         catalog = snapshot.catalog if pending.catalog else None
         alike: dict[tuple[Part, bool], list[Reader]] = defaultdict(list)
         for reader in self._readers:
-            # Who joined later may have seen a change that was undone since: to it, nothing is as before.
-            alike[reader.part, reader.told is not None and reader.told <= start].append(reader)
+            # Who joined later may have been told a change that was undone since: to it, nothing is as before.
+            alike[reader.part, reader.told <= start].append(reader)
         for (part, knows), readers in alike.items():
             moved = part.moved(snapshot)
-            told = part.tell(pending.after, pending.before if knows else NOTHING)
-            event = _event(part, pending.position, catalog, told)
+            event = part.event(pending.position, catalog, pending.after, pending.before if knows else NOTHING)
             for reader in readers:
                 if moved:
                     reader.end(wire.last("resync", moved))
-                elif event:
-                    reader.offer(pending.position.revision, event)
+                elif event and reader.told < pending.position.revision:
+                    reader.offer(event)
 
 
-def _event(part: Part, position: Position, catalog: Catalog | None, told: list[list[str]]) -> bytes:
-    """Make an event; nothing where nothing in it matters."""
-    if catalog is None and not any(told):
-        return b""
-    said = wire.catalog_text(catalog, part.features) if catalog is not None else None
-    return wire.changes(position, said, *told)
-
-
-def _catch_up(feed: Feed, part: Part, after: Position) -> tuple[Position, bytes] | None:
+def _since(feed: Feed, part: Part, after: Position) -> tuple[Position, bytes] | None:
     """Return what changed up to now, as an event; None where only a new snapshot helps. In the feed's thread."""
     delta = feed.since(after)
     if delta is None or (delta.catalog is not None and part.features):  # other SKUs may grant the features now
         return None
     catalog = read_catalog(delta.catalog.document, delta.catalog.version) if delta.catalog is not None else None
-    told = part.tell(_by_name(delta.records), NOTHING)
-    return delta.position, _event(part, delta.position, catalog, told)
+    return delta.position, part.event(delta.position, catalog, _by_name(delta.records), NOTHING)
+
+
+def _by_name(records: Records) -> Named:
+    customers = {one.customer_id: one for one in records.customers}
+    return customers, {one.name: one for one in records.users}, {one.name: one for one in records.domains}

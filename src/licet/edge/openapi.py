@@ -14,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 import licet
 from licet.domain.decision import Decision
 from licet.domain.errors import Fault
-from licet.edge import check, webhook
+from licet.edge import check, stream, webhook
 from licet.edge.problems import CODES
 from licet.receive.webhook import Receipt
 
@@ -77,9 +77,11 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
         handlers, dependencies=dict(dependencies), openapi_config=config, logging_config=None, debug=False
     )
     described: dict[str, Any] = application.openapi_schema.to_schema()
-    described["paths"] = {"/salesforce/webhook": {"post": _webhook()}, "/v1/check": {"get": _check()}} | {
-        path: item for path, item in described["paths"].items() if not path.startswith("/schema")
-    }
+    described["paths"] = (
+        {"/salesforce/webhook": {"post": _webhook()}, "/v1/check": {"get": _check()}}
+        | stream.described()
+        | {path: item for path, item in described["paths"].items() if not path.startswith("/schema")}
+    )
     _, schemas = msgspec.json.schema_components([Decision, Receipt, CustomerChange, ProblemDocument], ref_template=_REF)
     described["components"]["schemas"] |= schemas
     described["components"]["responses"] = {"Problem": _problem()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from licet.answer import wire
 from licet.answer.snapshot import Latest
-from licet.answer.stream import Hub, part_of
+from licet.answer.stream import Hub, Part
 from licet.domain.errors import Fault, Forbidden, InvalidInput, Unauthenticated, Unavailable
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
@@ -29,6 +29,7 @@ STALLED_S = 30.0
 # A stream ends so long after its key was revoked, and the second that the keys are read in.
 STILL_KNOWN_S = 1.0
 _MOST = 100
+_LINES, _EVENTS = b"application/x-ndjson", b"text/event-stream"
 
 
 class Snapshots:
@@ -52,7 +53,7 @@ class Snapshots:
             lines = wire.snapshot_lines(
                 snapshot.position, snapshot.catalog, fresh, snapshot.whole(CHUNK), frozenset(features)
             )
-            await send(_start(b"application/x-ndjson"))
+            await send(_start(_LINES))
             gone = asyncio.Event()
             async with _noticing(receive, gone.set):
                 while not gone.is_set() and (chunk := await asyncio.to_thread(next, lines, b"")):
@@ -85,21 +86,17 @@ class Stream:
         key = authorization(scope["headers"])
         (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
         asked = _read(scope, "feature", "customer", "after")
-        after = _after(scope, asked["after"])
-        part = part_of(self._latest.get(), asked["feature"], asked["customer"])
-        with self._hub.admit(part) as reader:
-            events = await self._hub.join(reader, after)
-            await send(_start(b"text/event-stream"))
+        part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
+        async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
+            await send(_start(_EVENTS))
             judged_at = self._monotonic()
             async with _noticing(receive, reader.end):
-                while events:
+                while events := await reader.next():
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-                    events = await reader.next()
                     if self._monotonic() - judged_at > STILL_KNOWN_S:
                         judged_at = self._monotonic()
                         if reason := await self._stranger(key):
                             reader.end(wire.last("cut_off", reason))
-                            events = await reader.next()
             await send({"type": "http.response.body", "body": b""})
 
     async def _stranger(self, key: bytes | None) -> str:
@@ -127,6 +124,41 @@ async def _noticing(receive: Receive, then: Callable[[], object]) -> AsyncIterat
         yield
     finally:
         noticing.cancel()
+
+
+def described() -> dict[str, Any]:
+    """Return what the OpenAPI document says of these paths."""
+    said = {
+        "feature": "Only this feature, and licenses of the SKUs that grant it; may stand several times.",
+        "customer": "Only this customer, by id or alias; may stand several times.",
+        "after": "Resume after this position, the `position` of a snapshot or the `id` of an event.",
+        "Last-Event-ID": "The same; goes before `after`.",
+    }
+
+    def operation(name: str, about: str, how: str, kind: str, parameters: Sequence[str]) -> dict[str, Any]:
+        return {
+            "operationId": name,
+            "tags": ["Following"],
+            "summary": about,
+            "description": f"{how} Needs the scope `snapshot`. The lines and events are in docs/reference/stream.md.",
+            "parameters": [
+                {
+                    "name": one,
+                    "in": "header" if one == "Last-Event-ID" else "query",
+                    "description": said[one],
+                    "schema": {"type": "array", "items": {"type": "string"}}
+                    if one in ("feature", "customer")
+                    else {"type": "string"},
+                }
+                for one in parameters
+            ],
+            "responses": {"200": {"description": about, "content": {kind: {"schema": {"type": "string"}}}}},
+            "security": [{"key": []}],
+        }
+
+    whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES.decode(), ["feature"])
+    changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS.decode(), list(said))
+    return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}}
 
 
 def _start(kind: bytes) -> dict[str, Any]:
