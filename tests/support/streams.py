@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Collection, Iterable, MutableMapping
 from typing import Any, Self
 
 import msgspec
@@ -152,6 +152,17 @@ class Mirror:
         for kind in ("customers", "users", "domains"):
             for record in event.data.get(kind, ()):
                 self._put(record)
+
+    def narrowed(self, customers: Collection[str]) -> Self:
+        """Forget all that is not about these customers, if any are named."""
+        if customers:
+            self.customers = {name: one for name, one in self.customers.items() if name in customers}
+            self.aliases = {alias: one for alias, one in self.aliases.items() if one in customers}
+            for names in (self.users, self.domains):
+                kept = {name: [one for one in ids if one in customers] for name, ids in names.items()}
+                names.clear()
+                names.update({name: ids for name, ids in kept.items() if ids})
+        return self
 
     def _put(self, record: Any) -> None:
         if "u" in record or "d" in record:
