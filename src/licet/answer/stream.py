@@ -19,9 +19,9 @@ from licet.domain.ids import CustomerRef
 from licet.store.records import Delta, NameRecord, Position, Records
 
 WINDOW_S = 0.05
-# Telling one reader takes 20 µs of the loop, half of them in the kernel: beyond 150 readers the steps grow (500: 160
-# ms), so that telling takes no more than a sixteenth of it (docs/decisions/0020).
-READER_S = 0.00032
+# Telling one reader takes 20 µs of the loop, half of them in the kernel: beyond 125 readers the steps grow (500: 200
+# ms), so that telling takes no more than a twentieth of it (docs/decisions/0020).
+READER_S = 0.0004
 ALIVE_S = 1.0
 # What may wait for one reader; beyond it, it is cut off.
 MOST_BYTES = 4 * 1024 * 1024

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import threading
@@ -22,6 +23,8 @@ from licet.settings import Settings
 KEEP_ALIVE_S = 75
 # Requests in flight get this long after SIGTERM; the process is gone within 10 s.
 SHUTDOWN_S = 8
+# A reader that was cut off for being slow holds its place until its last words are out, or the kernel gives up on it.
+SILENT_S = 30
 
 
 class Server(uvicorn.Server):
@@ -38,6 +41,8 @@ class Server(uvicorn.Server):
         """Start to listen."""
         await super().startup(sockets)
         if self.started:
+            for listener in [one for server in self.servers for one in server.sockets]:
+                _let_go_of_the_silent(listener.fileno())
             self._listening()
 
     @contextlib.contextmanager
@@ -95,6 +100,13 @@ async def serve(
             raise ConfigurationError(
                 f"cannot listen on {settings.host}:{settings.port}: choose another with --host or --port"
             ) from error
+
+
+def _let_go_of_the_silent(listener: int) -> None:
+    """End connections whose peer takes nothing for ``SILENT_S``; what is accepted inherits it. Linux has it."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with socket.socket(fileno=os.dup(listener)) as one:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
 
 
 def _end(server: Server, web: Web, ending: Callable[[], None]) -> None:
