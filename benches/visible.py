@@ -1,18 +1,19 @@
-"""From the 202 until a check answers by the change, under ``licet up``: web and worker in one process."""
+"""From the 202 until a check answers by the change: web and worker in one process (``licet up``), and apart."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from tests.support import kafka
 
-from benches.machine import KEY, LICET, Api, Machine, environment, eventually, free_port, process
+from benches.machine import KEY, LICET, Api, Machine, environment, eventually, free_port, licet_web, postgres, process
 from benches.table import Row, below, percentile
 
 ARRAY = 1000
@@ -40,34 +41,49 @@ BUSY = Pace(1000, 5, 20, 50)
 
 def run(machine: Machine) -> list[Row]:
     """Measure on the queue in PostgreSQL, and on Kafka where this machine can run it."""
-    rows = [_measure(machine, "PostgreSQL queue", "", CALM)]
+    with _all_in_one(machine, "") as port:
+        rows = [_measure(port, "PostgreSQL queue", CALM)]
     lacking = kafka.lacking()
     if lacking is not None:
         print(f"visible on Kafka is left out: {lacking}")
         return rows
     with kafka.running_broker(machine.folder / "kafka") as broker:
-        return [*rows, *(_measure(machine, "Kafka", broker.bootstrap, pace) for pace in (CALM, BUSY))]
+        with _all_in_one(machine, broker.bootstrap) as port:
+            rows.append(_measure(port, "Kafka", CALM))
+        with _apart(machine, broker.bootstrap) as port:
+            rows.append(_measure(port, "Kafka", BUSY))
+    return rows
 
 
-def _measure(machine: Machine, queue: str, brokers: str, pace: Pace) -> Row:
+@contextlib.contextmanager
+def _all_in_one(machine: Machine, brokers: str) -> Iterator[int]:
+    """Run ``licet up`` on all cores; yields its port."""
     port = free_port()
+    data = machine.folder / ("up-kafka" if brokers else "up")
+    command = (*LICET, "up", "--port", str(port), "--data", str(data))
     env = environment(bootstrap_api_key=KEY, kafka_brokers=brokers)
-    command = (
-        *LICET,
-        "up",
-        "--port",
-        str(port),
-        "--data",
-        str(machine.folder / f"{queue.replace(' ', '-')}-{pace.per_second}"),
-    )
     with process(command, machine.folder / "up.log", cores=machine.cores, env=env):
         eventually(lambda: Api(port).ask("GET", "/readyz")[0] == 200, "licet up")
-        customers = [str(uuid.uuid4()) for _ in range(pace.per_second * pace.seconds)]
-        _load(port, customers)
-        accepted, seen = asyncio.run(_drive(port, customers, pace))
+        yield port
+
+
+@contextlib.contextmanager
+def _apart(machine: Machine, brokers: str) -> Iterator[int]:
+    """Run web and worker as a deployment does, on a topic of their own; yields the web's port."""
+    kafka_ = {"kafka_brokers": brokers, "kafka_topic": "licet.busy"}
+    with postgres(machine) as (url, _), licet_web(machine, url, **kafka_) as (port, _):
+        env = environment(database_url=url, metrics_port="0", log_level="error", **kafka_)
+        with process((*LICET, "worker"), machine.folder / "worker.log", cores=machine.others, env=env):
+            yield port
+
+
+def _measure(port: int, queue: str, pace: Pace) -> Row:
+    customers = [str(uuid.uuid4()) for _ in range(pace.per_second * pace.seconds)]
+    _load(port, customers)
+    accepted, seen = asyncio.run(_drive(port, customers, pace))
     p50, p99, most = percentile(seen, 0.5), percentile(seen, 0.99), max(seen)
     note = (
-        f"p50 {p50:.0f}, most {most:.0f} ms of {len(seen)} changes watched at {pace.per_second}/s, unpinned; "
+        f"p50 {p50:.0f}, most {most:.0f} ms of {len(seen)} changes watched at {pace.per_second}/s; "
         f"the 202 itself: p50 {percentile(accepted, 0.5):.0f}, p99 {percentile(accepted, 0.99):.0f} ms"
     )
     what = f"visible, p99, {queue}, {pace.per_second}/s"

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import psycopg
 import pytest
 
-from licet.answer import follow as module
+from licet.answer import check
+from licet.answer.check import Patience, Wanted
 from licet.answer.follow import Follower
 from licet.answer.snapshot import Latest, Snapshot
 from licet.domain.errors import RevisionNotReached
+from licet.domain.ids import CustomerRef
 from licet.store.feed import PostgresFeed
 from licet.store.records import Delta
+from licet.store.values import ChangeRow
 from support.proxy import proxied
 from support.web import stage
 from support.world import Log, Road, reader, rows
@@ -170,26 +172,31 @@ def test_listeners_are_told_each_change_once_in_order_a_moment_before_the_snapsh
 def test_who_waits_for_a_revision_is_bounded_in_number_and_in_time(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 3)
+    monkeypatch.setattr(check, "WAITING", 3)
+    later = Wanted(min_revision=99)
 
     async def scenario() -> None:
-        async with following(database) as (follower, _):
+        async with following(database) as (follower, latest):
             await follower.first_load(15)
-
-            async def wait(seconds: float) -> None:
-                async for _ in follower.advances(seconds):
-                    pass
-
-            patient = [asyncio.create_task(wait(0.3)) for _ in range(3)]
+            patience = Patience(latest, follower, Nothing(), limit_s=0.3)
+            patient = [asyncio.create_task(patience.wait(later)) for _ in range(3)]
             await asyncio.sleep(0)
-            began = time.monotonic()
-            with pytest.raises(RevisionNotReached, match="3 questions wait"):
-                await wait(20)
-            assert time.monotonic() - began < 5
+            with pytest.raises(RevisionNotReached, match="3 questions wait already"):
+                await patience.wait(later)
+            await patience.wait(Wanted(min_revision=1))  # what is included need not wait
             for one in await asyncio.gather(*patient, return_exceptions=True):
                 assert isinstance(one, RevisionNotReached)
+            with pytest.raises(RevisionNotReached, match=r"within 0\.3 s"):
+                await patience.wait(Wanted(after_event="never-received"))
 
     play(scenario)
+
+
+class Nothing:
+    """A ledger that knows no event."""
+
+    async def change(self, event_id: str, customer: CustomerRef | None) -> ChangeRow:  # noqa: ARG002 the port's shape
+        return ChangeRow(None, [])
 
 
 def test_a_question_waits_for_a_revision_and_for_an_event_and_is_told_when_it_is_not_reached(

@@ -135,6 +135,28 @@ def test_a_revoked_key_stops_without_a_restart(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(story())
 
 
+def test_a_caller_is_remembered_by_the_header_until_the_keys_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_REMEMBERED", 2)
+    key, stored = new_key()
+    store = Store(stored)
+    subject = authenticator(store)
+    headers = [f"Bearer{' ' * number}{key}".encode() for number in (1, 2, 3)]
+    assert [subject.recall(header) for header in (headers[0], None, b"Bearer other")] == [None] * 3
+    callers = [asyncio.run(subject.authenticate(header)) for header in headers]
+    assert [subject.recall(header) for header in headers] == [callers[0], callers[1], None]
+    with pytest.raises(Unauthenticated):
+        asyncio.run(subject.authenticate(b"Bearer other"))
+    assert subject.recall(b"Bearer other") is None
+    store.away = True
+    asyncio.run(subject.refresh())
+    assert subject.recall(headers[0]) == callers[0]
+    store.away = False
+    store.keys = [msgspec.structs.replace(stored, revoked_at=NOW)]
+    asyncio.run(subject.refresh())
+    assert subject.recall(headers[0]) is None
+    assert "was revoked" in refusal(subject, headers[0])
+
+
 def test_while_the_store_is_away_known_keys_work_and_the_log_says_so_once() -> None:
     stream = io.StringIO()
     configure(stream=stream)

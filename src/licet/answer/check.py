@@ -12,13 +12,15 @@ from licet.answer.snapshot import Latest, Look, Resolution, Snapshot, interval
 from licet.domain import ids
 from licet.domain.catalog import WhenStale
 from licet.domain.decision import Asked, Decision, Freshness, decide, decide_stale
-from licet.domain.errors import Fault, InvalidInput
+from licet.domain.errors import Fault, InvalidInput, RevisionNotReached
 from licet.domain.ids import CustomerRef
 from licet.observe.metrics import Metrics
 from licet.store.values import Question
 
 # How long a question waits for what it wants included.
 PATIENCE_S = 2.0
+# Each that waits holds a connection.
+WAITING = 1000
 # An event that is not consumed yet is looked up no more often than this.
 _LOOK_AGAIN_S = 0.02
 
@@ -57,30 +59,44 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Patience:
-    """Lets a question wait until the snapshot includes what it wants."""
+    """Lets questions wait until the snapshot includes what they want."""
 
     def __init__(self, latest: Latest, follower: Follower, ledger: Ledger, limit_s: float = PATIENCE_S) -> None:
         self._latest = latest
         self._follower = follower
         self._ledger = ledger
         self._limit_s = limit_s
+        self._waiting = 0
 
     async def wait(self, wanted: Wanted) -> None:
         """Return once answers include it. Raises ``RevisionNotReached``; ``Unavailable`` where the ledger is away.
 
         An event that Licet never received is waited for as one that is not consumed yet.
         """
-        revision, event = wanted.min_revision or 0, wanted.after_event
-        async for _ in self._follower.advances(self._limit_s):
-            if event is not None:
-                latest = (await self._ledger.change(event, None)).latest
-                if latest is None:
-                    await asyncio.sleep(_LOOK_AGAIN_S)
-                    continue
-                revision, event = max(revision, latest.revision), None
-            snapshot = self._latest.snapshot
-            if snapshot is not None and snapshot.position.revision >= revision:
-                return
+        if wanted.after_event is None and self._includes(wanted.min_revision or 0):
+            return
+        if self._waiting >= WAITING:
+            raise RevisionNotReached(f"{WAITING} questions wait already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._limit_s):
+                revision = await self._consumed(wanted.after_event) if wanted.after_event is not None else 0
+                while not self._includes(max(revision, wanted.min_revision or 0)):
+                    await self._follower.advanced()
+        except TimeoutError as error:
+            raise RevisionNotReached(f"the answer did not include it within {self._limit_s:g} s") from error
+        finally:
+            self._waiting -= 1
+
+    def _includes(self, revision: int) -> bool:
+        snapshot = self._latest.snapshot
+        return snapshot is not None and snapshot.position.revision >= revision
+
+    async def _consumed(self, event_id: str) -> int:
+        """Return the revision of what became of an event, once it is consumed."""
+        while (latest := (await self._ledger.change(event_id, None)).latest) is None:  # noqa: ASYNC110 no event tells it
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return latest.revision
 
 
 class Checker:

@@ -13,7 +13,7 @@ What can go wrong, and what follows; meanwhile the old snapshot goes on answerin
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -22,7 +22,7 @@ import msgspec
 from licet.answer.ports import Feed
 from licet.answer.snapshot import Changes, Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
-from licet.domain.errors import RevisionNotReached, Unavailable
+from licet.domain.errors import Unavailable
 from licet.observe.log import Event, log
 from licet.store.records import Delta
 
@@ -31,8 +31,6 @@ POLL_S = 1.0
 # A question to the store that has not ended by then is cut off; a load may sort everything first.
 LIMIT_S = 5.0
 LOAD_LIMIT_S = 180.0
-# Questions that wait for a revision; each holds a connection.
-WAITING = 1000
 
 
 class Listener(Protocol):
@@ -111,7 +109,7 @@ class Follower:
         self._learned = learned
         self._stale_after_s = stale_after_s
         self._monotonic = monotonic
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._advanced = asyncio.Event()
         self._failure: str | None = None
         self._stale = False
 
@@ -135,32 +133,16 @@ class Follower:
             step = await self._feed.call(self._load, LOAD_LIMIT_S)
         self._take(step)
 
-    async def advances(self, within_s: float) -> AsyncIterator[None]:
-        """Yield now and after each step that changed something, for so many seconds, then raise.
-
-        Raises ``RevisionNotReached``, at once where too many wait already.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within_s
-        while True:
-            yield
-            if len(self._waiting) >= WAITING:
-                raise RevisionNotReached(f"{WAITING} questions wait for a revision already")
-            change = loop.create_future()
-            self._waiting.add(change)
-            try:
-                await asyncio.wait({change}, timeout=end - loop.time())
-            finally:
-                self._waiting.discard(change)
-            if loop.time() >= end:
-                raise RevisionNotReached(f"the answer did not include it within {within_s:g} s")
+    async def advanced(self) -> None:
+        """Wait for the next step that changed something."""
+        await self._advanced.wait()
 
     async def first_load(self, within_s: float) -> None:
         """Wait until the first load has ended, or the time."""
-        with contextlib.suppress(RevisionNotReached):
-            async for _ in self.advances(within_s):
-                if self._latest.snapshot is not None:
-                    return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._latest.snapshot is None:
+                    await self.advanced()
 
     async def ready(self) -> str | None:
         """Return None once the first load has ended, else what is missing, in words."""
@@ -212,9 +194,8 @@ class Follower:
             snapshot.apply(step.changes, step.delta.position, step.catalog)
         if step.catalog is not None:
             self._learned(step.catalog)
-        for change in self._waiting:
-            if not change.done():
-                change.set_result(None)
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
     def _failed(self, error: Exception) -> None:
         if self._failure is None:

@@ -124,9 +124,7 @@ def _check() -> dict[str, Any]:
         "operationId": "Check",
         "tags": ["Asking"],
         "summary": "May this user, or this customer, use this feature, and why?",
-        "description": f'{check.HOW} "No" is a 200 with its reason. Needs the scope `read`. '
-        "With `If-None-Match` and an answer that still stands: 304, its age in the headers `licet-age-ms` and "
-        "`licet-revision`.",
+        "description": f'{check.HOW} "No" is a 200 with its reason. Needs the scope `read`.',
         "parameters": [
             {
                 "name": name,
@@ -137,7 +135,10 @@ def _check() -> dict[str, Any]:
             }
             for name in check.PARAMETERS
         ],
-        "responses": {"200": _json("The decision.", "Decision")},
+        "responses": {
+            "200": _json("The decision.", "Decision"),
+            "304": {"description": "The answer of this ETag still stands; its age is in `licet-age-ms`."},
+        },
         "security": [{"key": []}],
     }
 
