@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import time
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from licet.answer import wire
 from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub, Part
-from licet.domain.errors import Fault, Forbidden, InvalidInput, Unauthenticated, Unavailable
+from licet.domain.errors import Fault, InvalidInput, LicetError, Unavailable
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
 from licet.edge.asgi import AsgiScope, Receive, Send
@@ -69,17 +69,10 @@ class Snapshots:
 class Stream:
     """The handler of ``/v1/stream``."""
 
-    def __init__(
-        self,
-        hub: Hub,
-        latest: Latest,
-        authenticator: Authenticator,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, hub: Hub, latest: Latest, authenticator: Authenticator) -> None:
         self._hub = hub
         self._latest = latest
         self._authenticator = authenticator
-        self._monotonic = monotonic
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer, until the caller hangs up, is too slow or unknown, or Licet stops."""
@@ -89,12 +82,12 @@ class Stream:
         part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
         async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
             await send(_start(_EVENTS))
-            judged_at = self._monotonic()
+            judged_at = time.monotonic()
             async with _noticing(receive, reader.end):
                 while events := await reader.next():
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-                    if self._monotonic() - judged_at > STILL_KNOWN_S:
-                        judged_at = self._monotonic()
+                    if time.monotonic() - judged_at > STILL_KNOWN_S:
+                        judged_at = time.monotonic()
                         if reason := await self._stranger(key):
                             reader.end(wire.last("cut_off", reason))
             await send({"type": "http.response.body", "body": b""})
@@ -103,10 +96,8 @@ class Stream:
         """Say why the caller may no longer read; nothing where it may."""
         try:
             (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
-        except (Unauthenticated, Forbidden) as error:
+        except LicetError as error:
             return error.detail
-        except Unavailable:  # whoever was known when the store went away stays so
-            return ""
         return ""
 
 
@@ -135,29 +126,25 @@ def described() -> dict[str, Any]:
         "Last-Event-ID": "The same; goes before `after`.",
     }
 
-    def operation(name: str, about: str, how: str, kind: str, parameters: Sequence[str]) -> dict[str, Any]:
+    def parameter(name: str) -> dict[str, Any]:
+        text = {"type": "string"}
+        schema = {"type": "array", "items": text} if name in ("feature", "customer") else text
+        place = "header" if name == "Last-Event-ID" else "query"
+        return {"name": name, "in": place, "description": said[name], "schema": schema}
+
+    def operation(name: str, about: str, how: str, kind: bytes, parameters: Iterable[str]) -> dict[str, Any]:
         return {
             "operationId": name,
             "tags": ["Following"],
             "summary": about,
             "description": f"{how} Needs the scope `snapshot`. The lines and events are in docs/reference/stream.md.",
-            "parameters": [
-                {
-                    "name": one,
-                    "in": "header" if one == "Last-Event-ID" else "query",
-                    "description": said[one],
-                    "schema": {"type": "array", "items": {"type": "string"}}
-                    if one in ("feature", "customer")
-                    else {"type": "string"},
-                }
-                for one in parameters
-            ],
-            "responses": {"200": {"description": about, "content": {kind: {"schema": {"type": "string"}}}}},
+            "parameters": [parameter(one) for one in parameters],
+            "responses": {"200": {"description": about, "content": {kind.decode(): {"schema": {"type": "string"}}}}},
             "security": [{"key": []}],
         }
 
-    whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES.decode(), ["feature"])
-    changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS.decode(), list(said))
+    whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES, ["feature"])
+    changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS, said)
     return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}}
 
 
