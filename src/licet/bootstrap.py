@@ -212,6 +212,7 @@ def build_web(settings: Settings) -> Web:
             "/v1/check": Route(check, ("GET",), CHECK_HOW),
             "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+            "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
         },
         cast("Handler", api),
         metrics,

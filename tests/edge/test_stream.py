@@ -455,6 +455,38 @@ def test_a_reload_cuts_off_and_stopping_ends_all(there: Stage) -> None:
     play(there, scenario)
 
 
+def test_an_openfeature_client_is_told_to_fetch_again_when_its_customer_changed(there: Stage) -> None:
+    there.deal("flagged")
+    there.web.put("/v1/customers/flagged/aliases/tenant:flagged")
+    token = there.web.key("openfeature", "read")
+
+    async def scenario() -> None:
+        await there.web.follower.step()
+        path, key = "/ofrep/v1/stream?customer=flagged", ("x-api-key", token)
+        async with called_on(there, path, key, key="not-this-one") as caller:
+            assert await caller.chunk() == b":\n\n"
+            there.deal("other", SKU1=True)
+            await there.web.follower.step()
+            there.web.hub.say_alive()
+            assert await caller.chunk() == b":\n\n"
+            there.deal("flagged", SKU1=True)
+            await there.web.follower.step()
+            event = await caller.event()
+            assert (event.name, event.data) == ("message", {"type": "refetchEvaluation"})
+            assert event.id == there.web.hub._position().text()
+        there.deal("flagged", SKU1=False)
+        await there.web.follower.step()
+        async with called_on(there, path, key, ("last-event-id", event.id)) as again:
+            assert (await again.event()).data == {"type": "refetchEvaluation"}
+        async with called_on(there, "/ofrep/v1/stream?customer=tenant:flagged", key) as moved:
+            await write(there, "DELETE", "/v1/customers/flagged/aliases/tenant:flagged")
+            await there.web.follower.step()
+            event = await moved.event()
+            assert (event.data, event.id) == ({"type": "refetchEvaluation"}, "")
+
+    play(there, scenario)
+
+
 class Following:
     """A reader as an application has one: snapshot, then stream; comes back when cut off, starts anew on ``resync``."""
 

@@ -32,6 +32,8 @@ class Events:
         *blocks, self._rest = (self._rest + text).split("\n\n")
         found = []
         for block in blocks:
+            if block.startswith(":"):  # a comment
+                continue
             fields = dict(line.split(": ", 1) for line in block.split("\n"))
             self._id = fields.get("id", self._id)
             found.append(Event(fields["event"], json.loads(fields["data"]), self._id))

@@ -153,6 +153,7 @@ def running_web(
             "/v1/check": Route(handler, ("GET",), check.HOW),
             "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+            "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
         }
         front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, follower, patience, keys)

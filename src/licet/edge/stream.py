@@ -20,6 +20,7 @@ from licet.store.records import Position
 
 SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
 STREAM = "GET /v1/stream?feature=…&customer=…&after=…: what changes, as server-sent events."
+OFREP = "GET /ofrep/v1/stream?customer=…: OFREP's event stream; each `refetchEvaluation` says that something changed."
 # Each holds a copy of the snapshot's tables, some 80 MB with a million customers.
 SNAPSHOTS = 4
 # Some 80 kB: a thread makes it within 1 ms, in which the loop waits for it at most once.
@@ -69,6 +70,8 @@ class Snapshots:
 class Stream:
     """The handler of ``/v1/stream``."""
 
+    scope = Scope.SNAPSHOT
+
     def __init__(self, hub: Hub, latest: Latest, authenticator: Authenticator) -> None:
         self._hub = hub
         self._latest = latest
@@ -76,8 +79,8 @@ class Stream:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer, until the caller hangs up, is too slow or unknown, or Licet stops."""
-        key = authorization(scope["headers"])
-        (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
+        key = self.key(scope)
+        (await self._authenticator.authenticate(key)).require(self.scope)
         asked = _read(scope, "feature", "customer", "after")
         part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
         async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
@@ -85,20 +88,47 @@ class Stream:
             judged_at = time.monotonic()
             async with _noticing(receive, reader.end):
                 while events := await reader.next():
-                    await send({"type": "http.response.body", "body": events, "more_body": True})
+                    await send({"type": "http.response.body", "body": self.say(events), "more_body": True})
                     if time.monotonic() - judged_at > STILL_KNOWN_S:
                         judged_at = time.monotonic()
                         if reason := await self._stranger(key):
                             reader.end(wire.last("cut_off", reason))
             await send({"type": "http.response.body", "body": b""})
 
+    def key(self, scope: AsgiScope) -> bytes | None:
+        """Return what the caller is known by."""
+        return authorization(scope["headers"])
+
+    def say(self, events: bytes) -> bytes:
+        """Put events into the words of the protocol."""
+        return events
+
     async def _stranger(self, key: bytes | None) -> str:
         """Say why the caller may no longer read; nothing where it may."""
         try:
-            (await self._authenticator.authenticate(key)).require(Scope.SNAPSHOT)
+            (await self._authenticator.authenticate(key)).require(self.scope)
         except LicetError as error:
             return error.detail
         return ""
+
+
+class OfrepStream(Stream):
+    """The handler of OFREP's event stream: says when to evaluate again (``refetchEvaluation``), and nothing else."""
+
+    scope = Scope.READ
+
+    def key(self, scope: AsgiScope) -> bytes | None:
+        """Return the key, which the protocol's clients may send as ``X-API-Key``."""
+        key = dict(scope["headers"]).get(b"x-api-key")
+        return b"Bearer " + key if key else authorization(scope["headers"])
+
+    def say(self, events: bytes) -> bytes:
+        """Say that something changed, or a comment that keeps the connection."""
+        if b"event: changes\n" not in events and b"event: resync\n" not in events:
+            return b":\n\n"
+        _, found, rest = events.rpartition(b"\nid: ")
+        position = rest.partition(b"\n")[0] if found else b""  # nowhere: whoever comes back begins anew
+        return b'event: message\nid: %b\ndata: {"type":"refetchEvaluation"}\n\n' % position
 
 
 @contextlib.asynccontextmanager
@@ -132,12 +162,14 @@ def described() -> dict[str, Any]:
         place = "header" if name == "Last-Event-ID" else "query"
         return {"name": name, "in": place, "description": said[name], "schema": schema}
 
-    def operation(name: str, about: str, how: str, kind: bytes, parameters: Iterable[str]) -> dict[str, Any]:
+    def operation(
+        name: str, about: str, how: str, kind: bytes, parameters: Iterable[str], scope: str = "snapshot"
+    ) -> dict[str, Any]:
         return {
             "operationId": name,
             "tags": ["Following"],
             "summary": about,
-            "description": f"{how} Needs the scope `snapshot`. The lines and events are in docs/reference/stream.md.",
+            "description": f"{how} Needs the scope `{scope}`. docs/reference/stream.md tells the lines and events.",
             "parameters": [parameter(one) for one in parameters],
             "responses": {"200": {"description": about, "content": {kind.decode(): {"schema": {"type": "string"}}}}},
             "security": [{"key": []}],
@@ -145,7 +177,8 @@ def described() -> dict[str, Any]:
 
     whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES, ["feature"])
     changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS, said)
-    return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}}
+    again = operation("OfrepStream", "When to evaluate again (OFREP)", OFREP, _EVENTS, said, "read")
+    return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}, "/ofrep/v1/stream": {"get": again}}
 
 
 def _start(kind: bytes) -> dict[str, Any]:
