@@ -1,4 +1,4 @@
-"""``python -m benches [check|batch|webhook|consume|visible|million|up|slow|outage …] [--json FILE]``.
+"""``python -m benches [check|batch|stream|webhook|consume|visible|million|up|slow|outage …] [--json FILE]``.
 
 Exit codes: 0 every bar is held; 1 a bar is short or a bench failed; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
 """
@@ -14,13 +14,14 @@ import tempfile
 import time
 import traceback
 
-from benches import batch, check, consume, million, outage, slow, up, visible, webhook
+from benches import batch, check, consume, million, outage, slow, stream, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
 BENCHES = {
     "check": check.run,
     "batch": batch.run,
+    "stream": stream.run,
     "webhook": webhook.run,
     "consume": consume.run,
     "visible": visible.run,

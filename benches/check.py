@@ -40,8 +40,8 @@ def run(machine: Machine) -> list[Row]:
         postgres(machine) as (url, _),
         licet_web(machine, url) as (port, web),
     ):
-        _load_customers(machine, url, Api(port))
-        key = _read_key(url)
+        load_customers(machine, url, Api(port))
+        key = read_key(url)
         with _bare(machine, Api(port, key)) as (bare_port, bare):
             rows = []
             for what, connections in (("check", 1), ("check", CONNECTIONS), ("check", 256), ("strangers", CONNECTIONS)):
@@ -64,7 +64,7 @@ def _row(what: str, connections: int, loads: Sequence[Load], limits: Sequence[Lo
     return row
 
 
-def _load_customers(machine: Machine, url: str, api: Api) -> None:
+def load_customers(machine: Machine, url: str, api: Api) -> None:
     """Bring the customers in through the webhook and a worker, each with a domain."""
     flags = {"SignedTos": True, "SKU1": True, "SKU2": False, "SKU3": False}
     people = {"AccountManager": "Ada Byron", "SalesEngineerId": "0053"}
@@ -98,7 +98,7 @@ def _load_customers(machine: Machine, url: str, api: Api) -> None:
             raise RuntimeError(f"the check does not answer by the data: {decision}")
 
 
-def _read_key(url: str) -> str:
+def read_key(url: str) -> str:
     """Make a key as an application has it: looked up by its hash, with the scope read."""
     command = (*LICET, "keys", "create", "bench", "--scope", "read")
     env = environment(database_url=url, log_level="error")

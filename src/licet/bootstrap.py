@@ -22,6 +22,7 @@ from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub
 from licet.answer.token import Tokens
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
@@ -29,6 +30,7 @@ from licet.consume.verify import Report, verify
 from licet.consume.worker import Watch, Worker
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
+from licet.edge import stream
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.asking import Asking
@@ -211,12 +213,14 @@ def build_survey(settings: Settings) -> LogSurvey:
 class Web(msgspec.Struct, frozen=True):
     """The web process: its ASGI callable, and what must be opened before it serves and closed after.
 
-    Once ``ends`` is set, it is not ready any more.
+    Once ``ends`` is set, it is not ready any more. ``stop_streams``: end what would never end by itself; requests in
+    flight go on.
     """
 
     app: Handler
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
     ends: asyncio.Event
+    stop_streams: Callable[[], None]
 
 
 def build_web(settings: Settings) -> Web:
@@ -235,6 +239,9 @@ def build_web(settings: Settings) -> Web:
     follower = Follower(
         PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
     )
+    hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
+    follower.listeners.append(hub)
+    metrics.stream_readers.set_function(lambda: hub.readers)
     checker = Checker(
         latest,
         clock=utc_now,
@@ -257,8 +264,12 @@ def build_web(settings: Settings) -> Web:
             checks=_checks(ends, readers, follower, catalogs, change_log),
         )
     )
-    routes = ways(check, asking, catalogs.current, utc_now)
-    routes["/salesforce/webhook"] = Route(webhook, ("POST",), WEBHOOK_HOW)
+    routes = ways(check, asking, catalogs.current, utc_now) | {
+        "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
+        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+        "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+        "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
+    }
     front = Front(routes, cast("Handler", api), metrics)
 
     @contextlib.asynccontextmanager
@@ -267,6 +278,7 @@ def build_web(settings: Settings) -> Web:
             for pool in (readers, writers):
                 await pool.open()
                 stack.push_async_callback(pool.close)
+            stack.push_async_callback(hub.close)
             stack.push_async_callback(follower.close)
             stack.push_async_callback(change_log.close)
             if isinstance(change_log, SpoolLog):
@@ -278,13 +290,13 @@ def build_web(settings: Settings) -> Web:
             flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
             stack.push_async_callback(asyncio.wait, {flushing})
             stack.callback(ending.set)
-            tasks = [follower.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
+            tasks = [follower.run(), hub.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
             for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             await follower.first_load(FIRST_LOAD_S)
             yield
 
-    return Web(front, running, ends)
+    return Web(front, running, ends, hub.stop)
 
 
 def build_tokens(settings: Settings) -> Tokens | None:

@@ -153,6 +153,7 @@ class Settings:
     stale_after_s: int = setting(
         60, "From this age on, in seconds, an answer follows its feature's `when_stale`.", _number(1, 86400)
     )
+    stream_readers: int = setting(1000, "How many streams may be open in one web process.", _number(1, 100_000))
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")

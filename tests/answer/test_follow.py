@@ -8,13 +8,13 @@ import psycopg
 import pytest
 
 from licet.answer import check
-from licet.answer import follow as module
 from licet.answer.check import Patience, Wanted
-from licet.answer.follow import Ended, Follower
-from licet.answer.snapshot import Latest
-from licet.domain.errors import RevisionNotReached, Unavailable
+from licet.answer.follow import Follower
+from licet.answer.snapshot import Latest, Snapshot
+from licet.domain.errors import RevisionNotReached
 from licet.domain.ids import CustomerRef
 from licet.store.feed import PostgresFeed
+from licet.store.records import Delta
 from licet.store.values import ChangeRow
 from support.proxy import proxied
 from support.web import stage
@@ -41,6 +41,23 @@ async def following(url: str) -> AsyncIterator[tuple[Follower, Latest]]:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await follower.close()
+
+
+class Listening:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[list[str], int]] = []
+        self.early = False
+        self.reloads = 0
+
+    def changed(self, delta: Delta, before: Snapshot) -> None:
+        names = sorted(one.customer_id for one in delta.records.customers)
+        self.told.append((names, delta.position.revision))
+        self.early |= not before.customers.keys().isdisjoint(names)
+
+    def reloaded(self) -> None:
+        self.reloads += 1
 
 
 async def until(what: Callable[[], bool]) -> None:
@@ -115,62 +132,39 @@ def test_a_restored_backup_is_loaded_anew_while_the_old_answers_stand(database: 
         async with following(database) as (follower, latest):
             await follower.first_load(15)
             before = latest.get()
-            with follower.subscribe() as subscription, reader(database) as connection:
+            listener = Listening()
+            follower.listeners.append(listener)
+            with reader(database) as connection:
                 connection.execute("UPDATE revision_log SET tag = tag + 1")  # another history with the same numbers
                 connection.execute("DELETE FROM customer WHERE customer_id = 'lost'")
                 await until(lambda: latest.get() is not before)
                 assert set(latest.get().customers) == {"acme"}
-                with pytest.raises(Ended) as ended:
-                    await subscription.next()
-                assert ended.value.reload
+                assert (listener.reloads, listener.told) == (1, [])
             assert set(before.customers) == {"acme", "lost"}
 
     play(scenario)
 
 
-def test_who_subscribes_gets_each_change_once_in_order_from_its_position_on(
+def test_listeners_are_told_each_change_once_in_order_a_moment_before_the_snapshot_has_it(
     database: str, road: tuple[Log, Road]
 ) -> None:
     log, built = road
 
     async def scenario() -> None:
         async with following(database) as (follower, latest):
-            with pytest.raises(Unavailable), follower.subscribe():
-                pass
             await follower.first_load(15)
-            with follower.subscribe() as subscription:
-                assert subscription.position == latest.get().position
-                for number in range(8):
-                    await asyncio.to_thread(built.apply, log.change({"Id": f"c{number}"}))
-                seen: list[str] = []
-                at = subscription.position.revision
-                while len(seen) < 8:
-                    delta = await asyncio.wait_for(subscription.next(), 15)
-                    assert delta.position.revision > at
-                    at = delta.position.revision
-                    seen += sorted(one.customer_id for one in delta.records.customers)
-                assert seen == [f"c{number}" for number in range(8)]
-
-    play(scenario)
-
-
-def test_a_subscriber_that_does_not_read_is_cut_off_and_told(
-    database: str, road: tuple[Log, Road], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log, built = road
-    monkeypatch.setattr(module, "BEHIND", 2)
-
-    async def scenario() -> None:
-        async with following(database) as (follower, latest):
-            await follower.first_load(15)
-            with follower.subscribe() as slow, follower.subscribe() as quick:
-                for number in range(4):
-                    await asyncio.to_thread(built.apply, log.change({"Id": f"c{number}"}))
-                    await until(lambda number=number: f"c{number}" in latest.get().customers)  # type: ignore[misc]
-                    await asyncio.wait_for(quick.next(), 15)
-                with pytest.raises(Ended, match="2 changes behind") as ended:
-                    await slow.next()
-                assert not ended.value.reload
+            listener = Listening()
+            follower.listeners.append(listener)
+            at = latest.get().position.revision
+            for number in range(8):
+                await asyncio.to_thread(built.apply, log.change({"Id": f"c{number}"}))
+            await until(lambda: len(latest.get().customers) == 8)
+            assert [name for names, _ in listener.told for name in names] == [f"c{number}" for number in range(8)]
+            revisions = [revision for _, revision in listener.told]
+            assert revisions == sorted(set(revisions))
+            assert revisions[0] > at
+            assert not listener.early
+            assert listener.reloads == 0
 
     play(scenario)
 

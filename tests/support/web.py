@@ -17,15 +17,16 @@ from licet.answer.follow import Follower
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub
 from licet.answer.token import Tokens
 from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
-from licet.edge import check
+from licet.edge import check, stream
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
 from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
-from licet.edge.front import Front
+from licet.edge.front import Front, Route
 from licet.edge.ways import ways
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
@@ -48,6 +49,8 @@ ADMIN = "an-admin-key-of-the-tests"
 
 class Web:
     """Asks the application; every method returns the answer, whatever its status."""
+
+    hub: Hub
 
     def __init__(
         self,
@@ -121,6 +124,7 @@ def running_web(
     checks: dict[str, Callable[[], Awaitable[str | None]]] | None = None,
     timeout: float = 2.0,
     tokens: Tokens | None = None,
+    most_streams: int = 1000,
 ) -> Iterator[Web]:
     """Build the rooms on the store at ``url``."""
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
@@ -131,6 +135,8 @@ def running_web(
     latest = Latest()
     metrics.watch_snapshot(latest.age_s, latest.size)
     follower = Follower(PostgresFeed(url, timeout=timeout), latest, catalogs.learn)
+    hub = Hub(latest, PostgresFeed(url, timeout=timeout), most_streams)
+    follower.listeners.append(hub)
 
     async def store() -> str | None:
         return await store_ready(reader)
@@ -155,15 +161,22 @@ def running_web(
         checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
         asking = Asking(Asker(checker, tokens), authenticator, metrics)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
-        front = Front(ways(handler, asking, catalogs.current, clock), cast("Handler", build_app(rooms)), metrics)
+        routes = ways(handler, asking, catalogs.current, clock) | {
+            "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+            "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+            "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
+        }
+        front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, follower, patience, keys)
 
     with asyncio.Runner() as runner:
         web = runner.run(build())
+        web.hub = hub
         try:
             yield web
         finally:
-            for closing in (web.client.aclose(), log.close(), follower.close(), reader.close(), writer.close()):
+            closings = (web.client.aclose(), log.close(), hub.close(), follower.close(), reader.close(), writer.close())
+            for closing in closings:
                 runner.run(closing)
 
 

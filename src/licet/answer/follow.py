@@ -1,4 +1,4 @@
-"""The follower: keeps the snapshot at the store's revision, and hands what changed to who subscribes.
+"""The follower: keeps the snapshot at the store's revision, and tells listeners what changes.
 
 What can go wrong, and what follows; meanwhile the old snapshot goes on answering and its age grows:
 
@@ -7,23 +7,22 @@ What can go wrong, and what follows; meanwhile the old snapshot goes on answerin
 | a notification is lost, or cannot be had                     | the store is asked every second all the same |
 | the store is away                                            | wait a second, ask again                    |
 | the store hangs without a word                               | the connection is cut; then as above        |
-| the position is unknown (restored, pruned), or too much changed | load anew; subscribers are told to do so  |
+| the position is unknown (restored, pruned), or too much changed | load anew; listeners are told               |
 """
 
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from licet.answer.ports import Feed
 from licet.answer.snapshot import Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.errors import Unavailable
 from licet.observe.log import Event, log
-from licet.store.records import Delta, Position
+from licet.store.records import Delta
 from licet.store.values import CatalogText
 
 T = TypeVar("T")
@@ -33,57 +32,56 @@ POLL_S = 1.0
 # A question to the store that has not ended by then is cut off; a load may sort everything first.
 LIMIT_S = 5.0
 LOAD_LIMIT_S = 180.0
-# A subscriber that is so many deltas behind is cut off: at some 50 a second it has read nothing for 20 s.
-BEHIND = 1000
 
 
-class Ended(Exception):
-    """A subscription is over. ``reload``: take a new snapshot; else the next one may begin where this one ended."""
+class Listener(Protocol):
+    """Who wants to know what changes. Called on the event loop; must not block or fail."""
 
-    def __init__(self, reason: str, *, reload: bool = False) -> None:
-        super().__init__(reason)
-        self.reload = reload
+    def changed(self, delta: Delta, before: Snapshot) -> None:
+        """Take a delta a moment before the snapshot moves on to it."""
+        ...
+
+    def reloaded(self) -> None:
+        """Take note that the snapshot was loaded anew; nobody tells what changed in between."""
+        ...
 
 
-class Subscription:
-    """Deltas in order, without a gap, from beyond ``position`` on. One reader."""
+class FeedThread:
+    """Reads a feed in a thread of its own, and cuts it off where it hangs."""
 
-    def __init__(self, position: Position) -> None:
-        self.position = position
-        self._deltas: deque[Delta] = deque()
-        self._ended: Ended | None = None
-        self._news = asyncio.Event()
+    def __init__(self, feed: Feed, name: str) -> None:
+        self._feed = feed
+        self._thread = ThreadPoolExecutor(1, name)
+        self._turn = asyncio.Lock()
 
-    async def next(self) -> Delta:
-        """Wait for the next delta. Raises ``Ended``, after the deltas before it unless a reload makes them useless."""
-        while not self._deltas:
-            if self._ended is not None:
-                raise self._ended
-            self._news.clear()
-            await self._news.wait()
-        return self._deltas.popleft()
+    async def call(self, read: Callable[[Feed], T], limit_s: float) -> T:
+        """Read, one after the other; what has not ended within the limit fails. Raises ``Unavailable``."""
+        async with self._turn:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, read, self._feed)
+            return await self._ended(running, limit_s)
 
-    def offer(self, delta: Delta) -> None:
-        """Hand over a delta."""
-        if len(self._deltas) >= BEHIND:
-            self._deltas.clear()
-            self.end(Ended(f"the reader was {BEHIND} changes behind"))
-        elif self._ended is None:
-            self._deltas.append(delta)
-            self._news.set()
+    def release(self) -> None:
+        """Let go of the connection, after what was asked before."""
+        self._thread.submit(self._feed.close)
 
-    def end(self, ended: Ended) -> None:
-        """Let the reader know that no more will come."""
-        if ended.reload:
-            self._deltas.clear()
-        self._ended = ended
-        self._news.set()
+    async def close(self) -> None:
+        """Let go of the store."""
+        self._feed.cut()
+        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
+        self._feed.close()
+
+    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+        running.add_done_callback(_seen)
+        while not (await asyncio.wait({running}, timeout=limit_s))[0]:
+            self._feed.cut()
+        return running.result()
 
 
 class Follower:
     """Follows the store. ``run`` as a task, then ``close``. All but the reading of the feed is on the event loop.
 
-    ``learned`` is called with the catalog of each load and each new one. ``stale_after_s``: when answers are too old.
+    ``learned`` is called with the catalog of each load and each new one; ``listeners`` with what changes.
+    ``stale_after_s``: when answers are too old.
     """
 
     def __init__(
@@ -95,13 +93,12 @@ class Follower:
         stale_after_s: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._feed = feed
+        self.listeners: list[Listener] = []
+        self._feed = FeedThread(feed, "follow")
         self._latest = latest
         self._learned = learned
         self._stale_after_s = stale_after_s
         self._monotonic = monotonic
-        self._thread = ThreadPoolExecutor(1, "follow")
-        self._subscriptions: set[Subscription] = set()
         self._advanced = asyncio.Event()
         self._failure: str | None = None
         self._stale = False
@@ -121,20 +118,10 @@ class Follower:
         snapshot = self._latest.snapshot
         take = None
         if snapshot is not None and not snapshot.crowded:
-            take = await self._call(lambda: self._look(snapshot, wait_s), wait_s + LIMIT_S)
+            take = await self._feed.call(lambda feed: self._look(feed, snapshot, wait_s), wait_s + LIMIT_S)
         if take is None:
-            take = await self._call(self._load, LOAD_LIMIT_S)
+            take = await self._feed.call(self._load, LOAD_LIMIT_S)
         take()
-
-    @contextlib.contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """Lend a subscription from the present position on. Raises ``Unavailable`` before the first load."""
-        subscription = Subscription(self._latest.get().position)
-        self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
 
     async def advanced(self) -> None:
         """Wait for the next step that changed something."""
@@ -154,29 +141,15 @@ class Follower:
         return self._failure or "the snapshot is not loaded yet"
 
     async def close(self) -> None:
-        """Let go of the store and of who subscribes."""
-        for subscription in self._subscriptions:
-            subscription.end(Ended("Licet is stopping"))
-        self._feed.cut()
-        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
-        self._feed.close()
+        """Let go of the store."""
+        await self._feed.close()
 
-    async def _call(self, read: Callable[[], T], limit_s: float) -> T:
-        """Read the feed in its thread, and cut it off where it hangs."""
-        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
-
-    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
-        running.add_done_callback(_seen)
-        while not (await asyncio.wait({running}, timeout=limit_s))[0]:
-            self._feed.cut()
-        return running.result()
-
-    def _look(self, snapshot: Snapshot, wait_s: float) -> Take | None:
+    def _look(self, feed: Feed, snapshot: Snapshot, wait_s: float) -> Take | None:
         """Look for what changed; None where only a load helps. Runs in the thread: nothing is applied meanwhile."""
         if wait_s:
-            self._feed.wait(wait_s)
+            feed.wait(wait_s)
         asked_at = self._monotonic()
-        delta = self._feed.since(snapshot.position)
+        delta = feed.since(snapshot.position)
         if delta is None:
             return None
         catalog = _read(delta.catalog) if delta.catalog is not None else None
@@ -185,17 +158,17 @@ class Follower:
         def take() -> None:
             self._latest.matched_at, self._latest.lag_ms = asked_at, delta.lag_ms
             if delta.position != snapshot.position:
+                for listener in self.listeners:
+                    listener.changed(delta, snapshot)
                 snapshot.apply(changes, delta.position, catalog)
-                for subscription in self._subscriptions:
-                    subscription.offer(delta)
                 self._moved(catalog)
 
         return take
 
-    def _load(self) -> Take:
+    def _load(self, feed: Feed) -> Take:
         """Load all. Runs in the thread."""
         asked_at = self._monotonic()
-        with self._feed.load() as load:
+        with feed.load() as load:
             snapshot = Snapshot(load.position, _read(load.catalog))
             for chunk in load.chunks:
                 snapshot.apply(snapshot.prepare(chunk), load.position)
@@ -204,8 +177,8 @@ class Follower:
 
         def take() -> None:
             self._latest.matched_at, self._latest.lag_ms, self._latest.snapshot = asked_at, load.lag_ms, snapshot
-            for subscription in self._subscriptions:
-                subscription.end(Ended("the snapshot was loaded anew", reload=True))
+            for listener in self.listeners:
+                listener.reloaded()
             self._moved(snapshot.catalog)
             customers, revision = len(snapshot.customers), load.position.revision
             log(Event.SNAPSHOT_LOADED, customers=customers, revision=revision, seconds=seconds)
@@ -232,11 +205,11 @@ class Follower:
         self._failure, self._stale = None, False
 
 
-def _read(text: CatalogText) -> Catalog:
-    return read_catalog(text.document, text.version)
-
-
 def _seen(ended: asyncio.Future[T]) -> None:
     """Take note of what a reading failed with, where who waited for it was cancelled."""
     if not ended.cancelled():
         ended.exception()
+
+
+def _read(text: CatalogText) -> Catalog:
+    return read_catalog(text.document, text.version)

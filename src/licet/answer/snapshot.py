@@ -6,18 +6,29 @@ would have to walk through.
 """
 
 import datetime as dt
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Freshness, Held, Known
 from licet.domain.errors import Unavailable
-from licet.store.records import LICENSE_BYTES, Position, Records, Term, read_license, read_terms
+from licet.store.records import (
+    LICENSE_BYTES,
+    CustomerRecord,
+    NameRecord,
+    Position,
+    Records,
+    Term,
+    read_license,
+    read_terms,
+)
 from licet.store.values import Question
 
+T = TypeVar("T")
 _NUMBER = 4
 # Sets of terms that nobody has any more go with the next load. It is due when there are so many more than after the
 # last one: the memory of some 50 MB.
@@ -66,6 +77,7 @@ class Snapshot:
         self.users: dict[str, str] = {}
         self.domains: dict[str, str] = {}
         self._sets: list[tuple[Term, ...]] = []
+        self._texts: list[str | None] = []
         self._numbers: dict[str | None, bytes] = {}
         self._most_sets = _NEW_SETS
 
@@ -165,6 +177,24 @@ class Snapshot:
                     )
         return Known(customer_id, licenses)
 
+    def record(self, customer_id: str, kept: bytes) -> CustomerRecord:
+        """Return a customer as the feed told it. For any thread."""
+        end = _NUMBER + LICENSE_BYTES * len(self._terms(kept))
+        terms = self._texts[int.from_bytes(kept[:_NUMBER], "big")]
+        return CustomerRecord(customer_id, terms, kept[_NUMBER:end], kept[end:].decode() or None)
+
+    def whole(self, chunk: int) -> Iterator[Records]:
+        """Return all of it as it is now, to be read by any thread while the snapshot moves on.
+
+        It is copied at once, which takes some 40 ms with a million customers.
+        """
+        customers, users, domains = dict(self.customers), dict(self.users), dict(self.domains)
+        return itertools.chain(
+            (Records([self.record(*one) for one in some]) for some in _chunks(customers, chunk)),
+            (Records(users=[NameRecord(*one) for one in some]) for some in _chunks(users, chunk)),
+            (Records(domains=[NameRecord(*one) for one in some]) for some in _chunks(domains, chunk)),
+        )
+
     def _terms(self, kept: bytes) -> tuple[Term, ...]:
         return self._sets[int.from_bytes(kept[:_NUMBER], "big")]
 
@@ -175,7 +205,14 @@ class Snapshot:
     def _intern(self, terms: str | None) -> bytes:
         number = self._numbers[terms] = len(self._sets).to_bytes(_NUMBER, "big")
         self._sets.append(read_terms(terms))
+        self._texts.append(terms)
         return number
+
+
+def _chunks(of: Mapping[str, T], size: int) -> Iterator[list[tuple[str, T]]]:
+    items = iter(of.items())
+    while some := list(itertools.islice(items, size)):
+        yield some
 
 
 class Latest:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import threading
@@ -35,6 +36,8 @@ NOT_READY_S = 0.3
 # Requests in flight get this long then, a second more than the door's own limit; with what the queue flushes after it
 # (2 s) the process is gone within 10 s.
 SHUTDOWN_S = 6
+# A reader that was cut off for being slow holds its place until its last words are out, or the kernel gives up on it.
+SILENT_S = 30
 
 
 class Server(uvicorn.Server):
@@ -51,6 +54,8 @@ class Server(uvicorn.Server):
         """Start to listen."""
         await super().startup(sockets)
         if self.started:
+            for listener in [one for server in self.servers for one in server.sockets]:
+                _let_go_of_the_silent(listener.fileno())
             self._listening()
 
     @contextlib.contextmanager
@@ -136,7 +141,15 @@ def _end(server: uvicorn.Server, web: Web, ending: Callable[[], None]) -> None:
         refuse()
     ending()
     web.ends.set()
+    web.stop_streams()
     asyncio.get_running_loop().call_later(NOT_READY_S, refuse)
+
+
+def _let_go_of_the_silent(listener: int) -> None:
+    """End connections whose peer takes nothing for ``SILENT_S``; what is accepted inherits it. Linux has it."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with socket.socket(fileno=os.dup(listener)) as one:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
 
 
 def run_worker(settings: Settings, wait_s: float) -> None:

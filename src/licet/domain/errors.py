@@ -7,6 +7,7 @@ LicetError
 ├── Forbidden             a known caller without the right
 ├── NotFound              the thing named does not exist
 ├── Conflict              the request contradicts what is stored
+├── Resync                a position that is unknown or too long ago; a new snapshot helps
 ├── Unavailable           a part of Licet cannot answer now; carries when to come back
 │   └── RevisionNotReached the answer does not include yet what the caller asked it to include
 └── ConfigurationError    the deployment is set up wrongly; stops the start
@@ -97,6 +98,13 @@ class Conflict(LicetError):
 
     code = "conflict"
     title = "Conflict"
+
+
+class Resync(LicetError):
+    """What happened after the position cannot be told; take a new snapshot."""
+
+    code = "resync"
+    title = "Take a new snapshot"
 
 
 class Unavailable(LicetError):

@@ -12,6 +12,7 @@ class Scope(enum.StrEnum):
 
     READ = "read"
     EXPLAIN = "explain"
+    SNAPSHOT = "snapshot"
     WRITE = "write"
     INGEST = "ingest"
     ADMIN = "admin"

@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 import licet
 from licet.domain.errors import Fault
-from licet.edge import ways, webhook
+from licet.edge import stream, ways, webhook
 from licet.edge.problems import CODES
 from licet.receive.webhook import Receipt
 
@@ -79,7 +79,9 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
     for item in framework.values():
         for method in item.keys() & set(_METHODS):
             item[method]["responses"].pop("400", None)  # its own form of a fault, which is never sent
-    described["paths"] = {"/salesforce/webhook": {"post": _webhook()}} | ways.described() | framework
+    described["paths"] = (
+        {"/salesforce/webhook": {"post": _webhook()}} | ways.described() | stream.described() | framework
+    )
     _, schemas = msgspec.json.schema_components(
         [*ways.FORMS, Receipt, CustomerChange, ProblemDocument], ref_template=ways.REF
     )

@@ -10,6 +10,7 @@ Forbidden           403
 Denied              403
 NotFound            404
 Conflict            409
+Resync              410
 Unavailable         503     header ``Retry-After`` in seconds
 RevisionNotReached  503     the same
 MethodNotAllowed    405     header ``Allow``
@@ -32,6 +33,7 @@ from licet.domain.errors import (
     LicetError,
     NotFound,
     PayloadTooLarge,
+    Resync,
     RevisionNotReached,
     Unauthenticated,
     Unavailable,
@@ -117,6 +119,7 @@ _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
         Denied: 403,
         NotFound: 404,
         Conflict: 409,
+        Resync: 410,
         Unavailable: 503,
         RevisionNotReached: 503,
         MethodNotAllowed: 405,

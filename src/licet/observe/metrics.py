@@ -127,6 +127,7 @@ class Metrics:
         self.snapshot_age_seconds = Gauge(
             "licet_snapshot_age_seconds", "Time since checks last matched the store.", registry=registry
         )
+        self.stream_readers = Gauge("licet_stream_readers", "Streams that are open.", registry=registry)
         self.snapshot_customers = Gauge("licet_snapshot_customers", "Customers that checks know.", registry=registry)
 
     def watch_snapshot(self, age_s: Callable[[], float], customers: Callable[[], float]) -> None:

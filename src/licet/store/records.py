@@ -3,7 +3,7 @@
 import datetime as dt
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -13,8 +13,8 @@ from licet.domain.license import Status
 from licet.store.values import CatalogText
 
 _BIGINT = 2**63
-_LICENSE = struct.Struct(">16sq")
-LICENSE_BYTES = _LICENSE.size
+LICENSE = struct.Struct(">16sq")
+LICENSE_BYTES = LICENSE.size
 _1970 = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _2000 = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
@@ -74,6 +74,10 @@ class NameRecord(msgspec.Struct, frozen=True, gc=False):
     name: str
     customers: str | None
 
+    def narrowed(self, to: Container[str]) -> "NameRecord":
+        """Return it with these customers only."""
+        return NameRecord(self.name, " ".join(one for one in (self.customers or "").split(" ") if one in to))
+
 
 class Records(msgspec.Struct, frozen=True):
     """Full records: each stands in place of all that was known of its customer, user or domain."""
@@ -111,7 +115,7 @@ def read_terms(text: str | None) -> tuple[Term, ...]:
 
 def read_license(packed: bytes, place: int, at: int = 0) -> tuple[uuid.UUID, dt.datetime]:
     """Read from ``CustomerRecord.packed``, which begins ``at`` a byte, id and ``since`` at a place of the order."""
-    number, since = _LICENSE.unpack_from(packed, at + place * LICENSE_BYTES)
+    number, since = LICENSE.unpack_from(packed, at + place * LICENSE_BYTES)
     return uuid.UUID(bytes=number), _2000 + dt.timedelta(microseconds=since)
 
 

@@ -1,0 +1,208 @@
+"""``GET /v1/snapshot`` and ``GET /v1/stream`` over HTTP, on the bare front."""
+
+import asyncio
+import contextlib
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+from licet.answer import wire
+from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub, Part
+from licet.domain.errors import Fault, InvalidInput, LicetError, Unavailable
+from licet.domain.ids import shown
+from licet.domain.principal import Scope
+from licet.edge.asgi import AsgiScope, Receive, Send
+from licet.edge.authentication import Authenticator
+from licet.edge.check import authorization
+from licet.store.records import Position
+
+SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
+STREAM = "GET /v1/stream?feature=…&customer=…&after=…: what changes, as server-sent events."
+OFREP = "GET /ofrep/v1/stream?customer=…: OFREP's event stream; each `refetchEvaluation` says that something changed."
+# Each holds a copy of the snapshot's tables, some 80 MB with a million customers.
+SNAPSHOTS = 4
+# Some 80 kB: a thread makes it within 1 ms, in which the loop waits for it at most once.
+CHUNK = 250
+# A caller that takes no chunk for so long is let go.
+STALLED_S = 30.0
+# A stream ends so long after its key was revoked, and the second that the keys are read in.
+STILL_KNOWN_S = 1.0
+_MOST = 100
+_LINES, _EVENTS = b"application/x-ndjson", b"text/event-stream"
+
+
+class Snapshots:
+    """The handler of ``/v1/snapshot``. It is served from memory, whatever the store does."""
+
+    def __init__(self, latest: Latest, authenticator: Authenticator) -> None:
+        self._latest = latest
+        self._authenticator = authenticator
+        self._running = 0
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer; an answer that is cut short lacks its last line."""
+        (await self._authenticator.authenticate(authorization(scope["headers"]))).require(Scope.SNAPSHOT)
+        snapshot = self._latest.get()
+        features = wire.known_features(snapshot.catalog, _read(scope, "feature")["feature"])
+        if self._running >= SNAPSHOTS:
+            raise Unavailable(f"{SNAPSHOTS} snapshots are being sent already", 2)
+        self._running += 1
+        try:
+            fresh = self._latest.freshness()
+            lines = wire.snapshot_lines(
+                snapshot.position, snapshot.catalog, fresh, snapshot.whole(CHUNK), frozenset(features)
+            )
+            await send(_start(_LINES))
+            gone = asyncio.Event()
+            async with _noticing(receive, gone.set):
+                while not gone.is_set() and (chunk := await asyncio.to_thread(next, lines, b"")):
+                    async with asyncio.timeout(STALLED_S):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return  # the server then cuts the connection, so that the caller sees an answer cut short
+        finally:
+            self._running -= 1
+
+
+class Stream:
+    """The handler of ``/v1/stream``."""
+
+    scope = Scope.SNAPSHOT
+
+    def __init__(self, hub: Hub, latest: Latest, authenticator: Authenticator) -> None:
+        self._hub = hub
+        self._latest = latest
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer, until the caller hangs up, is too slow or unknown, or Licet stops."""
+        key = self.key(scope)
+        (await self._authenticator.authenticate(key)).require(self.scope)
+        asked = _read(scope, "feature", "customer", "after")
+        part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
+        async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
+            await send(_start(_EVENTS))
+            judged_at = time.monotonic()
+            async with _noticing(receive, reader.end):
+                while events := await reader.next():
+                    await send({"type": "http.response.body", "body": self.say(events), "more_body": True})
+                    if time.monotonic() - judged_at > STILL_KNOWN_S:
+                        judged_at = time.monotonic()
+                        if reason := await self._stranger(key):
+                            reader.end(wire.last("cut_off", reason))
+            await send({"type": "http.response.body", "body": b""})
+
+    def key(self, scope: AsgiScope) -> bytes | None:
+        """Return what the caller is known by."""
+        return authorization(scope["headers"])
+
+    def say(self, events: bytes) -> bytes:
+        """Put events into the words of the protocol."""
+        return events
+
+    async def _stranger(self, key: bytes | None) -> str:
+        """Say why the caller may no longer read; nothing where it may."""
+        try:
+            (await self._authenticator.authenticate(key)).require(self.scope)
+        except LicetError as error:
+            return error.detail
+        return ""
+
+
+class OfrepStream(Stream):
+    """The handler of OFREP's event stream: says when to evaluate again (``refetchEvaluation``), and nothing else."""
+
+    scope = Scope.READ
+
+    def key(self, scope: AsgiScope) -> bytes | None:
+        """Return the key, which the protocol's clients may send as ``X-API-Key``."""
+        key = dict(scope["headers"]).get(b"x-api-key")
+        return b"Bearer " + key if key else authorization(scope["headers"])
+
+    def say(self, events: bytes) -> bytes:
+        """Say that something changed, or a comment that keeps the connection."""
+        if b"event: changes\n" not in events and b"event: resync\n" not in events:
+            return b":\n\n"
+        _, found, rest = events.rpartition(b"\nid: ")
+        position = rest.partition(b"\n")[0] if found else b""  # nowhere: whoever comes back begins anew
+        return b'event: message\nid: %b\ndata: {"type":"refetchEvaluation"}\n\n' % position
+
+
+@contextlib.asynccontextmanager
+async def _noticing(receive: Receive, then: Callable[[], object]) -> AsyncIterator[None]:
+    """Call ``then`` as soon as the caller hangs up."""
+
+    async def notice() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        then()
+
+    noticing = asyncio.create_task(notice())
+    try:
+        yield
+    finally:
+        noticing.cancel()
+
+
+def described() -> dict[str, Any]:
+    """Return what the OpenAPI document says of these paths."""
+    said = {
+        "feature": "Only this feature, and licenses of the SKUs that grant it; may stand several times.",
+        "customer": "Only this customer, by id or alias; may stand several times.",
+        "after": "Resume after this position, the `position` of a snapshot or the `id` of an event.",
+        "Last-Event-ID": "The same; goes before `after`.",
+    }
+
+    def parameter(name: str) -> dict[str, Any]:
+        text = {"type": "string"}
+        schema = {"type": "array", "items": text} if name in ("feature", "customer") else text
+        place = "header" if name == "Last-Event-ID" else "query"
+        return {"name": name, "in": place, "description": said[name], "schema": schema}
+
+    def operation(
+        name: str, about: str, how: str, kind: bytes, parameters: Iterable[str], scope: str = "snapshot"
+    ) -> dict[str, Any]:
+        return {
+            "operationId": name,
+            "tags": ["Following"],
+            "summary": about,
+            "description": f"{how} Needs the scope `{scope}`. docs/reference/stream.md tells the lines and events.",
+            "parameters": [parameter(one) for one in parameters],
+            "responses": {"200": {"description": about, "content": {kind.decode(): {"schema": {"type": "string"}}}}},
+            "security": [{"key": []}],
+        }
+
+    whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES, ["feature"])
+    changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS, said)
+    again = operation("OfrepStream", "When to evaluate again (OFREP)", OFREP, _EVENTS, said, "read")
+    return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}, "/ofrep/v1/stream": {"get": again}}
+
+
+def _start(kind: bytes) -> dict[str, Any]:
+    # The last header keeps nginx from collecting the answer before it passes it on.
+    headers = [(b"content-type", kind), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def _read(scope: AsgiScope, *names: str) -> dict[str, list[str]]:
+    """Read the query string. Raises ``InvalidInput``."""
+    expected = " and ".join(names)
+    try:
+        query = scope["query_string"].decode("ascii")
+        pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)
+    except ValueError as error:
+        raise InvalidInput.of(Fault("query", f"no UTF-8, or more than {_MOST} fields", expected)) from error
+    unknown = [name for name, _ in pairs if name not in names]
+    if unknown:
+        raise InvalidInput.of(*(Fault("query", f"the parameter {shown(name)}", expected) for name in unknown))
+    return {name: [value for key, value in pairs if key == name] for name in names}
+
+
+def _after(scope: AsgiScope, asked: Sequence[str]) -> Position | None:
+    """Return where to resume: the header goes first, which a browser sends when it comes back to the same address."""
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"last-event-id" and value]
+    said = sent or asked
+    return Position.parse(said[0]) if said else None
