@@ -226,6 +226,9 @@ def test_what_is_kept_is_bounded_and_goes_with_its_snapshot() -> None:
     for number in range(50):
         world.ask(f"customer=c{number}&feature=mail")
     assert len(world.kept._kept) == 6
+    long = f"customer=c0&feature={'x' * 500}"
+    assert world.ask(long).json["reason"] == "unknown_feature"
+    assert world.kept.find(long.encode()) is None
     world.reload()
     assert world.kept.find(b"customer=c49&feature=mail") is None
     assert world.kept._kept == {}
