@@ -88,6 +88,16 @@ def test_a_worker_whose_partitions_are_all_stopped_is_not_ready(database: str, l
         works.until(lambda: "licet partition show" in (works.worker.waiting_for() or ""))
 
 
+def test_a_partition_that_stops_under_another_worker_costs_this_one_nothing(database: str, log: Log) -> None:
+    works = Works(database, log, 0, 1)
+    works.road.applier.assign(log.name, [5])
+    works.road.applier.stop(5, "refused", "a test")  # held once, and not any more
+    works.reader.records = [*good(log, 0, 25), *good(log, 1, 25)]
+    with working(works):
+        works.until_applied(50)
+    assert works.reader.refreshed == 0
+
+
 def test_what_still_holds_stops_a_resumed_partition_again(database: str, log: Log) -> None:
     road = Road(database, log.name)
     records = good(log, 0, 3)

@@ -59,7 +59,7 @@ def bring_under(url: str, document: str, hours: float) -> None:
     projection.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_whatever_came_the_ledger_folds_again_to_what_the_store_holds(
     shared_database: str, sent: list[object], sizes: list[int]

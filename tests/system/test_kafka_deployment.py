@@ -6,7 +6,11 @@ import signal
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from support.kafka import Broker, lacking, running_broker
 from support.processes import PATIENCE_S, Deployment, Process, deployed, eventually, worker_ready
@@ -59,6 +63,40 @@ def test_a_worker_that_is_killed_loses_nothing_and_another_takes_over(deployment
         all_partitions_move(deployment.wire, 20)
     assert sender.refused == []
     assert outcomes(deployment.wire, sender.event_ids, 10) == {"applied": CHANGES}
+
+
+def test_a_topic_made_anew_stops_its_partitions_until_a_person_accepts(deployment: Deployment, broker: Broker) -> None:
+    topic, admin = "licet.customer-changes", AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.delete_topics([topic])[topic].result(20)
+
+    def made() -> bool | None:
+        try:
+            admin.create_topics([NewTopic(topic, 12, 1)])[topic].result(20)
+        except KafkaException:  # the old one is not gone yet
+            return None
+        return True
+
+    eventually("the topic is made anew", made)
+    health = worker_ready(deployment.workers[0])
+
+    def stopped() -> bool | None:
+        told = httpx.get(f"{health}/readyz").json()
+        return ("made anew" in str(told["stopped"]) and not told["ready"]) or None
+
+    eventually("the worker's partitions are stopped", stopped)
+    eventually("all are", lambda: deployment.rows("SELECT count(*) FROM partition_stop") == [(12,)] or None)
+    assert deployment.command("partition", "show").code == 1
+
+    def taken() -> str | None:
+        answer = deployment.wire.post(customer())
+        return answer.json()["changes"][0]["event_id"] if answer.status_code == 202 else None
+
+    event_id = eventually("the door finds the new topic", taken)
+    said = deployment.command("partition", "accept", "--all")
+    assert said.code == 0, said
+    assert deployment.wire.settled(event_id)["outcome"] == "applied"
+    verified = deployment.command("verify")
+    assert verified.code == 0, verified
 
 
 def waits_in_spool(deployment: Deployment) -> bool:

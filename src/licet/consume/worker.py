@@ -127,7 +127,7 @@ class Worker:
         self._recovered()
 
     def _apply(self, records: Sequence[Record]) -> None:
-        began = time.monotonic()
+        began, stopped = time.monotonic(), set(self._applier.stopped)
         try:
             self._applier.apply(records)
         except Fenced:
@@ -136,7 +136,7 @@ class Worker:
         except Exception:
             self._reader.refresh()
             raise
-        if not self._applier.stopped.keys() <= self._stopped.keys():
+        if self._applier.stopped.keys() - stopped:
             self._reader.refresh()
         self._metrics.batch_seconds.observe(time.monotonic() - began)
         self._appended.update((record.partition, record.appended_at) for record in records if record.appended_at)
