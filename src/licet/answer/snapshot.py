@@ -186,7 +186,7 @@ class Snapshot:
     def whole(self, chunk: int) -> Iterator[Records]:
         """Return all of it as it is now, to be read by any thread while the snapshot moves on.
 
-        It is copied at once, which takes some 40 ms with a million customers.
+        It is copied at once, which takes some 30 ms with a million customers.
         """
         customers, users, domains = dict(self.customers), dict(self.users), dict(self.domains)
         return itertools.chain(
