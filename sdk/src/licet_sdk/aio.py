@@ -29,7 +29,7 @@ class AsyncLicet:
         self._ready, self._closing = asyncio.Event(), asyncio.Event()
         self.core.listeners.append(lambda event: self._ready.set() if event == "ready" else None)
         if self.core.remote is None:
-            await asyncio.to_thread(self.core.load)
+            await asyncio.to_thread(self.core.copy.load, self.core)
             self._tasks = [asyncio.create_task(one()) for one in (self._follow, self._tend)]
 
     async def wait_ready(self, timeout: float = 10.0) -> bool:
@@ -63,7 +63,7 @@ class AsyncLicet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self.core.save)
+        await asyncio.to_thread(self.core.copy.save, self.core)
         if self._given is None:
             await self._http.aclose()
 
@@ -91,7 +91,7 @@ class AsyncLicet:
         while True:
             await asyncio.sleep(TICK)
             if self.core.copy_is_due():
-                await asyncio.to_thread(self.core.save)
+                await asyncio.to_thread(self.core.copy.save, self.core)
 
     async def __aenter__(self) -> "Self":
         await self.start()

@@ -62,7 +62,7 @@ class Client(Core):
         self.link = Link(self)
         folder, source = options.get("cache_dir"), f"{url} {hashlib.sha256(key.encode()).hexdigest()}"
         self._next_copy = 0.0
-        self.copy = Copy(folder, source) if folder and self.remote is None else None
+        self.copy = Copy(folder if self.remote is None else None, source)
 
     def copy_is_due(self) -> bool:
         """Notice what is too old, and when to write the copy; call it every ``TICK`` seconds."""
@@ -71,16 +71,6 @@ class Client(Core):
         if due:
             self._next_copy = self.monotonic() + SAVE_EVERY
         return due
-
-    def load(self) -> None:
-        """Answer from the copy on disk, where there is one."""
-        if self.copy is not None:
-            self.copy.load(self)
-
-    def save(self) -> None:
-        """Write the copy on disk."""
-        if self.copy is not None:
-            self.copy.save(self)
 
     def asking(self, feature: str, customer: str | None, user: str | None) -> dict[str, Any]:
         """Return what an HTTP request needs beside its address to ask a question."""
@@ -100,7 +90,7 @@ class Licet(Client):
         self._given = http
         self._ready = threading.Event()
         self.listeners.append(lambda event: self._ready.set() if event == "ready" else None)
-        self.load()
+        self.copy.load(self)
         self._start()
         _running.add(self)
 
@@ -121,10 +111,11 @@ class Licet(Client):
         """Stop following, write the copy. What is known goes on being answered."""
         self._closing.set()
         _running.discard(self)
-        if self._response is not None:
-            wire = self._response.extensions["network_stream"].get_extra_info("socket")
+        response = self._response
+        stream = response.extensions.get("network_stream") if response is not None else None
+        if stream is not None:  # wake the reader, who would wait for the next event
             with contextlib.suppress(OSError):  # it is gone already
-                wire.shutdown(socket.SHUT_RDWR)  # wakes the reader, who would wait for the next event
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(SILENCE)
         if self._given is None:
@@ -166,8 +157,8 @@ class Licet(Client):
     def _tend(self) -> None:
         while not self._closing.wait(TICK):
             if self.copy_is_due():
-                self.save()
-        self.save()
+                self.copy.save(self)
+        self.copy.save(self)
 
     def __enter__(self) -> "Self":
         return self

@@ -39,7 +39,7 @@ class Core:
         self.lock = threading.Lock()
         self._profiles: dict[str | None, Profile] = {}
         self._asked = set(features)
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
         self._defaults = dict(defaults or {})
         self._stale_ms = stale_after * 1000
         self._fresh_at = 0.0
@@ -127,15 +127,14 @@ class Core:
         return self.without(feature, customer, user)
 
     def without(self, feature: str, customer: str | None, user: str | None) -> Decision:
-        """Answer where nothing is known: from the defaults, else deny."""
+        """Answer where nothing is known: from the defaults in code, else deny."""
         if len(self._asked) < MOST_NAMES:
             self._asked.add(feature)
         if feature not in self._defaults:
             return refusal("unavailable", feature, customer, user)
         value = self._defaults[feature]
-        if self._first_time(f"default {feature}"):
-            log.warning("%s: answering %r from the defaults in code: no service, no copy on disk", feature, value)
-        return Decision(value is not False, "default", MESSAGES["default"], customer, user, feature, value or None)
+        self._say_once(logging.WARNING, "feature %r has only its default in code: no service, no copy on disk", feature)
+        return Decision(bool(value), "default", MESSAGES["default"], customer, user, feature, value or None)
 
     def age_ms(self) -> int:
         """Return how long ago the table was known to be the newest."""
@@ -189,7 +188,10 @@ class Core:
 
     def _tell(self, event: str) -> None:
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:  # noqa: PERF203 one bad listener must not keep the others from hearing
+                log.exception("a listener failed at %r; licensing goes on", event)
 
     def _changed(self, table: Table) -> None:
         for feature in sorted(self._asked - table.catalog.features.keys()):
@@ -198,14 +200,12 @@ class Core:
 
     def say_unknown(self, feature: str) -> None:
         """Say once that a feature does not exist."""
-        if self._first_time(f"unknown {feature}"):
-            log.error("feature %r is not in the catalog; it is denied to everyone. Is it spelt right?", feature)
+        self._say_once(logging.ERROR, "feature %r is not in the catalog, so denied to all. Is it spelt right?", feature)
 
-    def _first_time(self, said: str) -> bool:
-        new = said not in self._said and len(self._said) < MOST_NAMES
-        if new:
-            self._said.add(said)
-        return new
+    def _say_once(self, level: int, said: str, feature: str) -> None:
+        if (said, feature) not in self._said and len(self._said) < MOST_NAMES:
+            self._said.add((said, feature))
+            log.log(level, said, feature)
 
 
 def canonical(customer: str | None) -> str | None:

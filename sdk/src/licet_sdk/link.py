@@ -69,7 +69,7 @@ class Link:
     def request(self) -> tuple[str, dict[str, str]]:
         """Return path and query of what to ask for now: a snapshot, or the stream from where the table stands."""
         table = self._core.table
-        if table is None or self._resync:
+        if table is None or self._resync or table.turn is None:  # None: forked in the middle of a change
             self._body = Snapshot()
             return "/v1/snapshot", {}
         self._body, self._heard_at = Events(), self._monotonic()
@@ -95,6 +95,8 @@ class Link:
                 self._resync = False
             elif name == b"alive":
                 self._core.heard(read_alive(data), position)
+                if self._lost:
+                    log.info("the licensing service is back; %s", self._core.stand())
                 self._failures, self._lost = 0, False
             elif name in (b"cut_off", b"resync"):
                 self._resync = name == b"resync"
