@@ -184,11 +184,15 @@ def test_what_is_too_old_follows_the_features_own_rule() -> None:
         "strict": ("stale", False),
         "lenient": ("stale", True),
     }
+    assert asked.check("lenient", customer="acme").value is True
     assert asked.check("lenient", customer="nobody").reason == "unknown_customer"
+    asked.apply(changes(customer("acme", row(status="ended"))), "p.2.t")
+    assert asked.check("strict", customer="acme").reason == "revoked"
+    asked.apply(changes(customer("acme", row())), "p.2.t")
     asked.heard(Alive(revision=2, age_ms=0, lag_ms=4), "p.2.t")
     decision = asked.check("strict", customer="acme")
     assert (decision.allowed, decision.revision, decision.age_ms, decision.lag_ms) == (True, 2, 0, 4)
-    assert heard == ["ready", "stale", "ready"]
+    assert heard == ["ready", "stale", "changed", "changed", "ready"]
 
 
 def test_before_anything_is_known_defaults_answer_and_say_so(caplog: pytest.LogCaptureFixture) -> None:

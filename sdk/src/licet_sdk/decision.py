@@ -9,7 +9,7 @@ import msgspec
 
 Value = bool | int | float
 
-# In this order they are looked for, and of several the nearest to "yes" is told. The last three are the SDK's own.
+# In this order they are looked for, and of several the nearest to "yes" is told. The last two are the SDK's own.
 MESSAGES = {
     "unknown_feature": "This feature does not exist.",
     "unknown_user": "We do not know which company this user belongs to.",
@@ -21,7 +21,7 @@ MESSAGES = {
     "expired": "Your license for this feature has expired.",
     "revoked": "Your license for this feature has ended.",
     "not_licensed": "This feature is not part of your plan.",
-    "stale": "We cannot confirm your plan at the moment.",
+    "stale": "Your plan cannot be confirmed at the moment.",
     "default": "We cannot look up your plan at the moment.",
     "unavailable": "We cannot look up your plan at the moment. Please try again later.",
 }

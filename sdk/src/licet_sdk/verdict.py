@@ -31,9 +31,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     stale: "Verdict | None" = None
 
 
-def plain(reason: str, *, allowed: bool = False) -> Verdict:
-    """Answer without a license behind it."""
-    return Verdict(allowed, reason, MESSAGES[reason], _order(reason, 0, None))
+def plain(reason: str) -> Verdict:
+    """Refuse without a license behind it."""
+    return Verdict(False, reason, MESSAGES[reason], _order(reason, 0, None))
 
 
 def judge(terms: tuple[Term, ...], feature: Feature, now: int) -> Verdict:
@@ -57,8 +57,10 @@ def judge(terms: tuple[Term, ...], feature: Feature, now: int) -> Verdict:
     if not best.allowed:
         until = moment(min(coming)) if coming else None
         best = msgspec.structs.replace(best, value=None, until=until, order=_order(best.reason, 0, None))
-    if feature.when_stale == "closed" or (feature.when_stale == "open" and not best.allowed):
-        best = msgspec.structs.replace(best, stale=plain("stale", allowed=feature.when_stale == "open"))
+    if feature.when_stale == ("closed" if best.allowed else "open"):
+        value = None if best.allowed else min((value for _, value in feature.grants), default=True)
+        stale = Verdict(not best.allowed, "stale", MESSAGES["stale"], best.order, value)
+        best = msgspec.structs.replace(best, stale=stale)
     return best
 
 
