@@ -288,3 +288,32 @@ def test_short_salesforce_ids_are_the_long_ones() -> None:
     assert canonical("00558000001N0Ke") == "00558000001N0KeAAK"
     asked = core(customer("0015g00000AbCdEAAV", row()))
     assert asked.check("mail", customer="0015g00000AbCdE").customer == "0015g00000AbCdEAAV"
+
+
+def test_a_user_who_moves_between_two_look_ups_is_asked_about_again() -> None:
+    asked = core(customer("a", row()), customer("b"), {"u": "bob", "c": ["a"]})
+    assert asked.allowed("mail", user="bob")
+    assert asked.table is not None
+
+    class Moving(dict[str, str]):
+        def __getitem__(self, user: str) -> str:
+            found = super().__getitem__(user)
+            asked.apply(changes(customer("a"), customer("b", row()), {"u": "bob", "c": ["b"]}), "p.2.t")
+            return found
+
+    asked.table.users = Moving(asked.table.users)
+    assert not asked.allowed("mail", customer="b")  # so the profile that "a" is about to have is judged already
+    assert asked.allowed("mail", user="bob")
+
+
+def test_a_listener_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    asked, heard = core(customer("acme", row())), list[str]()
+
+    def fail(event: str) -> None:
+        raise RuntimeError(event)
+
+    asked.listeners += [fail, heard.append]
+    asked.apply(changes(customer("acme")), "p.2.t")
+    assert heard == ["changed"]
+    assert not asked.allowed("mail", customer="acme")
+    assert "a listener failed" in caplog.text

@@ -45,7 +45,7 @@ def test_a_fake_stands_behind_a_guard() -> None:
 @quick
 @given(st.none() | st.text(min_size=1), st.text(min_size=1), st.integers(0, 2**60), st.integers(0, 2**33))
 def test_a_reference_tells_what_was_refused(customer: str | None, feature: str, revision: int, at: int) -> None:
-    decision = Decision(False, "expired", "", customer, "ada", feature, revision=revision)
+    decision = Decision(False, "expired", "", None, None, None, customer, "ada", feature, revision)
     text = reference.encode(decision, at)
     assert reference.decode(text) == reference.Reference(customer, feature, revision, at)
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

@@ -54,6 +54,16 @@ def test_in_an_outage_the_last_known_answer_holds_until_it_ends(service: Service
     eventually(lambda: licet.allowed("mail", customer="other"))
 
 
+def test_an_answer_that_ended_by_itself_is_asked_anew_however_young(service: Service, connect: Open) -> None:
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.3)
+    service.decision = said(until=ends.isoformat())
+    licet = connect(mode="remote", keep=60.0)
+    assert licet.allowed("mail", customer="acme")
+    service.decision = said(allowed=False, reason="expired", value=None)
+    eventually(lambda: dt.datetime.now(dt.UTC) > ends)
+    assert licet.check("mail", customer="acme").reason == "expired"
+
+
 def test_a_service_that_fails_is_left_alone_for_a_moment(
     service: Service, connect: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

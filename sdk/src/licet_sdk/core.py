@@ -85,23 +85,8 @@ class Core:
         age_ms = int((self.monotonic() - self._fresh_at) * 1000)
         if verdict.stale is not None and age_ms > self._stale_ms:
             verdict = verdict.stale
-        return Decision(
-            verdict.allowed,
-            verdict.reason,
-            verdict.message,
-            holding.id or None,
-            user,
-            feature,
-            verdict.value,
-            verdict.sku,
-            verdict.until,
-            revision,
-            age_ms,
-            self._lag_ms,
-            holding.rows,
-            verdict.at,
-            verdict.floor,
-        )
+        id_, rows, at, floor = holding.id or None, holding.rows, verdict.at, verdict.floor
+        return Decision(*verdict.told, id_, user, feature, revision, age_ms, self._lag_ms, rows, at, floor)
 
     def _resolve(self, table: Table, feature: str, customer: str | None, user: str | None) -> tuple[Holding, Verdict]:
         nobody = Holding(customer or "", Profile(), b"", "")
@@ -134,7 +119,8 @@ class Core:
             return refusal("unavailable", feature, customer, user)
         value = self._defaults[feature]
         self._say_once(logging.WARNING, "feature %r has only its default in code: no service, no copy on disk", feature)
-        return Decision(bool(value), "default", MESSAGES["default"], customer, user, feature, value or None)
+        told = (bool(value), "default", MESSAGES["default"], value or None, None, None)
+        return Decision(*told, customer, user, feature)
 
     def age_ms(self) -> int:
         """Return how long ago the table was known to be the newest."""

@@ -39,12 +39,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     allowed: bool
     reason: str
     message: str
+    value: Value | None
+    sku: str | None
+    until: dt.datetime | None
     customer: str | None
     user: str | None
     feature: str
-    value: Value | None = None
-    sku: str | None = None
-    until: dt.datetime | None = None
     revision: int = 0
     age_ms: int = 0
     lag_ms: int | None = None
@@ -74,7 +74,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 def refusal(reason: str, feature: str, customer: str | None, user: str | None) -> Decision:
     """Refuse without a license behind it."""
-    return Decision(False, reason, MESSAGES[reason], customer, user, feature)
+    return Decision(False, reason, MESSAGES[reason], None, None, None, customer, user, feature)
 
 
 def moment(micros: int) -> dt.datetime:

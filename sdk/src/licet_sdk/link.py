@@ -86,7 +86,12 @@ class Link:
         """Take in a chunk; returns why not to read on, or nothing. Raises ``ValueError`` for nonsense."""
         if isinstance(self._body, Snapshot):
             self._body.feed(chunk)
-            return self._loaded(*self._body.whole) if self._body.whole else ""
+            if self._body.whole is None:
+                return ""
+            head, table = self._body.whole
+            self._core.replace(table, head.age_ms, head.lag_ms)
+            self._resync = False
+            return LOADED
         for name, data, position in self._body.feed(chunk):
             self._heard_at = self._monotonic()
             if name == b"changes":
@@ -102,11 +107,6 @@ class Link:
                 self._resync = name == b"resync"
                 return f"{name.decode()}: {data.decode(errors='replace')}"
         return "nothing was heard" if self._monotonic() - self._heard_at > SILENCE else ""
-
-    def _loaded(self, head: Head, table: Table) -> str:
-        self._core.replace(table, head.age_ms, head.lag_ms)
-        self._resync = False
-        return LOADED
 
     def closed(self, why: str, retry_after: str = "") -> float:
         """Take note of the end; returns how long to wait before the next request, in seconds."""

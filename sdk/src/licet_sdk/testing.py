@@ -27,7 +27,7 @@ class FakeLicet(Licet):
         self.asked.append((feature, customer, user))
         nearest = ((feature, *who) for who in ((customer, user), (None, user), (customer, None), (None, None)))
         reason, value = next((self._told[one] for one in nearest if one in self._told), ("not_licensed", None))
-        return Decision(reason == "licensed", reason, MESSAGES[reason], customer, user, feature, value)
+        return Decision(reason == "licensed", reason, MESSAGES[reason], value, None, None, customer, user, feature)
 
     def wait_ready(self, timeout: float = 0.0) -> bool:
         """Be ready."""

@@ -14,53 +14,50 @@ _STATUS = {"pending_terms": "terms_not_signed", "suspended": "suspended", "ended
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """``order`` puts the best first. ``at`` is where the license's bytes begin, -1 where there is none.
+    """What a profile means for one feature. ``told`` begins the decision: allowed, reason, message, value, SKU, until.
 
-    ``stale`` is the verdict to give instead once the data is too old, where the feature wants another.
+    ``order`` puts the best first. ``at`` is where the license's bytes begin, -1 where there is none; ``floor`` the
+    earliest that its state can have begun. ``stale`` is the verdict to give instead once the data is too old.
     """
 
     allowed: bool
-    reason: str
-    message: str
+    told: tuple[bool, str, str, Value | None, str | None, dt.datetime | None]
     order: tuple[int, float, float]
-    value: Value | None = None
-    sku: str | None = None
     at: int = -1
     floor: int = 0
-    until: dt.datetime | None = None
     stale: "Verdict | None" = None
 
 
-def plain(reason: str) -> Verdict:
-    """Refuse without a license behind it."""
-    return Verdict(False, reason, MESSAGES[reason], _order(reason, 0, None))
+def plain(reason: str, value: Value | None = None) -> Verdict:
+    """Answer without a license behind it, allowed where there is a value."""
+    allowed = value is not None
+    return Verdict(allowed, (allowed, reason, MESSAGES[reason], value, None, None), _order(reason, 0, None))
 
 
 def judge(terms: tuple[Term, ...], feature: Feature, now: int) -> Verdict:
     """Judge; ``now`` is in microseconds since 1970."""
     held = {term[0]: (at * ROW.size, *term[1:4]) for at, term in enumerate(terms)}
-    verdicts, coming = [plain("not_licensed")], []
+    judged, coming = [], []
     for sku, value in feature.grants:
         at, status, starts, ends = held.get(sku, (-1, "", None, None))
         reason = _in_time(starts, ends, now) if status == "active" else _STATUS.get(status, "")
         if not reason:  # not held, or in a state that only a later service knows: no access
             continue
-        floor, until = 0, None
+        floor = 0
         if status == "active":
             floor = max(time for time in (0, starts, ends) if time is not None and time <= now)
             coming += [starts] if starts is not None and starts > now else []
-        if reason == "licensed":
-            until = moment(ends) if ends is not None else None
-        order = _order(reason, value, ends)
-        verdicts.append(Verdict(reason == "licensed", reason, MESSAGES[reason], order, value, sku, at, floor, until))
-    best = min(verdicts, key=_by_order)
-    if not best.allowed:
-        until = moment(min(coming)) if coming else None
-        best = msgspec.structs.replace(best, value=None, until=until, order=_order(best.reason, 0, None))
+        judged.append((_order(reason, value, ends), reason, value, sku, ends, at, floor))
+    best = plain("not_licensed")
+    if judged:
+        order, reason, value, sku, ends, at, floor = min(judged, key=lambda one: one[0])
+        yes = reason == "licensed"
+        until = ends if yes else min(coming, default=None)
+        told = (yes, reason, MESSAGES[reason], value if yes else None, sku, None if until is None else moment(until))
+        best = Verdict(yes, told, order if yes else _order(reason, 0, None), at, floor)
     if feature.when_stale == ("closed" if best.allowed else "open"):
-        value = None if best.allowed else min((value for _, value in feature.grants), default=True)
-        stale = Verdict(not best.allowed, "stale", MESSAGES["stale"], best.order, value)
-        best = msgspec.structs.replace(best, stale=stale)
+        least = min((value for _, value in feature.grants), default=True)
+        best = msgspec.structs.replace(best, stale=plain("stale", None if best.allowed else least))
     return best
 
 
@@ -72,7 +69,3 @@ def _in_time(starts: int | None, ends: int | None, now: int) -> str:
 
 def _order(reason: str, value: Value, ends: int | None) -> tuple[int, float, float]:
     return (_RANK[reason], -value, -ends if ends is not None else -math.inf)
-
-
-def _by_order(verdict: Verdict) -> tuple[int, float, float]:
-    return verdict.order
