@@ -169,6 +169,17 @@ def test_a_copy_that_is_not_as_it_was_written_is_not_believed(
     assert b'"pending_terms"' in copy.read_bytes()
 
 
+def test_a_copy_that_cannot_be_written_is_said_and_stops_nothing(
+    service: Service, connect: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    service.change(customer("acme", row()))
+    licet = connect(cache_dir=tmp_path / "file")
+    assert licet.wait_ready()
+    eventually(lambda: "cannot be written" in caplog.text)
+    assert licet.allowed("mail", customer="acme")
+
+
 def test_a_copy_is_written_soon_after_the_first_load_and_of_one_service_alone(
     service: Service, connect: Open, tmp_path: Path
 ) -> None:
@@ -212,6 +223,7 @@ def test_it_stops_at_once_and_needs_an_address_and_a_key(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_follows_by_itself(service: Service) -> None:
     service.change(customer("acme", row()))
     with Licet(url=service.url, key=KEY) as licet:

@@ -68,10 +68,14 @@ def test_an_example_lets_in_who_is_licensed_and_tells_the_others_why(
         assert told.json()["filtering"] is True
         refused: Any = get(url, "/inbound", **no)
         nobody: Any = get(url, "/inbound")
+        page: Any = get(url, "/inbound", **no, Accept="text/html")
     assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
     problem = refused.json()
     assert (problem["code"], problem["status"], problem["feature"]) == ("suspended", 403, "inbound-email-security")
     assert problem["detail"] == "This feature is suspended because the terms of service were withdrawn."
     found = reference.decode(problem["reference"])
     assert (found.customer, found.feature, found.revision) == ("poor", "inbound-email-security", service.revision)
-    assert nobody.status_code == 403
+    assert (nobody.status_code, page.status_code) == (403, 403)
+    if kind == "django":
+        assert page.headers["content-type"] == "text/plain; charset=utf-8"
+        assert page.text.startswith(f"{problem['detail']}\nReference: ")
