@@ -99,6 +99,20 @@ def test_a_stream_that_says_nothing_is_left(service: Service, connect: Open, mon
     assert licet.allowed("mail", customer="acme")
 
 
+def test_a_position_that_the_service_cannot_read_leads_to_a_new_snapshot(service: Service, connect: Open) -> None:
+    service.change(customer("acme", row()))
+    licet = connect()
+    assert licet.wait_ready()
+    service.stop()
+    service.refuse = 422
+    service.start()
+    eventually(lambda: service.requests.count("/v1/snapshot") > 1)
+    assert licet.allowed("mail", customer="acme")
+    service.refuse = 0
+    service.change(customer("new", row()))
+    eventually(lambda: licet.allowed("mail", customer="new"))
+
+
 def test_a_reader_that_is_cut_off_resumes_and_nonsense_leads_to_a_new_snapshot(service: Service, connect: Open) -> None:
     service.change(customer("acme", row()))
     licet = connect()

@@ -1,6 +1,7 @@
 """The client for asyncio: a task follows the service."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import httpx
@@ -26,7 +27,7 @@ class AsyncLicet:
     async def start(self) -> None:
         """Begin to follow the service."""
         self._http = self._given or httpx.AsyncClient()
-        self._ready, self._closing = asyncio.Event(), asyncio.Event()
+        self._ready = asyncio.Event()
         self.core.listeners.append(lambda event: self._ready.set() if event == "ready" else None)
         if self.core.remote is None:
             await asyncio.to_thread(self.core.copy.load, self.core)
@@ -35,7 +36,8 @@ class AsyncLicet:
     async def wait_ready(self, timeout: float = 10.0) -> bool:
         """Wait until the service was heard, at most ``timeout`` s. True if there is anything to answer from."""
         if self.core.remote is None:
-            await asyncio.wait({asyncio.create_task(self._ready.wait())}, timeout=timeout)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), timeout)
         return self.core.remote is not None or self.core.table is not None
 
     async def allowed(self, feature: str, *, customer: str | None = None, user: str | None = None) -> bool:

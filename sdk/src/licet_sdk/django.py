@@ -20,10 +20,14 @@ from licet_sdk.guard import MEDIA_TYPE, FeatureDenied
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-@functools.cache
 def licet() -> Licet:
-    """Return the client of this process, made when it is first needed."""
-    return settings.LICET if isinstance(settings.LICET, Licet) else Licet(**settings.LICET)
+    """Return the client of this process."""
+    return settings.LICET if isinstance(settings.LICET, Licet) else _made()
+
+
+@functools.cache
+def _made() -> Licet:
+    return Licet(**settings.LICET)
 
 
 def requires_feature(feature: str) -> Callable[[View], View]:
@@ -44,7 +48,11 @@ def requires_feature(feature: str) -> Callable[[View], View]:
 
 
 class LicetMiddleware(MiddlewareMixin):
-    """Shows a refusal: as plain text to who takes HTML, else as a problem document."""
+    """Starts the client, and shows a refusal: as plain text to who takes HTML, else as a problem document."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        licet()
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Turn a refusal into the 403."""

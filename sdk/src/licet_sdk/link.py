@@ -4,7 +4,6 @@ A client loops: ``request()``, send it, ``opened(status)``, ``feed(chunk)`` unti
 """
 
 import random
-import time
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -53,14 +52,8 @@ class Snapshot:
 class Link:
     """The link of one core."""
 
-    def __init__(
-        self,
-        core: Core,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        self._core, self._monotonic, self._chance = core, monotonic, chance
+    def __init__(self, core: Core, chance: Callable[[], float] = random.random) -> None:
+        self._core, self._chance = core, chance
         self._body: Snapshot | Events = Events()
         self._resync = self._lost = False
         self._failures = 0
@@ -69,17 +62,19 @@ class Link:
     def request(self) -> tuple[str, dict[str, str]]:
         """Return path and query of what to ask for now: a snapshot, or the stream from where the table stands."""
         table = self._core.table
+        self._heard_at = self._core.monotonic()
         if table is None or self._resync or table.turn is None:  # None: forked in the middle of a change
             self._body = Snapshot()
             return "/v1/snapshot", {}
-        self._body, self._heard_at = Events(), self._monotonic()
+        self._body = Events()
         return "/v1/stream", {"after": table.position}
 
     def opened(self, status: int) -> str:
         """Judge the answer's status; returns why not to read on, or nothing."""
-        self._resync |= status == HTTPStatus.GONE
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
             self._core.refused(f"HTTP {status}")
+        elif status in (HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST):
+            self._resync = True  # the service no longer has our position, or cannot read it
         return "" if status == HTTPStatus.OK else f"HTTP {status}"
 
     def feed(self, chunk: bytes) -> str:
@@ -89,11 +84,12 @@ class Link:
             if self._body.whole is None:
                 return ""
             head, table = self._body.whole
-            self._core.replace(table, head.age_ms, head.lag_ms)
+            loading_ms = (self._core.monotonic() - self._heard_at) * 1000
+            self._core.replace(table, head.age_ms + loading_ms, head.lag_ms)
             self._resync = False
             return LOADED
         for name, data, position in self._body.feed(chunk):
-            self._heard_at = self._monotonic()
+            self._heard_at = self._core.monotonic()
             if name == b"changes":
                 self._resync = True  # unless all of it can be read: what cannot be read cannot be skipped
                 self._core.apply(read_changes(data), position)
@@ -106,7 +102,7 @@ class Link:
             elif name in (b"cut_off", b"resync"):
                 self._resync = name == b"resync"
                 return f"{name.decode()}: {data.decode(errors='replace')}"
-        return "nothing was heard" if self._monotonic() - self._heard_at > SILENCE else ""
+        return "nothing was heard" if self._core.monotonic() - self._heard_at > SILENCE else ""
 
     def closed(self, why: str, retry_after: str = "") -> float:
         """Take note of the end; returns how long to wait before the next request, in seconds."""
