@@ -71,12 +71,15 @@ class Core:
         if table is None:
             return self.ask(feature, customer, user)
         revision = table.revision
-        holding = verdict = None
-        if user is None:
-            holding = table.holdings.get(customer)
-            if holding is not None and self.clock() < holding.profile.until:
-                verdict = holding.profile.verdicts.get(feature)
-        if holding is None or verdict is None:
+        verdict = None
+        try:
+            if user is None:
+                holding = table.holdings[customer]
+                if self.clock() < holding.profile.until:
+                    verdict = holding.profile.verdicts[feature]
+        except KeyError:
+            pass  # as in allowed()
+        if verdict is None:
             if user is not None and "@" in user:
                 user = user.lower()
             with self.lock:
@@ -85,8 +88,11 @@ class Core:
         age_ms = int((self.monotonic() - self._fresh_at) * 1000)
         if verdict.stale is not None and age_ms > self._stale_ms:
             verdict = verdict.stale
-        id_, rows, at, floor = holding.id or None, holding.rows, verdict.at, verdict.floor
-        return Decision(*verdict.told, id_, user, feature, revision, age_ms, self._lag_ms, rows, at, floor)
+        named, rows, at, floor, lag_ms = holding.id or None, holding.rows, verdict.at, verdict.floor, self._lag_ms
+        allowed, reason, message, value, sku, until = verdict.told  # with a star the call would take 0.1 µs more
+        return Decision(
+            allowed, reason, message, value, sku, until, named, user, feature, revision, age_ms, lag_ms, rows, at, floor
+        )
 
     def _resolve(self, table: Table, feature: str, customer: str | None, user: str | None) -> tuple[Holding, Verdict]:
         nobody = Holding(customer or "", Profile(), b"", "")
