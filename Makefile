@@ -17,8 +17,9 @@ $(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt sdk/pyproject.toml
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e sdk
 	touch $@
 
 up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
@@ -30,10 +31,14 @@ test: $(VENV)/.dev  ## all tests, with branch coverage
 lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src simulator tests
+	$(BIN)/mypy src sdk/src sdk/examples simulator tests
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## the speed tables, each beside its limit in the same run
+$(VENV)/.bench: $(VENV)/.dev requirements-bench.txt
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.txt
+	touch $@
+
+bench: $(VENV)/.bench  ## the speed tables, each beside its limit in the same run
 	$(BIN)/python -m benches
 
 test-compose:  ## the compose file, end to end, on real or stand-in images
@@ -43,6 +48,7 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew and write the hashed requir
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade requirements-build.in -o requirements-build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements.txt pyproject.toml requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements-dev.txt requirements-bench.in -o requirements-bench.txt
 
 clean:  ## remove what the recipes made (not the data of `make up`)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage*

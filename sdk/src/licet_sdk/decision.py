@@ -1,0 +1,87 @@
+"""The decision: what the SDK answers. The rules are the service's own; the wire brings the facts."""
+
+import datetime as dt
+import struct
+import uuid
+from typing import Any
+
+import msgspec
+
+Value = bool | int | float
+
+# In this order they are looked for, and of several the nearest to "yes" is told. The last two are the SDK's own.
+MESSAGES = {
+    "unknown_feature": "This feature does not exist.",
+    "unknown_user": "We do not know which company this user belongs to.",
+    "unknown_customer": "We do not know this company.",
+    "licensed": "This feature is included in your plan.",
+    "terms_not_signed": "This feature starts once the terms of service are signed.",
+    "suspended": "This feature is suspended because the terms of service were withdrawn.",
+    "not_yet_valid": "Your license for this feature has not started yet.",
+    "expired": "Your license for this feature has expired.",
+    "revoked": "Your license for this feature has ended.",
+    "not_licensed": "This feature is not part of your plan.",
+    "stale": "Your plan cannot be confirmed at the moment.",
+    "default": "We cannot look up your plan at the moment.",
+    "unavailable": "We cannot look up your plan at the moment. Please try again later.",
+}
+ROW = struct.Struct("<16sq")  # a license as it is kept: its id, and since when its state holds (µs)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """The answer. ``message`` may be shown to an end user; ``until`` is when the answer ends by itself.
+
+    ``revision`` is the last write that it includes, ``age_ms`` the time since that was known to be the newest, and
+    ``lag_ms`` how far the service was behind its queue. A decision is true where it allows.
+    """
+
+    allowed: bool
+    reason: str
+    message: str
+    value: Value | None
+    sku: str | None
+    until: dt.datetime | None
+    customer: str | None
+    user: str | None
+    feature: str
+    revision: int = 0
+    age_ms: int = 0
+    lag_ms: int | None = None
+    # Id and time become objects when somebody looks: making them would double the time of a check.
+    _rows: bytes = b""
+    _at: int = -1
+    _floor: int = 0
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def license_id(self) -> str | None:
+        """The license that the answer rests on."""
+        return str(uuid.UUID(bytes=ROW.unpack_from(self._rows, self._at)[0])) if self._at >= 0 else None
+
+    @property
+    def since(self) -> dt.datetime | None:
+        """When the state that the answer names began."""
+        return moment(max(ROW.unpack_from(self._rows, self._at)[1], self._floor)) if self._at >= 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all members by name, times as datetimes."""
+        names = [name for name in self.__struct_fields__ if not name.startswith("_")]
+        return {name: getattr(self, name) for name in (*names, "license_id", "since")}
+
+
+def refusal(reason: str, feature: str, customer: str | None, user: str | None) -> Decision:
+    """Refuse without a license behind it."""
+    return Decision(False, reason, MESSAGES[reason], None, None, None, customer, user, feature)
+
+
+def moment(micros: int) -> dt.datetime:
+    """Return the time that the wire writes as microseconds since 1970."""
+    return _EPOCH + dt.timedelta(microseconds=micros)
+
+
+def micros_of(time: dt.datetime) -> int:
+    """Return a time as the wire writes it."""
+    return (time - _EPOCH) // dt.timedelta(microseconds=1)

@@ -1,0 +1,108 @@
+"""Worlds to ask about: as the wire writes them, and as the service's own rules read them."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from hypothesis import strategies as st
+
+from licet.domain.catalog import Catalog, read_catalog
+from licet.domain.decision import Asked, Decision, Freshness, Held, Known, decide
+from licet.domain.ids import email_domain
+from licet.domain.license import Status
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+NOW = 1_790_000_000_000_000
+DAY = 86_400_000_000
+FEATURES = ["mail", "boxes", "strict", "lenient", "teleport"]
+SERVICE_CATALOG: Catalog = read_catalog(
+    """
+[features.mail]
+[features.boxes]
+[features.strict]
+[features.lenient]
+[skus.SKU1]
+flag = "a"
+grants = { mail = true, boxes = 100, strict = true }
+[skus.SKU2]
+flag = "b"
+grants = { mail = true, boxes = 500 }
+[skus.SKU3]
+flag = "c"
+grants = { lenient = true }
+"""
+)
+CUSTOMERS = ["acme", "umbrella", "0015g00000AbCdEAAV"]
+ALIASES = ["tenant:1", "tenant:2", "crm:x"]
+USERS = ["ada@acme.example", "bob", "eve@umbrella.example"]
+DOMAINS = ["acme.example", "umbrella.example"]
+
+times = st.none() | st.integers(-3, 3).map(lambda days: NOW + days * DAY)
+licenses = st.lists(
+    st.tuples(
+        st.sampled_from(["SKU1", "SKU2", "SKU3"]),
+        st.sampled_from(["active", "active", "active", *(status.value for status in Status)]),
+        times,
+        times,
+        st.none() | st.integers(0, 9),
+        st.uuids(version=4).map(str),
+        st.integers(-5, 0).map(lambda days: NOW + days * DAY),
+    ).map(list),
+    max_size=3,
+    unique_by=lambda one: one[0],
+)
+customers = st.fixed_dictionaries({"c": st.sampled_from(CUSTOMERS), "l": licenses})
+gone = st.sampled_from(CUSTOMERS).map(lambda name: {"c": name, "gone": True})
+members = st.lists(st.sampled_from(CUSTOMERS), unique=True)
+users = st.fixed_dictionaries({"u": st.sampled_from(USERS), "c": members})
+domains = st.fixed_dictionaries({"d": st.sampled_from(DOMAINS), "c": members})
+
+
+class World:
+    """What the service knows, in plain dicts; a record replaces what was there."""
+
+    def __init__(self) -> None:
+        self.customers: dict[str, Any] = {}
+        self.users: dict[str, list[str]] = {}
+        self.domains: dict[str, list[str]] = {}
+
+    def put(self, record: dict[str, Any]) -> None:
+        if "u" in record:
+            self.users[record["u"]] = record["c"]
+        elif "d" in record:
+            self.domains[record["d"]] = record["c"]
+        elif record.get("gone"):
+            self.customers.pop(record["c"], None)
+        else:
+            self.customers[record["c"]] = record["l"]
+
+    def decide(self, aliases: dict[str, str], feature: str, customer: str | None, user: str | None) -> Decision:
+        """Answer as the service does: resolve as its SQL says, decide by its own function."""
+        named = aliases.get(customer or "", customer)
+        belongs = [one for one in self._belongs(user) if one in self.customers]
+        fresh, now = Freshness(1, 0, None), EPOCH + dt.timedelta(microseconds=NOW)
+        if customer is not None and named not in self.customers and (user is None or belongs):
+            nobody = decide(Asked(feature, None, customer), (), SERVICE_CATALOG, now, fresh)
+            return Decision(**{name: getattr(nobody, name) for name in nobody.__struct_fields__} | {"user": user})
+        found = [named] if user is None else [one for one in belongs if customer is None or one == named]
+        known = [Known(one, [_held(*held) for held in self.customers[one]]) for one in found if one is not None]
+        return decide(Asked(feature, user, customer), known, SERVICE_CATALOG, now, fresh)
+
+    def _belongs(self, user: str | None) -> list[str]:
+        if user is None:
+            return []
+        return self.users.get(user) or self.domains.get(email_domain(user) or "", [])
+
+
+def _held(
+    sku: str, status: str, starts: int | None, ends: int | None, quantity: int | None, license_id: str, since: int
+) -> Held:
+    return Held(sku, uuid.UUID(license_id), Status(status), _time(starts), _time(ends), quantity, EPOCH + _delta(since))
+
+
+def _time(micros: int | None) -> dt.datetime | None:
+    return None if micros is None else EPOCH + _delta(micros)
+
+
+def _delta(micros: int) -> dt.timedelta:
+    return dt.timedelta(microseconds=micros)
