@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 import confluent_kafka
 import uvloop
 
-from licet.bootstrap import Web
+from licet.bootstrap.web import Web
 from licet.cli.serve import serve
 from licet.edge.asgi import AsgiScope, Handler, Receive, Send
 from licet.settings import Settings

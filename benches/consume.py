@@ -18,7 +18,7 @@ import psycopg
 
 from benches.machine import Machine, postgres
 from benches.table import Row, beside, interleaved
-from licet.bootstrap import utc_now
+from licet.bootstrap.store import utc_now
 from licet.consume.apply import Applied, Applier
 from licet.database import named_queries
 from licet.queue.message import Message, Record

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from licet.answer import token as tokens_module
 from licet.answer.token import Identity, Tokens, fetch_json
-from licet.bootstrap import build_tokens
+from licet.bootstrap.web import build_tokens
 from licet.domain.errors import ConfigurationError, LicetError, Unauthenticated, Unavailable
 from licet.observe.log import configure
 from licet.settings import Settings

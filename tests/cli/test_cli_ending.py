@@ -4,7 +4,7 @@ import asyncio
 
 import uvicorn
 
-from licet.bootstrap import Web
+from licet.bootstrap.web import Web
 from licet.cli import serve
 
 

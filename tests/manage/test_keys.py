@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from licet.bootstrap import build_web
+from licet.bootstrap.web import build_web
 from licet.domain.errors import InvalidInput, NotFound
 from licet.manage.keys import Keys
 from licet.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from licet.bootstrap import queue_away
+from licet.bootstrap.queue import queue_away
 from licet.domain.errors import ConfigurationError
 from licet.queue.kafka import KafkaLog, KafkaTopic
 from licet.queue.ports import AppendFailed

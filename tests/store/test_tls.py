@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from licet.bootstrap import check_store
+from licet.bootstrap.store import check_store
 from licet.domain.errors import ConfigurationError
 from licet.queue.postgres import log_name
 from licet.settings import Settings

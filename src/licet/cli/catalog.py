@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from licet.bootstrap import catalog_desk, check_store, refold_customers
+from licet.bootstrap.desks import catalog_desk, refold_customers
+from licet.bootstrap.store import check_store
 from licet.cli.settings import read_settings
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from licet.answer.letters import list_letters
-from licet.bootstrap import check_queue, check_store, letter_desk
+from licet.bootstrap.desks import letter_desk
+from licet.bootstrap.queue import check_queue
+from licet.bootstrap.store import check_store
 from licet.cli.settings import read_settings
 from licet.cli.table import show_table
 from licet.domain.errors import LicetError

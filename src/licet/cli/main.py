@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from licet import __version__
-from licet.bootstrap import migrate_store
+from licet.bootstrap.store import migrate_store
 from licet.cli import catalog, dead, keys, partition
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings

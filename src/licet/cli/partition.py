@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from licet.bootstrap import check_store, partition_desk
+from licet.bootstrap.desks import partition_desk
+from licet.bootstrap.store import check_store
 from licet.cli.settings import read_settings
 from licet.cli.table import show_table
 from licet.manage.partitions import PartitionDesk

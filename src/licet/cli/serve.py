@@ -14,16 +14,10 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
-from licet.bootstrap import (
-    Web,
-    build_web,
-    build_worker,
-    check_address,
-    check_queue,
-    check_store,
-    migrate_store,
-    queue_away,
-)
+from licet.bootstrap.queue import check_queue, queue_away
+from licet.bootstrap.store import check_address, check_store, migrate_store
+from licet.bootstrap.web import Web, build_web
+from licet.bootstrap.worker import build_worker
 from licet.domain.errors import ConfigurationError
 from licet.edge.connections import Connection, raise_file_limit
 from licet.observe.health import serve_health

@@ -17,7 +17,10 @@ from typing import Self
 import uvloop
 from rich.console import Console
 
-from licet.bootstrap import build_web, check_queue, migrate_store, queue_name, worker_thread
+from licet.bootstrap.queue import check_queue, queue_name
+from licet.bootstrap.store import migrate_store
+from licet.bootstrap.web import build_web
+from licet.bootstrap.worker import worker_thread
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
 from licet.domain.errors import ConfigurationError

@@ -5,7 +5,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from licet.bootstrap import check_store, prune_store, verify_store
+from licet.bootstrap.desks import prune_store, verify_store
+from licet.bootstrap.store import check_store
 from licet.settings import Settings
 
 INCOMPLETE = 3

@@ -1,0 +1,217 @@
+"""The web process: the door and the API."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+import msgspec
+
+from licet.answer.asker import Asker
+from licet.answer.catalogs import Catalogs
+from licet.answer.check import Checker, Patience
+from licet.answer.follow import Follower
+from licet.answer.kept import KeptAnswers
+from licet.answer.reading import Reading
+from licet.answer.snapshot import Latest
+from licet.answer.stream import Hub
+from licet.answer.token import Tokens
+from licet.bootstrap.queue import (
+    build_log,
+    build_spool_log,
+)
+from licet.bootstrap.store import utc_now
+from licet.domain.errors import ConfigurationError
+from licet.edge import stream
+from licet.edge.app import Rooms, build_app
+from licet.edge.asgi import Handler
+from licet.edge.asking import Asking
+from licet.edge.authentication import Authenticator
+from licet.edge.check import Check
+from licet.edge.front import Front, Route
+from licet.edge.ways import ways
+from licet.edge.webhook import HOW as WEBHOOK_HOW
+from licet.edge.webhook import Webhook
+from licet.manage.directory import Directory
+from licet.manage.letters import LetterDesk
+from licet.observe.log import Event, log
+from licet.observe.metrics import Metrics
+from licet.queue.ports import ChangeLog
+from licet.queue.spool import SpoolLog
+from licet.receive.register import Register
+from licet.receive.signature import Signatures
+from licet.receive.webhook import Door
+from licet.receive.who import Gate
+from licet.settings import Settings
+from licet.store.catalog_reader import PostgresCatalogReader
+from licet.store.customers import PostgresCustomers
+from licet.store.directory import PostgresDirectory
+from licet.store.feed import PostgresFeed
+from licet.store.keys import PostgresKeys
+from licet.store.letters import PostgresLetters
+from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
+from licet.store.senders import PostgresSenders
+
+FLUSH_S = 5.0
+REGISTER_S = 2.0
+# The web process listens once checks can be answered, or after this: with many customers the door opens before.
+FIRST_LOAD_S = 2.0
+
+
+class Web(msgspec.Struct, frozen=True):
+    """The web process: its ASGI callable, and what must be opened before it serves and closed after.
+
+    Once ``ends`` is set, it is not ready any more. ``stop_streams``: end what would never end by itself; requests in
+    flight go on.
+    """
+
+    app: Handler
+    running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    ends: asyncio.Event
+    stop_streams: Callable[[], None]
+
+
+def build_web(settings: Settings) -> Web:
+    """Build the door and the API. Nothing is connected before ``running()`` is entered."""
+    metrics = Metrics()
+    readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
+    catalogs = Catalogs(PostgresCatalogReader(readers))
+    customers = PostgresCustomers(readers)
+    keys = PostgresKeys(readers)
+    authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
+    change_log = build_spool_log(settings, metrics) if settings.kafka_brokers else build_log(settings)
+    register, senders = Register(metrics, utc_now), PostgresSenders(writers)
+    webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
+    latest = Latest()
+    metrics.watch_snapshot(latest.age_s, latest.size)
+    follower = Follower(
+        PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
+    )
+    hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
+    follower.listeners.append(hub)
+    metrics.stream_readers.set_function(lambda: hub.readers)
+    checker = Checker(
+        latest,
+        clock=utc_now,
+        metrics=metrics,
+        patience=Patience(latest, follower, customers),
+        stale_after_s=settings.stale_after_s,
+    )
+    check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
+    tokens = build_tokens(settings)
+    asking = Asking(Asker(checker, tokens), authenticator, metrics)
+    ends = asyncio.Event()
+    api = build_app(
+        Rooms(
+            reading=Reading(customers, customers, catalogs, clock=utc_now),
+            directory=Directory(PostgresDirectory(writers)),
+            letter_search=PostgresLetters(readers),
+            letter_desk=LetterDesk(PostgresLetters(writers), change_log),
+            authenticator=authenticator,
+            metrics=metrics,
+            checks=_checks(ends, readers, follower, catalogs, change_log),
+        )
+    )
+    routes = ways(check, asking, catalogs.current, utc_now) | {
+        "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
+        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+        "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+        "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
+    }
+    front = Front(routes, cast("Handler", api), metrics)
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for pool in (readers, writers):
+                await pool.open()
+                stack.push_async_callback(pool.close)
+            stack.push_async_callback(hub.close)
+            stack.push_async_callback(follower.close)
+            stack.push_async_callback(change_log.close)
+            if isinstance(change_log, SpoolLog):
+                change_log.start()
+            await catalogs.load()
+            await authenticator.refresh()
+            stack.push_async_callback(register.flush, senders)
+            ending = asyncio.Event()
+            flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
+            stack.push_async_callback(asyncio.wait, {flushing})
+            stack.callback(ending.set)
+            tasks = [follower.run(), hub.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
+            for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
+                stack.push_async_callback(_end, asyncio.create_task(task))
+            await follower.first_load(FIRST_LOAD_S)
+            yield
+
+    return Web(front, running, ends, hub.stop)
+
+
+def build_tokens(settings: Settings) -> Tokens | None:
+    """Build the reader of OIDC tokens, None where no issuer is set. Raises ``ConfigurationError``."""
+    if (settings.oidc_issuer is None) is not (settings.oidc_audience is None):
+        raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
+    return Tokens(settings) if settings.oidc_issuer else None
+
+
+def _build_webhook(
+    settings: Settings,
+    authenticator: Authenticator,
+    catalogs: Catalogs,
+    change_log: ChangeLog,
+    register: Register,
+    metrics: Metrics,
+) -> Webhook:
+    gate = Gate(
+        authenticate=authenticator.authenticate,
+        signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
+        open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
+        clock=utc_now,
+    )
+    door = Door(
+        change_log,
+        catalog=catalogs.current,
+        clock=utc_now,
+        metrics=metrics,
+        register=register,
+        organization=settings.salesforce_org_id,
+    )
+    return Webhook(gate, door, metrics, register)
+
+
+def _checks(
+    ends: asyncio.Event, readers: Pool, follower: Follower, catalogs: Catalogs, change_log: ChangeLog
+) -> dict[str, Callable[[], Awaitable[str | None]]]:
+    async def process() -> str | None:
+        return "it ends" if ends.is_set() else None
+
+    checks = {"process": process, "snapshot": follower.ready, "catalog": catalogs.ready, "queue": change_log.ready}
+    if isinstance(change_log, SpoolLog):
+        checks["spool"] = change_log.standing
+    return {**checks, "store": functools.partial(store_ready, readers)}
+
+
+async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:
+    """Write when keys were last used, every few seconds and at the end: a check must not wait for a write."""
+    while not ending.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), FLUSH_S)
+        used = authenticator.take_used()
+        if used:
+            try:
+                await keys.touch(used)
+            except Exception as error:  # noqa: BLE001 the next use is written again; the log says it
+                log(Event.KEY_USE_UNWRITTEN, reason=str(error))
+
+
+async def _flush_register(register: Register, senders: PostgresSenders) -> None:
+    while True:
+        await asyncio.sleep(REGISTER_S)
+        await register.flush(senders)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
