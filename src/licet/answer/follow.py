@@ -158,14 +158,14 @@ class Follower:
         for subscription in self._subscriptions:
             subscription.end(Ended("Licet is stopping"))
         self._feed.cut()
-        await self._ended(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
+        await self._within(asyncio.ensure_future(asyncio.to_thread(self._thread.shutdown)), POLL_S)
         self._feed.close()
 
     async def _call(self, read: Callable[[], T], limit_s: float) -> T:
         """Read the feed in its thread, and cut it off where it hangs."""
-        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
+        return await self._within(asyncio.get_running_loop().run_in_executor(self._thread, read), limit_s)
 
-    async def _ended(self, running: asyncio.Future[T], limit_s: float) -> T:
+    async def _within(self, running: asyncio.Future[T], limit_s: float) -> T:
         running.add_done_callback(_seen)
         while not (await asyncio.wait({running}, timeout=limit_s))[0]:
             self._feed.cut()
