@@ -88,14 +88,28 @@ class Core:
         age_ms = int((self.monotonic() - self._fresh_at) * 1000)
         if verdict.stale is not None and age_ms > self._stale_ms:
             verdict = verdict.stale
-        named, rows, at, floor, lag_ms = holding.id or None, holding.rows, verdict.at, verdict.floor, self._lag_ms
+        named, at, floor, lag_ms = holding.id or None, verdict.at, verdict.floor, self._lag_ms
         allowed, reason, message, value, sku, until = verdict.told  # with a star the call would take 0.1 µs more
         return Decision(
-            allowed, reason, message, value, sku, until, named, user, feature, revision, age_ms, lag_ms, rows, at, floor
+            allowed,
+            reason,
+            message,
+            value,
+            sku,
+            until,
+            named,
+            user,
+            feature,
+            revision,
+            age_ms,
+            lag_ms,
+            holding,
+            at,
+            floor,
         )
 
     def _resolve(self, table: Table, feature: str, customer: str | None, user: str | None) -> tuple[Holding, Verdict]:
-        nobody = Holding(customer or "", Profile(), b"", "")
+        nobody = Holding(b"", customer or "", Profile(), "")
         if feature not in table.catalog.features:
             self.say_unknown(feature)
             return nobody, plain("unknown_feature")

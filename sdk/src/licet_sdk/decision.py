@@ -29,6 +29,12 @@ ROW = struct.Struct("<16sq")  # a license as it is kept: its id, and since when 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """The licenses of a customer, a ``ROW`` each."""
+
+    rows: bytes
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """The answer. ``message`` may be shown to an end user; ``until`` is when the answer ends by itself.
 
@@ -49,7 +55,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     age_ms: int = 0
     lag_ms: int | None = None
     # Id and time become objects when somebody looks: making them would double the time of a check.
-    _rows: bytes = b""
+    _held: Held | None = None
     _at: int = -1
     _floor: int = 0
 
@@ -59,12 +65,16 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     @property
     def license_id(self) -> str | None:
         """The license that the answer rests on."""
-        return str(uuid.UUID(bytes=ROW.unpack_from(self._rows, self._at)[0])) if self._at >= 0 else None
+        return str(uuid.UUID(bytes=self._row()[0])) if self._at >= 0 else None
 
     @property
     def since(self) -> dt.datetime | None:
         """When the state that the answer names began."""
-        return moment(max(ROW.unpack_from(self._rows, self._at)[1], self._floor)) if self._at >= 0 else None
+        return moment(max(self._row()[1], self._floor)) if self._at >= 0 else None
+
+    def _row(self) -> tuple[bytes, int]:
+        license_id, since = ROW.unpack_from(self._held.rows, self._at) if self._held else (b"", 0)
+        return license_id, since
 
     def as_dict(self) -> dict[str, Any]:
         """Return all members by name, times as datetimes."""

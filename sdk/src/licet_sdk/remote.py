@@ -8,7 +8,7 @@ from http import HTTPStatus
 import msgspec
 
 from licet_sdk.core import Core, log
-from licet_sdk.decision import ROW, Decision, micros_of, refusal
+from licet_sdk.decision import ROW, Decision, Held, micros_of, refusal
 
 Question = tuple[str, str | None, str | None]  # feature, customer, user
 PAUSE = 1.0  # s in which a service that failed is left alone
@@ -53,7 +53,7 @@ class Remote:
             return self.missed(question, f"HTTP {status}")
         if of.license_id and of.since:
             decision = msgspec.structs.replace(
-                decision, _rows=ROW.pack(of.license_id.bytes, micros_of(of.since)), _at=0
+                decision, _held=Held(ROW.pack(of.license_id.bytes, micros_of(of.since))), _at=0
             )
         if decision.reason == "unknown_feature":
             self._core.say_unknown(feature)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from licet_sdk.decision import ROW
+from licet_sdk.decision import ROW, Held
 from licet_sdk.verdict import Term, Verdict, judge
 from licet_sdk.wire import Changes, Head, License, Record, write
 
@@ -27,12 +27,11 @@ class Profile(msgspec.Struct, gc=False):
     verdicts: dict[str, Verdict] = {}
 
 
-class Holding(msgspec.Struct, frozen=True, gc=False):
-    """One customer. ``rows``: a ``ROW`` per term of the profile; ``aliases`` are joined by spaces."""
+class Holding(Held, frozen=True, gc=False):
+    """One customer, with a row per term of the profile; ``aliases`` are joined by spaces."""
 
     id: str
     profile: Profile
-    rows: bytes
     aliases: str
 
 
@@ -81,7 +80,7 @@ class Table:
             return before
         licenses = sorted(record.l, key=_sku)
         profile = self._profile(tuple([(one.sku, one.status, one.starts, one.ends, one.quantity) for one in licenses]))
-        holding = Holding(record.c, profile, b"".join(map(_row, licenses)), " ".join(record.a))
+        holding = Holding(b"".join(map(_row, licenses)), record.c, profile, " ".join(record.a))
         for name in (record.c, *record.a):
             self.holdings[name] = holding
             self.profiles[name] = profile
