@@ -82,7 +82,11 @@ class Stream:
             found = deployment.rows(query)
             return found if len(found) == len(event_ids) else None
 
-        found = eventually("every change accepted has its outcome", all_there)
+        try:
+            found = eventually("every change accepted has its outcome", all_there)
+        except AssertionError as error:
+            stops = deployment.rows("SELECT log, partition, reason, detail FROM partition_stop")
+            raise AssertionError(f"{error}; stopped partitions: {stops}; {deployment.workers}") from error
         assert {count for _, _, count in found} == {1}
         place = {event_id: sequence for event_id, sequence, _ in found}
         for one in {customer_id for _, customer_id in self.accepted}:

@@ -20,7 +20,6 @@ from support.issuer import AUDIENCE, Issuer
 from support.processes import ADMIN, Deployment, deployed
 from support.served import free_ports, nginx, nginx_lacking, served_issuer
 
-pytestmark = pytest.mark.xdist_group("system-standards")
 ROOT = pathlib.Path(__file__).parents[2]
 FEATURE = "inbound-email-security"
 

@@ -28,7 +28,7 @@ def test_a_customer_that_bought_the_sku_may_use_its_feature(wire: Wire) -> None:
     assert answer.status_code == 202
     receipt = answer.json()
     assert receipt == {
-        "changes": [{"event_id": receipt["changes"][0]["event_id"], "customer_id": acme["Id"]}],
+        "changes": [{"event_id": receipt["changes"][0]["event_id"], "customer_id": acme["Id"], "queued_in": "log"}],
         "rejected": [],
     }
     change = wire.settled(receipt["changes"][0]["event_id"])

@@ -6,13 +6,10 @@ import time
 from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from support.processes import ADMIN, Deployment, Process, eventually
 from support.streams import Event, Events, Mirror
 from system.payloads import customer
-
-pytestmark = pytest.mark.xdist_group("system-stream")
 
 
 @contextlib.contextmanager
