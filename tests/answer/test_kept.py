@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from licet.answer.kept import KeptAnswers
 from licet.answer.snapshot import Latest, Snapshot
 from licet.domain.catalog import read_catalog
 from licet.domain.decision import Asked, Freshness
+from licet.domain.errors import Unavailable
 from licet.domain.principal import Principal, Scope
 from licet.edge.check import Check
 from licet.observe.metrics import Metrics
@@ -224,6 +226,9 @@ def test_what_is_kept_is_bounded_and_goes_with_its_snapshot() -> None:
     for number in range(50):
         world.ask(f"customer=c{number}&feature=mail")
     assert len(world.kept._kept) == 6
+    long = f"customer=c0&feature={'x' * 500}"
+    assert world.ask(long).json["reason"] == "unknown_feature"
+    assert world.kept.find(long.encode()) is None
     world.reload()
     assert world.kept.find(b"customer=c49&feature=mail") is None
     assert world.kept._kept == {}
@@ -234,3 +239,12 @@ def test_a_question_that_cannot_be_read_is_kept_for_nobody() -> None:
     answer = world.checker.answer(Asked("mail", None, "c0"), Freshness(0, 0, None))
     assert world.kept.keep(None, answer).body(Freshness(7, 8, None)).endswith(b'"revision":7,"age_ms":8,"lag_ms":null}')
     assert world.kept._kept == {}
+
+
+def test_before_the_first_load_a_check_says_come_back() -> None:
+    world = World()
+    world.latest.snapshot = None
+    with pytest.raises(Unavailable, match="not loaded yet"):
+        world.ask("customer=c0&feature=mail")
+    with pytest.raises(Unavailable, match="not loaded yet"):
+        world.checker.decide(Asked("mail", None, "c0"))

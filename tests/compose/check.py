@@ -69,6 +69,7 @@ class Licet:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.seen = 0  # the highest revision that an outcome stated; a decision must include it
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Return (status, JSON); status 0 where no answer came."""
@@ -107,6 +108,7 @@ class Licet:
         change = self.get(f"/v1/changes/{event_id}")
         if not change or change["outcome"] is None:
             return None
+        self.seen = max(self.seen, change["revision"])
         return "applied" if change["outcome"] == "applied" else f"{change['outcome']}({change['reason']})"
 
     def follow(self, payload: Mapping[str, Any], seconds: float = 60.0) -> str:
@@ -115,8 +117,9 @@ class Licet:
         return eventually(f"the change {event_id} has an outcome", lambda: self.outcome(event_id), seconds)
 
     def check(self, feature: str, **who: str) -> dict[str, Any]:
-        """Return the decision."""
-        return eventually(f"a decision for {who}", lambda: self.get("/v1/check", feature=feature, **who), 30)
+        """Return a decision that includes every outcome seen here."""
+        asked = {"feature": feature, "min_revision": str(self.seen), **who}
+        return eventually(f"a decision for {who}", lambda: self.get("/v1/check", **asked), 30)
 
     def holds(self, payload: Mapping[str, Any]) -> None:
         """Hold every answer about a customer to its last state."""

@@ -17,16 +17,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-import msgspec
-
 from licet.answer.ports import Feed
-from licet.answer.snapshot import Changes, Latest, Snapshot
+from licet.answer.snapshot import Latest, Snapshot
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.errors import Unavailable
 from licet.observe.log import Event, log
 from licet.store.records import Delta
+from licet.store.values import CatalogText
 
 T = TypeVar("T")
+# What is left to do on the event loop once the thread has read.
+Take = Callable[[], None]
 POLL_S = 1.0
 # A question to the store that has not ended by then is cut off; a load may sort everything first.
 LIMIT_S = 5.0
@@ -76,17 +77,6 @@ class FeedThread:
         return running.result()
 
 
-class _Step(msgspec.Struct, frozen=True):
-    """What a look at the store came to: ``snapshot`` anew, or ``delta`` with ``changes`` for the one in use."""
-
-    asked_at: float
-    lag_ms: int | None
-    catalog: Catalog | None
-    snapshot: Snapshot | None = None
-    delta: Delta | None = None
-    changes: Changes | None = None
-
-
 class Follower:
     """Follows the store. ``run`` as a task, then ``close``. All but the reading of the feed is on the event loop.
 
@@ -126,12 +116,12 @@ class Follower:
     async def step(self, wait_s: float = 0.0) -> None:
         """Wait for a write or the time, then catch up; load where that is all that helps. Raises ``Unavailable``."""
         snapshot = self._latest.snapshot
-        step = None
+        take = None
         if snapshot is not None and not snapshot.crowded:
-            step = await self._feed.call(lambda feed: self._look(feed, snapshot, wait_s), wait_s + LIMIT_S)
-        if step is None:
-            step = await self._feed.call(self._load, LOAD_LIMIT_S)
-        self._take(step)
+            take = await self._feed.call(lambda feed: self._look(feed, snapshot, wait_s), wait_s + LIMIT_S)
+        if take is None:
+            take = await self._feed.call(self._load, LOAD_LIMIT_S)
+        take()
 
     async def advanced(self) -> None:
         """Wait for the next step that changed something."""
@@ -154,7 +144,7 @@ class Follower:
         """Let go of the store."""
         await self._feed.close()
 
-    def _look(self, feed: Feed, snapshot: Snapshot, wait_s: float) -> _Step | None:
+    def _look(self, feed: Feed, snapshot: Snapshot, wait_s: float) -> Take | None:
         """Look for what changed; None where only a load helps. Runs in the thread: nothing is applied meanwhile."""
         if wait_s:
             feed.wait(wait_s)
@@ -162,38 +152,42 @@ class Follower:
         delta = feed.since(snapshot.position)
         if delta is None:
             return None
-        text = delta.catalog
-        catalog = read_catalog(text.document, text.version) if text is not None else None
-        return _Step(asked_at, delta.lag_ms, catalog, delta=delta, changes=snapshot.prepare(delta.records))
+        catalog = _read(delta.catalog) if delta.catalog is not None else None
+        changes = snapshot.prepare(delta.records)
 
-    def _load(self, feed: Feed) -> _Step:
+        def take() -> None:
+            self._latest.matched_at, self._latest.lag_ms = asked_at, delta.lag_ms
+            if delta.position != snapshot.position:
+                for listener in self.listeners:
+                    listener.changed(delta, snapshot)
+                snapshot.apply(changes, delta.position, catalog)
+                self._moved(catalog)
+
+        return take
+
+    def _load(self, feed: Feed) -> Take:
+        """Load all. Runs in the thread."""
         asked_at = self._monotonic()
         with feed.load() as load:
-            catalog = read_catalog(load.catalog.document, load.catalog.version)
-            snapshot = Snapshot(load.position, catalog)
+            snapshot = Snapshot(load.position, _read(load.catalog))
             for chunk in load.chunks:
                 snapshot.apply(snapshot.prepare(chunk), load.position)
         snapshot.loaded()
         seconds = round(self._monotonic() - asked_at, 3)
-        log(Event.SNAPSHOT_LOADED, customers=len(snapshot.customers), revision=load.position.revision, seconds=seconds)
-        return _Step(asked_at, load.lag_ms, catalog, snapshot=snapshot)
 
-    def _take(self, step: _Step) -> None:
-        latest = self._latest
-        latest.matched_at, latest.lag_ms = step.asked_at, step.lag_ms
-        if step.snapshot is not None:
-            latest.snapshot = step.snapshot
+        def take() -> None:
+            self._latest.matched_at, self._latest.lag_ms, self._latest.snapshot = asked_at, load.lag_ms, snapshot
             for listener in self.listeners:
                 listener.reloaded()
-        elif step.delta is not None and step.changes is not None:
-            snapshot = latest.get()
-            if step.delta.position == snapshot.position:
-                return
-            for listener in self.listeners:
-                listener.changed(step.delta, snapshot)
-            snapshot.apply(step.changes, step.delta.position, step.catalog)
-        if step.catalog is not None:
-            self._learned(step.catalog)
+            self._moved(snapshot.catalog)
+            customers, revision = len(snapshot.customers), load.position.revision
+            log(Event.SNAPSHOT_LOADED, customers=customers, revision=revision, seconds=seconds)
+
+        return take
+
+    def _moved(self, catalog: Catalog | None) -> None:
+        if catalog is not None:
+            self._learned(catalog)
         self._advanced.set()
         self._advanced = asyncio.Event()
 
@@ -209,6 +203,10 @@ class Follower:
         if self._failure is not None:
             log(Event.FOLLOW_FOUND, revision=self._latest.get().position.revision)
         self._failure, self._stale = None, False
+
+
+def _read(text: CatalogText) -> Catalog:
+    return read_catalog(text.document, text.version)
 
 
 def _seen(ended: asyncio.Future[T]) -> None:

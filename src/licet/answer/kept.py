@@ -12,6 +12,8 @@ from licet.domain.decision import Freshness
 
 # Some 60 MB where every one is in use; then the one kept first goes.
 MOST = 50_000
+# A longer question is answered, and kept for nobody: a caller must not fill the memory with names it made up.
+LONGEST = 500
 _TAG_BYTES = 12
 _encode = msgspec.json.Encoder().encode
 
@@ -65,7 +67,7 @@ class KeptAnswers:
         encoded = _encode(answer.decision)
         head = encoded[: encoded.rindex(b'"revision":')]
         kept = Kept(answer, head, _etag(answer, head), answer.snapshot.version)
-        if question is None:
+        if question is None or len(question) > LONGEST:
             return kept
         self._kept.pop(question, None)
         if len(self._kept) >= self._most:

@@ -118,7 +118,7 @@ class Snapshot:
         )
 
     def apply(self, changes: Changes, position: Position, catalog: Catalog | None = None) -> None:
-        """Move on to a position: 20,000 customers within some 5 ms."""
+        """Move on to a position: 10,000 customers within some 5 ms."""
         self.customers.update(changes.customers)
         for customer_id in changes.gone:
             self.customers.pop(customer_id, None)

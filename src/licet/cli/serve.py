@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,8 @@ async def serve(
         # What is there now stays; requests make few cycles. A full collection each 700 objects cost 10 % of the door.
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+        # How long the event loop waits for a thread that computes: the follower's, and the worker's in `licet up`.
+        sys.setswitchinterval(0.001)
         try:
             await server.serve()
         except SystemExit as error:  # uvicorn's way to say that it cannot listen; its log line has the reason
