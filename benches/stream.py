@@ -63,13 +63,12 @@ def _changing(port: int) -> Iterator[list[float]]:
     over = threading.Event()
 
     def change() -> None:
-        api, due = Api(port), time.monotonic()
-        while not over.is_set():
-            flags = {"SignedTos": True, "SKU1": True, "SKU2": random.random() < 0.5, "SKU3": random.random() < 0.5}
-            api.expect(202, "POST", "/salesforce/webhook", {"Id": f"c{random.randrange(check.CUSTOMERS)}", **flags})
-            made.append(time.monotonic())
-            due += 1 / CHANGES
-            over.wait(max(0.0, due - time.monotonic()))
+        api, began = Api(port), time.monotonic()
+        while not over.wait(1 / CHANGES):
+            due = int((time.monotonic() - began) * CHANGES) - len(made)  # more than one where the last post took long
+            if due > 0:
+                api.expect(202, "POST", "/salesforce/webhook", [_change() for _ in range(due)])
+                made.extend([time.monotonic()] * due)
 
     thread = threading.Thread(target=change)
     thread.start()
@@ -80,6 +79,11 @@ def _changing(port: int) -> Iterator[list[float]]:
         thread.join()
     if not made:
         raise RuntimeError("no change was taken")
+
+
+def _change() -> dict[str, object]:
+    flags = {"SignedTos": True, "SKU1": True, "SKU2": random.random() < 0.5, "SKU3": random.random() < 0.5}
+    return {"Id": f"c{random.randrange(check.CUSTOMERS)}", **flags}
 
 
 @contextlib.contextmanager

@@ -136,3 +136,14 @@ def test_a_token_goes_before_the_targeting_key(there: Stage, issuer: Issuer) -> 
     told = ask(there, "email:decision", {"targetingKey": "auth0|pat"}, headers=[token]).json()["value"]
     assert (told["user"], told["customer"]) == ("ada@acme.example", "acme")
     assert ask(there, "email", {}, headers=[("x-licet-token", "not.a.token")]).status_code == 401
+
+
+def test_the_bulk_answer_says_where_its_changes_are_announced(there: Stage) -> None:
+    for context, customers in (
+        (ACME, ["acme"]),
+        ({"targetingKey": "someone@acme.example"}, ["acme"]),
+        ({"targetingKey": "nobody@nowhere.example"}, []),
+    ):
+        streams = ask(there, "", context).json()["eventStreams"]
+        uris = [stream["endpoint"]["requestUri"] for stream in streams]
+        assert uris == [f"/ofrep/v1/stream?customer={customer}" for customer in customers]

@@ -4,6 +4,7 @@ A refusal is a value, never an error: an error would make the client take its de
 """
 
 import hashlib
+import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from licet.edge.asking import JSON, Asking, header, user_token
 
 BULK = "/ofrep/v1/evaluate/flags"
 SINGLE = BULK + "/{key}"
+STREAM = "/ofrep/v1/stream"
 HOW = "POST an OFREP request here: {context: {targetingKey: the user}} or {context: {customer: …}}; X-API-Key is taken."
 _NOBODY = frozenset({Reason.UNKNOWN_USER, Reason.UNKNOWN_CUSTOMER})
 _METADATA = ("reason", "message", "customer", "sku", "license_id", "since", "until")
@@ -53,11 +55,15 @@ class Evaluation(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]
 
 
-class Evaluations(msgspec.Struct, frozen=True):
-    """All flags of one context; ``metadata`` holds the revision and the age in milliseconds."""
+class Evaluations(msgspec.Struct, frozen=True, rename="camel"):
+    """All flags of one context; ``metadata`` holds the revision and the age in milliseconds.
+
+    ``event_streams`` name where changes of the customers told of are announced; none without a customer.
+    """
 
     flags: Sequence[Evaluation]
     metadata: dict[str, int]
+    event_streams: Sequence[dict[str, Any]] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -111,8 +117,9 @@ class Ofrep:
         head = [(b"etag", etag), (b"x-licet-revision", b"%d" % revision), (b"x-licet-age-ms", b"%d" % age_ms)]
         if etag in map(bytes.strip, (header(scope["headers"], b"if-none-match") or b"").split(b",")):
             return await respond(send, 304, [*JSON[1:], *head])
-        metadata = _encode({"revision": revision, "age_ms": age_ms})
-        return await respond(send, 200, [*JSON, *head], b'{"flags":%s,"metadata":%s}' % (flags, metadata))
+        metadata, streams = _encode({"revision": revision, "age_ms": age_ms}), _encode(_streams(known))
+        body = b'{"flags":%s,"metadata":%s,"eventStreams":%s}' % (flags, metadata, streams)
+        return await respond(send, 200, [*JSON, *head], body)
 
     async def _decide(self, features: Sequence[str], scope: AsgiScope, receive: Receive) -> list[Decision]:
         """Admit the caller and decide. Raises ``_Unusable``, and what ``Asking`` raises."""
@@ -135,6 +142,13 @@ class Ofrep:
             if isinstance(one, InvalidInput):  # who is meant is the same in all, and so is the fault
                 raise _Unusable("INVALID_CONTEXT", one.detail)
         return [one for one in answers if isinstance(one, Decision)]
+
+
+def _streams(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    """Say where to hear that flags changed: the stream of the customers that they were decided for."""
+    customers = sorted({one.customer for one in decisions if one.customer and one.reason not in _NOBODY})
+    uri = f"{STREAM}?{urllib.parse.urlencode([('customer', one) for one in customers])}"
+    return [{"type": "sse", "endpoint": {"requestUri": uri}}] if customers else []
 
 
 def evaluation(key: str, part: str, decision: Decision, catalog: Catalog, more: dict[str, Any]) -> Evaluation:
