@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench test-compose lock clean
+.PHONY: help up test lint bench sim chaos fuzz test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 
 bench: $(VENV)/.dev  ## the speed tables, each beside its limit in the same run
 	$(BIN)/python -m benches
+
+sim: $(VENV)/.dev  ## the road in simulated storms: SEEDS=10000, or SEED=n with its trace
+	PYTHONPATH=tests $(BIN)/python -m sim
 
 test-compose:  ## the compose file, end to end, on real or stand-in images
 	tests/compose/run.sh

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.kafka import Broker, lacking, running_broker
-from support.logs import KafkaWire, PostgresWire, Wire
+from support.logs import KafkaWire, MemoryWire, PostgresWire, Wire
 from support.mock_cluster import MockCluster
 
 ON_A_BROKER = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
@@ -38,9 +38,11 @@ def cluster() -> Iterator[MockCluster]:
         yield mock
 
 
-@pytest.fixture(params=["postgres", "kafka-mock", pytest.param("kafka", marks=ON_A_BROKER)])
+@pytest.fixture(params=["memory", "postgres", "kafka-mock", pytest.param("kafka", marks=ON_A_BROKER)])
 def wire(request: pytest.FixtureRequest) -> Wire:
     match request.param:
+        case "memory":
+            return MemoryWire()
         case "postgres":
             return PostgresWire(request.getfixturevalue("database"))
         case "kafka-mock":

@@ -14,6 +14,7 @@ from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic
 from licet.queue.message import Message, Position, Record
 from licet.queue.ports import AppendFailed, ChangeLog, LogReader, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from sim.topic import MemoryLog, MemoryReader, Topic
 from support.database import database_url_for
 from support.kafka import Broker
 from support.mock_cluster import MockCluster
@@ -95,6 +96,25 @@ class PostgresWire:
     def _allow(self, on: bool) -> None:
         with psycopg.connect(database_url_for(self.url, "postgres"), autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{self._database}" ALLOW_CONNECTIONS {on}'.encode())
+
+
+class MemoryWire:
+    """The simulation's topic, over a link without faults."""
+
+    def __init__(self) -> None:
+        self.topic = Topic(f"memory:{uuid.uuid4().hex[:8]}")
+
+    def log(self, timeout: float = 4.0) -> MemoryLog:
+        return MemoryLog(self.topic, timeout=timeout)
+
+    def reader(self, positions: Positions = nothing_stored) -> MemoryReader:
+        return MemoryReader(self.topic, positions)
+
+    def break_(self) -> None:
+        self.topic.down = True
+
+    def mend(self) -> None:
+        self.topic.down = False
 
 
 def message(key: str, number: int = 0, value: bytes | None = None) -> Message:

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from licet.consume.apply import Applied, Applier
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.ports import Projection
 from licet.store.projection import PostgresProjection
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -73,19 +74,26 @@ class Log:
         )
 
 
-class Road:
-    """The real applier on the real store."""
+class Applying:
+    """The real applier on any store."""
 
-    def __init__(self, store: str | PostgresProjection, log: str, *, organization: str | None = None) -> None:
+    def __init__(self, projection: Projection, log: str, organization: str | None = None) -> None:
         self.batches: list[Applied] = []
-        self.projection = PostgresProjection(store) if isinstance(store, str) else store
-        self.applier = Applier(self.projection, log, self.batches.append, organization)
+        self.applier = Applier(projection, log, self.batches.append, organization)
 
     def apply(self, *records: Record) -> list[str]:
         """Apply one batch; returns how its deliveries ended, in order."""
         before = len(self.batches)
         self.applier.apply(records)
         return [str(one.outcome) for batch in self.batches[before:] for one in batch.deliveries]
+
+
+class Road(Applying):
+    """The real applier on the real store."""
+
+    def __init__(self, url: str, log: str, *, organization: str | None = None) -> None:
+        self.projection = PostgresProjection(url)
+        super().__init__(self.projection, log, organization)
 
     def close(self) -> None:
         self.projection.close()
