@@ -39,6 +39,9 @@ bench: $(VENV)/.dev  ## the speed tables, each beside its limit in the same run
 sim: $(VENV)/.dev  ## the road in simulated storms: SEEDS=10000, or SEED=n with its trace
 	PYTHONPATH=tests $(BIN)/python -m sim
 
+chaos: $(VENV)/.dev  ## everything is killed, paused and cut off under load: ROUNDS=20
+	PYTHONPATH=tests $(BIN)/python -m chaos
+
 test-compose:  ## the compose file, end to end, on real or stand-in images
 	tests/compose/run.sh
 
