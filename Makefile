@@ -42,6 +42,9 @@ sim: $(VENV)/.dev  ## the road in simulated storms: SEEDS=10000, or SEED=n with 
 chaos: $(VENV)/.dev  ## everything is killed, paused and cut off under load: ROUNDS=20
 	PYTHONPATH=tests $(BIN)/python -m chaos
 
+fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would send: CASES=24000
+	PYTHONPATH=tests $(BIN)/python -m fuzz
+
 test-compose:  ## the compose file, end to end, on real or stand-in images
 	tests/compose/run.sh
 
