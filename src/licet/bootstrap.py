@@ -5,16 +5,18 @@ import contextlib
 import datetime as dt
 import pathlib
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from typing import cast
 
 import msgspec
 import psycopg
+from confluent_kafka import KafkaException
 from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
+from licet.answer.senders import Senders
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -33,9 +35,14 @@ from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
+from licet.queue.drain import GIVE_UP_S, Drainer
 from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic, ensure_topic
+from licet.queue.librdkafka import said
 from licet.queue.ports import ChangeLog, LogReader, LogUnavailable, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
+from licet.queue.spool_state import SpoolState
+from licet.receive.register import Register
 from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
@@ -48,8 +55,10 @@ from licet.store.keys import PostgresKeys
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.projection import PostgresProjection
+from licet.store.senders import PostgresSenders
 
 FLUSH_S = 5.0
+REGISTER_S = 2.0
 
 
 def utc_now() -> dt.datetime:
@@ -98,11 +107,32 @@ def _told(settings: Settings) -> Iterator[None]:
 
 def check_queue(settings: Settings) -> None:
     """Make the topic where Kafka is used and has none. Raises ``ConfigurationError`` where Kafka does not answer."""
+    away = queue_away(settings)
+    if away is not None:
+        raise ConfigurationError(away)
+
+
+def queue_away(settings: Settings) -> str | None:
+    """Make the topic where Kafka is used and has none; says what Kafka lacks. A door can start without it."""
     if settings.kafka_brokers:
         try:
-            ensure_topic(_topic(settings))
+            with _kafka_told(settings):
+                ensure_topic(_topic(settings))
         except LogUnavailable as error:
-            raise ConfigurationError(str(error)) from error
+            return str(error)
+    return None
+
+
+@contextlib.contextmanager
+def _kafka_told(settings: Settings) -> Iterator[None]:
+    """Turn what Kafka's client says of a wrong setting into words without a secret; it quotes values."""
+    try:
+        yield
+    except KafkaException as error:
+        text = said(error)
+        for secret in settings.secrets():
+            text = text.replace(secret, "(secret)")
+        raise ConfigurationError(f"LICET_KAFKA_CONFIG: {text}") from None
 
 
 def queue_name(settings: Settings) -> str:
@@ -122,11 +152,23 @@ def _topic(settings: Settings) -> KafkaTopic:
 
 
 def build_log(settings: Settings) -> ChangeLog:
-    """Build the door's side of the queue."""
+    """Build the writing side of the queue, without a spool."""
     timeout = settings.append_timeout_ms / 1000
     if settings.kafka_brokers:
-        return KafkaLog(_topic(settings), timeout=timeout)
+        with _kafka_told(settings):
+            return KafkaLog(_topic(settings), timeout=timeout)
     return PostgresLog(settings.database_url, log_name(settings.database_url), timeout=timeout)
+
+
+def build_spool_log(settings: Settings, metrics: Metrics) -> SpoolLog:
+    """Build the door's side of a queue in Kafka: it spools into PostgreSQL while Kafka is away."""
+    url, timeout = settings.database_url, settings.append_timeout_ms / 1000
+    state = SpoolState(url, metrics)
+    spool = PostgresLog(url, log_name(url), timeout=timeout * SPOOL_SHARE, opening=lambda: state.opening)
+    with _kafka_told(settings):
+        kafka = KafkaLog(_topic(settings), timeout=timeout * KAFKA_SHARE)
+        drainer = Drainer(url, KafkaLog(_topic(settings), timeout=GIVE_UP_S), state, metrics)
+    return SpoolLog(kafka, spool, state, drainer, metrics, timeout=timeout)
 
 
 def build_reader(settings: Settings, positions: Positions) -> LogReader:
@@ -152,18 +194,21 @@ def build_web(settings: Settings) -> Web:
     customers = PostgresCustomers(readers)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
-    change_log = build_log(settings)
+    spooling = build_spool_log(settings, metrics) if settings.kafka_brokers else None
+    change_log = spooling or build_log(settings)
     gate = Gate(
         authenticate=authenticator.authenticate,
         signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
         open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
         clock=utc_now,
     )
+    register, senders = Register(metrics, utc_now), PostgresSenders(writers)
     door = Door(
         change_log,
         catalog=catalogs.current,
         clock=utc_now,
         metrics=metrics,
+        register=register,
         organization=settings.salesforce_org_id,
     )
     checker = Checker(answers, catalogs, clock=utc_now)
@@ -171,18 +216,26 @@ def build_web(settings: Settings) -> Web:
     async def store() -> str | None:
         return await store_ready(readers)
 
+    checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "store": store,
+        "catalog": catalogs.ready,
+        "queue": change_log.ready,
+    }
+    if spooling is not None:
+        checks["spool"] = spooling.standing
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
+            senders=Senders(PostgresSenders(readers), catalogs),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
-            checks={"store": store, "catalog": catalogs.ready, "queue": change_log.ready},
+            checks=checks,
         )
     )
     front = Front(
         {
-            "/salesforce/webhook": Route(Webhook(gate, door, metrics), ("POST",), WEBHOOK_HOW),
+            "/salesforce/webhook": Route(Webhook(gate, door, metrics, register), ("POST",), WEBHOOK_HOW),
             "/v1/check": Route(Check(checker, authenticator, metrics), ("GET",), CHECK_HOW),
         },
         cast("Handler", api),
@@ -197,9 +250,17 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(pool.close)
             stack.push_async_callback(answers.close)
             stack.push_async_callback(change_log.close)
+            if spooling is not None:
+                spooling.start()
             await catalogs.load()
             await authenticator.refresh()
-            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_key_use(authenticator, keys)):
+            stack.push_async_callback(register.flush, senders)
+            for task in (
+                catalogs.follow(),
+                authenticator.keep_fresh(),
+                _flush_key_use(authenticator, keys),
+                _flush_register(register, senders),
+            ):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
@@ -216,6 +277,12 @@ async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> No
                 await keys.touch(used)
             except Exception as error:  # noqa: BLE001 the next use is written again; the log says it
                 log(Event.KEY_USE_UNWRITTEN, reason=str(error))
+
+
+async def _flush_register(register: Register, senders: PostgresSenders) -> None:
+    while True:
+        await asyncio.sleep(REGISTER_S)
+        await register.flush(senders)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

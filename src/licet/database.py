@@ -3,9 +3,11 @@
 It stands below ``queue`` and ``store``, which do not meet (docs/decisions/0002).
 """
 
+import contextlib
 import functools
 import importlib.resources
 import re
+import socket
 from typing import Any
 
 import psycopg
@@ -58,3 +60,10 @@ def _conninfo(url: str, application: str, **limits: int) -> str:
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+def cut(connection: AsyncConnection) -> None:
+    """End a session from this side, for a server that does not answer: a cancelled query would wait for it."""
+    if not connection.closed:
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=socket.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)

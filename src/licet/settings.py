@@ -153,6 +153,12 @@ class Settings:
         values.update({name: value for name, value in overrides.items() if value is not None})
         return cls(**values)
 
+    def secrets(self) -> list[str]:
+        """Return every value that must never leave the process."""
+        kafka = [value for name, value in self.kafka_config if re.search("password|secret|key|pem|token|user", name)]
+        webhook = [secret for _, secret in self.webhook_secrets]
+        return [secret for secret in (*kafka, *webhook, self.bootstrap_api_key) if secret]
+
     def listing(self) -> list[tuple[str, str, str]]:
         """Return (variable, value, help) of each setting, secrets masked."""
         rows = []

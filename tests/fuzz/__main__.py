@@ -38,9 +38,8 @@ def main() -> int:
     records = fuzz_topic(memory_store(default_catalog()), cases // 10, seed)
     for name, count in (("API", api), ("door", door)):
         answers = ", ".join(f"{number} of {status}" for status, number in sorted(count.statuses.items()))
-        print(
-            f"{name}: {count.cases} cases, {count.authenticated} authenticated; {answers}; at most {count.slowest:.2f} s"
-        )
+        asked = f"{count.cases} cases, {count.authenticated} authenticated, at most {count.slowest:.2f} s"
+        print(f"{name}: {asked}; {answers}")
     share = (api.authenticated + door.authenticated) / max(1, api.cases + door.cases)
     print(f"topic: {records} records, each with one outcome; {api.cases + door.cases + records} cases in all")
     print(f"authenticated {share:.0%}; resident memory of the web {before} KiB at the start, {after} KiB at the end")

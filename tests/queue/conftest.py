@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.kafka import Broker, lacking, running_broker
-from support.logs import KafkaWire, MemoryWire, PostgresWire, Wire
+from support.logs import KafkaWire, MemoryWire, PostgresWire, SpoolWire, Wire
 from support.mock_cluster import MockCluster
 
 ON_A_BROKER = [pytest.mark.broker, pytest.mark.xdist_group("broker")]
@@ -38,7 +38,7 @@ def cluster() -> Iterator[MockCluster]:
         yield mock
 
 
-@pytest.fixture(params=["memory", "postgres", "kafka-mock", pytest.param("kafka", marks=ON_A_BROKER)])
+@pytest.fixture(params=["memory", "postgres", "kafka-mock", "spool", pytest.param("kafka", marks=ON_A_BROKER)])
 def wire(request: pytest.FixtureRequest) -> Wire:
     match request.param:
         case "memory":
@@ -47,5 +47,8 @@ def wire(request: pytest.FixtureRequest) -> Wire:
             return PostgresWire(request.getfixturevalue("database"))
         case "kafka-mock":
             return KafkaWire.on_mock(request.getfixturevalue("cluster"))
+        case "spool":
+            mock = KafkaWire.on_mock(request.getfixturevalue("cluster"))
+            return SpoolWire(mock, PostgresWire(request.getfixturevalue("database")))
         case _:
             return KafkaWire.on_broker(request.getfixturevalue("broker"))

@@ -3,6 +3,7 @@
 import datetime as dt
 import importlib.resources
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from licet.edge.webhook import HOW, Webhook
 from licet.observe.metrics import Metrics
 from licet.queue.message import Message, Position
 from licet.queue.ports import AppendFailed
+from licet.receive.register import Register
 from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
@@ -59,6 +61,7 @@ class Doorway(msgspec.Struct, frozen=True):
     app: App
     log: RecordingLog
     metrics: Metrics
+    register: Register
 
     def counted(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -78,6 +81,7 @@ def doorway(
     bodies: Bodies | None = None,
     routes: Mapping[str, Route] | None = None,
     fallback: App = nothing_behind,
+    **limits: Any,
 ) -> Doorway:
     """Build a front; open to anyone unless told otherwise."""
     log = log or RecordingLog()
@@ -96,6 +100,9 @@ def doorway(
         open_as=open_as,
         clock=clock,
     )
-    door = Door(log, catalog=lambda: catalog, clock=clock, metrics=metrics, organization=organization)
-    hook = Route(Webhook(gate, door, metrics, bodies), ("POST",), HOW)
-    return Doorway(Front({"/salesforce/webhook": hook, **(routes or {})}, fallback, metrics), log, metrics)
+    register = Register(metrics, clock)
+    door = Door(
+        log, catalog=lambda: catalog, clock=clock, metrics=metrics, register=register, organization=organization
+    )
+    hook = Route(Webhook(gate, door, metrics, register, bodies, **limits), ("POST",), HOW)
+    return Doorway(Front({"/salesforce/webhook": hook, **(routes or {})}, fallback, metrics), log, metrics, register)

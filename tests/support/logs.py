@@ -10,10 +10,14 @@ from typing import Protocol
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from licet.observe.metrics import Metrics
+from licet.queue.drain import GIVE_UP_S, Drainer
 from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic
 from licet.queue.message import Message, Position, Record
 from licet.queue.ports import AppendFailed, ChangeLog, LogReader, Positions
 from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
+from licet.queue.spool_state import SpoolState
 from sim.topic import MemoryLog, MemoryReader, Topic
 from support.database import database_url_for
 from support.kafka import Broker
@@ -115,6 +119,41 @@ class MemoryWire:
 
     def mend(self) -> None:
         self.topic.down = False
+
+
+class SpoolWire:
+    """Kafka with the spool behind it: a topic on the mock cluster, the queue's tables in a database of its own."""
+
+    def __init__(self, kafka: KafkaWire, postgres: PostgresWire) -> None:
+        self.kafka = kafka
+        self.postgres = postgres
+        self.metrics = Metrics()
+
+    def log(self, timeout: float = 4.0) -> SpoolLog:
+        state = SpoolState(self.postgres.url, self.metrics)
+        log = SpoolLog(
+            self.kafka.log(timeout * KAFKA_SHARE),
+            PostgresLog(
+                self.postgres.url, self.postgres.name, timeout=timeout * SPOOL_SHARE, opening=lambda: state.opening
+            ),
+            state,
+            Drainer(self.postgres.url, self.kafka.log(GIVE_UP_S), state, self.metrics),
+            self.metrics,
+            timeout=timeout,
+        )
+        log.start()
+        return log
+
+    def reader(self, positions: Positions = nothing_stored) -> KafkaReader:
+        return self.kafka.reader(positions)
+
+    def break_(self) -> None:
+        self.kafka.break_()
+        self.postgres.break_()
+
+    def mend(self) -> None:
+        self.kafka.mend()
+        self.postgres.mend()
 
 
 def message(key: str, number: int = 0, value: bytes | None = None) -> Message:

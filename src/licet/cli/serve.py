@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
-from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store
+from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store, queue_away
 from licet.domain.errors import ConfigurationError
+from licet.edge.connections import Connection, raise_file_limit
 from licet.observe.health import serve_health
 from licet.observe.log import Event, configure, log
 from licet.settings import Settings
 
 # Idle connections outlive the 60 s of the usual load balancers, so that those close them and none meets a reset.
 KEEP_ALIVE_S = 75
-# Requests in flight get this long after SIGTERM; the process is gone within 10 s.
-SHUTDOWN_S = 8
+# Requests in flight get this long after SIGTERM, a second more than the door's own limit; with what the queue then
+# flushes (2 s) the process is gone within 10 s.
+SHUTDOWN_S = 6
 
 
 class Server(uvicorn.Server):
@@ -52,7 +54,9 @@ def run_web(settings: Settings, *, migrate_first: bool) -> None:
     if migrate_first:
         migrate_store(settings)
     check_store(settings)
-    check_queue(settings)
+    away = queue_away(settings)
+    if away is not None:
+        log(Event.QUEUE_AWAY, reason=away)
     address = f"http://{settings.host}:{settings.port}"
     uvloop.run(serve(build_web(settings), settings, lambda: log(Event.STARTED, process="web", address=address)))
     log(Event.STOPPED, process="web")
@@ -66,12 +70,13 @@ async def serve(
     ``started`` is called once it listens, ``ending`` when the signal comes. Raises ``ConfigurationError`` where it
     cannot listen.
     """
+    raise_file_limit()
     server = Server(
         uvicorn.Config(
             web.app,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=Connection,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -142,7 +147,6 @@ def _wait_for(check: Callable[[], None], wait_s: float, stop: threading.Event) -
 
 def start_logging(settings: Settings) -> None:
     """Send log lines to stderr as the settings say, and say aloud where the door is open."""
-    secrets = [secret for _, secret in settings.webhook_secrets] + [value for _, value in settings.kafka_config]
-    configure(settings.log_format, settings.log_level, secrets=[*secrets, settings.bootstrap_api_key or ""])
+    configure(settings.log_format, settings.log_level, secrets=settings.secrets())
     if settings.webhook_auth == "none":
         log(Event.DOOR_OPEN)

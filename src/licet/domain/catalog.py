@@ -114,6 +114,11 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     zone: zoneinfo.ZoneInfo
     text: str
 
+    @property
+    def mapped(self) -> frozenset[str]:
+        """The fields that have a meaning; all others are kept and shown only."""
+        return self.source.envelope | self.roles.keys() | {rule.field for rule in self.exclusions}
+
 
 def read_catalog(text: str, version: int = 0) -> Catalog:
     """Read a catalog from TOML. Raises ``InvalidInput`` with every fault that does not hide another."""

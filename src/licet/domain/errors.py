@@ -67,10 +67,14 @@ class PayloadTooLarge(InvalidInput):
 
 
 class Unauthenticated(LicetError):
-    """The request carries no credential that Licet knows."""
+    """The request carries no credential that Licet knows. ``cause`` is a word for counting."""
 
     code = "unauthenticated"
     title = "Who are you?"
+
+    def __init__(self, detail: str, cause: str = "key") -> None:
+        super().__init__(detail)
+        self.cause = cause
 
 
 class Forbidden(LicetError):

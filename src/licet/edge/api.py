@@ -11,6 +11,7 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.types import Guard
 
 from licet.answer.reading import Reading
+from licet.answer.senders import Senders, SourceView
 from licet.answer.views import (
     ChangeView,
     CustomerLine,
@@ -103,6 +104,12 @@ def list_features(reading: NamedDependency[Reading]) -> Listing[FeatureView]:
     return reading.features()
 
 
+@get("/v1/sources", summary="List the senders")
+async def list_sources(senders: NamedDependency[Senders]) -> Listing[SourceView]:
+    """When each was last heard, when and why it was last refused, and which of its fields nothing maps."""
+    return await senders.all()
+
+
 @get("/v1/changes/{event_id:path}", summary="Tell what became of a change")
 async def get_change(reading: NamedDependency[Reading], event_id: EventId, customer: OneCustomer = None) -> ChangeView:
     """The outcome is `null` while the change is not consumed, or was never received."""
@@ -170,6 +177,7 @@ def routers() -> list[Router]:
                 list_skus,
                 list_features,
                 get_change,
+                list_sources,
             ],
             guards=[needs(Scope.READ)],
             tags=["Reading"],

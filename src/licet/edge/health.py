@@ -22,7 +22,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether traffic may come: each check with ``ok`` or what it waits for."""
+    """Whether traffic may come: each check with ``ok`` (and a remark) or what it waits for."""
 
     ready: bool
     checks: dict[str, str]
@@ -41,7 +41,7 @@ class NotReady(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_checks(checks: Checks) -> dict[str, str]:
-    """Run all checks at once; ``ok`` or what each waits for."""
+    """Run all checks at once; ``ok``, ``ok:`` and a remark, or what each waits for."""
 
     async def run(check: Callable[[], Awaitable[str | None]]) -> str:
         try:
@@ -67,7 +67,7 @@ def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[Co
     async def readyz() -> Response[Ready | NotReady]:
         """200 when every check is `ok`, else 503 with what each waits for."""
         found = await run_checks(checks)
-        waiting = [f"{name}: {said}" for name, said in found.items() if said != "ok"]
+        waiting = [f"{name}: {said}" for name, said in found.items() if said.partition(":")[0] != "ok"]
         if not waiting:
             return Response(Ready(ready=True, checks=found))
         detail = "waiting for " + "; ".join(waiting)

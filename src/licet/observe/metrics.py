@@ -25,6 +25,7 @@ class Metrics:
             registry=registry,
         )
         self._door(registry)
+        self._spool(registry)
         self._worker(registry)
         self._answers(registry)
 
@@ -51,8 +52,32 @@ class Metrics:
             ("code",),
             registry=registry,
         )
+        self.credentials_refused = Counter(
+            "licet_credentials_refused",
+            "Posts refused for their signature or key, by what was wrong with it.",
+            ("cause",),
+            registry=registry,
+        )
+        self.letters = Counter(
+            "licet_door_letters",
+            "Unreadable changes of known senders: kept as dead letters, or dropped for want of room.",
+            ("fate",),
+            registry=registry,
+        )
         self.append_seconds = Histogram(
             "licet_append_seconds", "How long the queue took to confirm one post.", buckets=_FAST, registry=registry
+        )
+
+    def _spool(self, registry: CollectorRegistry) -> None:
+        self.changes_spooled = Counter(
+            "licet_changes_spooled", "Changes that the spool confirmed in Kafka's place.", registry=registry
+        )
+        self.spool_open = Gauge("licet_spool_open", "1 while the deployment spools, else 0.", registry=registry)
+        self.spool_records = Gauge(
+            "licet_spool_records", "Changes that wait in the spool for Kafka.", registry=registry
+        )
+        self.spool_drained = Counter(
+            "licet_spool_drained", "Changes that this process brought from the spool to Kafka.", registry=registry
         )
 
     def _worker(self, registry: CollectorRegistry) -> None:

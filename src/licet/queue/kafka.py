@@ -51,7 +51,8 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
             "client.id": "licet",
             "socket.keepalive.enable": True,
             "socket.timeout.ms": 5000,
-            "reconnect.backoff.max.ms": 1000,
+            # Well below the door's first wait (1.5 s): a client that comes back late would open the spool again.
+            "reconnect.backoff.max.ms": 300,
             # A topic that was refused stays refused until the next look; librdkafka's own 5 minutes are too long.
             "topic.metadata.refresh.interval.ms": 10000,
         }
@@ -153,7 +154,7 @@ class KafkaLog:
             return None
         if task is None or task.done():
             # Two or three requests; who waits gives up at the time-out, and who comes later finds what they did.
-            work = asyncio.to_thread(ensure_topic, self._topic, self._timeout * 0.45)
+            work = asyncio.to_thread(ensure_topic, self._topic, min(self._timeout * 0.45, 1.8))
             task = self._topic_known = asyncio.create_task(work)
         done, _ = await asyncio.wait({task}, timeout=self._timeout)
         if not done:

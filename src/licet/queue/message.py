@@ -66,6 +66,10 @@ class Position(msgspec.Struct, frozen=True, order=True):
     offset: int
 
 
+class Spooled(Position, frozen=True, order=True):
+    """A place in the spool of an outage; the record gets its own in the log later."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One delivery as it was read. Nothing in it can be trusted: anyone who may write to the log wrote it.
 

@@ -6,18 +6,16 @@ sides need a session of their own: not through a pooler that shares sessions bet
 """
 
 import asyncio
-import contextlib
 import logging
-import socket
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import psycopg
 
-from licet.database import AsyncConnection, Connection, named_queries, reader_conninfo, writer_conninfo
+from licet.database import AsyncConnection, Connection, cut, named_queries, reader_conninfo, writer_conninfo
 from licet.queue.leases import Leases
 from licet.queue.message import Message, Position, Record, pack_headers, unpack_headers
 from licet.queue.partitioner import partition_of
@@ -58,13 +56,15 @@ class _Row(msgspec.Struct, frozen=True):
 class PostgresLog:
     """``ChangeLog`` in PostgreSQL, with group commit: what comes while a commit is under way shares the next one.
 
-    Used from one event loop. ``name`` is what ``log_name`` returned.
+    Used from one event loop. ``name`` is what ``log_name`` returned. ``opening`` makes it the spool of an outage
+    (``queue/spool.py``): an append fails unless the spool stands open in the opening that it returns.
     """
 
-    def __init__(self, url: str, name: str, *, timeout: float = 4.0) -> None:
+    def __init__(self, url: str, name: str, *, timeout: float = 4.0, opening: Callable[[], int] | None = None) -> None:
         self._conninfo = writer_conninfo(url, application="licet queue")
         self._name = name
         self._timeout = timeout
+        self._opening = opening
         self._queries = named_queries("licet.queue", "queries.sql")
         self._rows: deque[_Row] = deque()
         self._probes: list[asyncio.Future[str | None]] = []
@@ -181,6 +181,8 @@ class PostgresLog:
         }
         partitions = {"partitions": list(counts), "counts": list(counts.values())}
         async with connection.pipeline(), connection.transaction():
+            if self._opening is not None:
+                await connection.execute(self._queries["pass_gate"], {"opening": self._opening()})
             locked = await connection.execute(self._queries["lock_partitions"], partitions)
             await connection.execute(self._queries["insert_records"], rows)
             await connection.execute(self._queries["move_partitions"], partitions)
@@ -194,13 +196,8 @@ class PostgresLog:
         return self._connection
 
     def _cut(self) -> None:
-        """End the session from this side, for a server that does not answer: a cancelled query would wait for it."""
-        if self._connection is not None and not self._connection.closed:
-            with (
-                contextlib.suppress(OSError, psycopg.Error),
-                socket.socket(fileno=socket.dup(self._connection.fileno())) as line,
-            ):
-                line.shutdown(socket.SHUT_RDWR)
+        if self._connection is not None:
+            cut(self._connection)
 
     async def _drop(self) -> None:
         if self._connection is not None:

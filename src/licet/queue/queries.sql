@@ -6,6 +6,10 @@ SELECT log_id FROM queue_log;
 -- An operator may have switched synchronous commits off for all; an acknowledgement must not be lost in a crash.
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 
+-- name: pass_gate
+-- For the log that is the spool of an outage: fails unless the spool is open, and keeps it open to the commit.
+SELECT spool_gate(%(opening)s);
+
 -- name: lock_partitions
 -- Locks partitions, always in ascending order so that no two appenders wait for each other. Held to the commit: so
 -- offsets rise in commit order, and a reader that goes by offset can never pass one that commits late.

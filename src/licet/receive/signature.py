@@ -32,9 +32,11 @@ class Signatures:
         """Return the name of the sender whose secret signed these very bytes. Raises ``Unauthenticated``."""
         event, stamp = headers.get(b"webhook-id", b""), headers.get(b"webhook-timestamp", b"")
         if not event or not stamp:
-            raise Unauthenticated("a signature needs the headers webhook-id and webhook-timestamp")
+            raise Unauthenticated("a signature needs the headers webhook-id and webhook-timestamp", "incomplete")
         if not stamp.isdigit() or len(stamp) > 12 or abs(now_s - int(stamp)) > self._tolerance_s:  # noqa: PLR2004
-            raise Unauthenticated(f"webhook-timestamp is not within {self._tolerance_s} s of now, in seconds of 1970")
+            raise Unauthenticated(
+                f"webhook-timestamp is not within {self._tolerance_s} s of now, in seconds of 1970", "timestamp"
+            )
         given = _signatures(headers[b"webhook-signature"])
         signed = b"%b.%b.%b" % (event, stamp, body)
         for sender, key in self._keys:
@@ -42,14 +44,18 @@ class Signatures:
             # No early end among the signatures: what this costs tells nothing but their number.
             if sum(hmac.compare_digest(wanted, signature) for signature in given):
                 return sender
-        raise Unauthenticated("no signature of webhook-signature is one of a configured secret over these bytes")
+        raise Unauthenticated(
+            "no signature of webhook-signature is one of a configured secret over these bytes", "unknown"
+        )
 
 
 def _signatures(header: bytes) -> list[bytes]:
     parts = header.split()
     given = [raw for raw in (_decoded(part[3:]) for part in parts if part.startswith(b"v1,")) if raw]
     if not given or len(parts) > MAX_SIGNATURES:
-        raise Unauthenticated(f"webhook-signature holds 1 to {MAX_SIGNATURES} signatures of the form v1,<base64>")
+        raise Unauthenticated(
+            f"webhook-signature holds 1 to {MAX_SIGNATURES} signatures of the form v1,<base64>", "malformed"
+        )
     return given
 
 

@@ -21,8 +21,9 @@ from licet.domain.ids import shown
 from licet.domain.payload import is_array, read_array, read_object
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.message import Message
+from licet.queue.message import Message, Spooled
 from licet.queue.ports import AppendFailed, ChangeLog
+from licet.receive.register import Register
 from licet.receive.uuid7 import uuid7
 
 MAX_OBJECT = 256 * 1024
@@ -38,18 +39,23 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 class Post(msgspec.Struct, frozen=True):
-    """What is known of a post beside its body. ``source`` is the sender's name; the others are headers as sent."""
+    """What is known of a post beside its body. ``source`` is the sender's name; ids are headers as sent.
+
+    ``proven`` tells that the sender showed a credential; what it posts in vain is kept.
+    """
 
     source: str
     webhook_id: str | None = None
     traceparent: str | None = None
+    proven: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A change that the queue holds."""
+    """A change that the queue holds. ``queued_in`` is the ``log``, or the ``spool`` while Kafka is away."""
 
     event_id: str
     customer_id: str
+    queued_in: str = "log"
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -85,6 +91,7 @@ class Door:
         catalog: Callable[[], Catalog],
         clock: Callable[[], dt.datetime],
         metrics: Metrics,
+        register: Register,
         organization: str | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -92,6 +99,7 @@ class Door:
         self._catalog = catalog
         self._clock = clock
         self._metrics = metrics
+        self._register = register
         self._organization = organization
         self._random_bytes = random_bytes
         self._queue_refuses = False
@@ -109,7 +117,11 @@ class Door:
         rejected: list[Rejected] = []
         array = is_array(body)
         if array:
-            messages = await self._judge_array(sitting, body, rejected)
+            try:
+                messages = await self._judge_array(sitting, body, rejected)
+            except InvalidInput as error:
+                self._keep(sitting, body, error.faults)
+                raise
         else:
             messages = [self._judge_object(sitting, body)]
         accepted = await self._append(messages, rejected) if messages else []
@@ -121,7 +133,8 @@ class Door:
     def _judge_object(self, sitting: _Sitting, body: bytes) -> tuple[int, Message]:
         try:
             return 0, self._message(sitting, body, read_object(body), sitting.post.webhook_id)
-        except InvalidInput:
+        except InvalidInput as error:
+            self._keep(sitting, body, error.faults)
             self._metrics.changes_rejected.labels("invalid").inc()
             raise
 
@@ -139,6 +152,7 @@ class Door:
                 messages.append((index, self._message(sitting, raw, found, sent_id)))
             except InvalidInput as error:
                 rejected.append(Rejected(index, error.faults))
+                self._keep(sitting, raw, error.faults, f":{index}")
             turn += len(raw)
             if turn > _TURN:
                 turn = 0
@@ -161,6 +175,7 @@ class Door:
             raise InvalidInput.of(*faults, *error.faults) from error
         if faults:
             raise InvalidInput.of(*faults)
+        self._register.received(sitting.post.source, payload, catalog, now)
         return Message(
             key=checked.customer_id,
             value=raw,
@@ -169,6 +184,11 @@ class Door:
             received_at=now,
             traceparent=sitting.traceparent,
         )
+
+    def _keep(self, sitting: _Sitting, raw: bytes, faults: Sequence[Fault], place: str = "") -> None:
+        post = sitting.post
+        if post.proven:
+            self._register.keep(post.source, post.webhook_id and post.webhook_id + place, raw, faults)
 
     def _faults(self, raw: bytes, payload: dict[str, Any], catalog: Catalog) -> list[Fault]:
         """List what only the door can find wrong: the size, and the organisation (a malformed one is a change's)."""
@@ -194,7 +214,8 @@ class Door:
         refused = 0
         for (index, message), result in zip(judged, results, strict=True):
             if not isinstance(result, AppendFailed):
-                accepted.append(Accepted(message.event_id, message.key))
+                queued_in = "spool" if isinstance(result, Spooled) else "log"
+                accepted.append(Accepted(message.event_id, message.key, queued_in))
             elif result.permanent:
                 refused += 1
                 rejected.append(Rejected(index, (Fault("body", result.reason, "a change that the queue can hold"),)))

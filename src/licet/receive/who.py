@@ -46,7 +46,8 @@ class Gate:
         if self._open_as is None:
             raise Unauthenticated(
                 "no credential: sign the post (Standard Webhooks) or send Authorization: Bearer KEY, "
-                "a key with the scope ingest"
+                "a key with the scope ingest",
+                "missing",
             )
         return self._open_as
 
@@ -55,5 +56,7 @@ class Gate:
         if SIGNATURE not in headers and admitted is not None:
             return admitted
         if not self._signatures:
-            raise Unauthenticated("this post is signed and no secret is configured to check it (LICET_WEBHOOK_SECRETS)")
+            raise Unauthenticated(
+                "this post is signed and no secret is configured to check it (LICET_WEBHOOK_SECRETS)", "no_secret"
+            )
         return self._signatures.sender_of(headers, body, self._clock().timestamp())

@@ -170,3 +170,26 @@ class CatalogVersion(msgspec.Struct, frozen=True):
     author: str
     applied_at: dt.datetime
     revision: int
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """What doors saw of a sender: when it was last heard, when and why refused, and fields that nothing maps.
+
+    ``unmapped`` says when each field was last seen. The empty source is whoever could not be told.
+    """
+
+    source: str
+    received_at: dt.datetime | None = None
+    refused_at: dt.datetime | None = None
+    refused_for: str | None = None
+    unmapped: dict[str, dt.datetime] = {}
+
+
+class DoorLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a known sender posted and that cannot be read; ``headers`` are those it would have had."""
+
+    reason: str
+    faults: Sequence[Fault]
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+    at: dt.datetime

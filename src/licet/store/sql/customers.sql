@@ -104,7 +104,7 @@ WITH found AS (
         ) AS line, d.sequence, d.rule IN ('duplicate', 'event_id_reused') AS beside
     FROM delivery d
     LEFT JOIN revision_log r USING (revision)
-    LEFT JOIN dead_letter letter USING (sequence)
+    LEFT JOIN dead_letter letter ON letter.sequence = d.sequence AND letter.origin = 'log'
     WHERE d.event_id = %(event_id)s AND (%(customer_id)s::text IS NULL OR d.customer_id = %(customer_id)s::text)
 )
 SELECT json_build_object(

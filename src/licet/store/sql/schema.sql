@@ -40,6 +40,18 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_only_closes', TABLE = 'license';
 END $$;
 
+CREATE FUNCTION public.spool_gate(known bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM FROM spool_state WHERE open AND opening = known FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the spool is closed' USING ERRCODE = 'LS001';
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION public.spool_gate(known bigint) IS 'Holds the spool open until the transaction ends; refuses where it is closed, or was closed since the caller looked.';
+
 CREATE TABLE public.api_key (
     key_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL,
@@ -134,12 +146,26 @@ CREATE TABLE public.dead_letter (
     key bytea,
     value bytea,
     headers jsonb NOT NULL,
-    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    letter bigint NOT NULL,
+    origin text DEFAULT 'log'::text NOT NULL,
+    CONSTRAINT dead_letter_origin_check CHECK ((origin = ANY (ARRAY['log'::text, 'door'::text])))
 );
 
-COMMENT ON TABLE public.dead_letter IS 'What could not be applied: the raw bytes, the reason, every fault. Its delivery has the same sequence.';
+COMMENT ON TABLE public.dead_letter IS 'What could not be applied: the raw bytes, the reason, every fault. A letter of the log has its delivery''s sequence.';
 
 COMMENT ON COLUMN public.dead_letter.headers IS '[[name, value in base64], …] as they stood in the log.';
+
+COMMENT ON COLUMN public.dead_letter.origin IS 'log: a delivery ended dead. door: an authenticated sender posted it and got a 4xx; bounded in number and age.';
+
+ALTER TABLE public.dead_letter ALTER COLUMN letter ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_letter_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.delivery (
     log text NOT NULL COLLATE pg_catalog."C",
@@ -286,6 +312,19 @@ CREATE TABLE public.schema_migration (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE public.sender (
+    source text NOT NULL COLLATE pg_catalog."C",
+    last_received_at timestamp with time zone,
+    last_refused_at timestamp with time zone,
+    last_refused_for text,
+    unmapped jsonb DEFAULT '{}'::jsonb NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.sender IS 'What the doors saw of each sender, a few seconds late; the empty source is whoever could not be told.';
+
+COMMENT ON COLUMN public.sender.unmapped IS '{"field": "when it was last seen"} of fields that the catalog gives no meaning.';
+
 CREATE TABLE public.sku (
     catalog_version integer NOT NULL,
     sku text NOT NULL COLLATE pg_catalog."C",
@@ -304,6 +343,19 @@ CREATE TABLE public.sku_feature (
 );
 
 COMMENT ON COLUMN public.sku_feature.value IS 'Null: the feature is on. A number: its value; the largest among several SKUs wins.';
+
+CREATE TABLE public.spool_state (
+    one boolean DEFAULT true NOT NULL,
+    open boolean DEFAULT false NOT NULL,
+    opening bigint DEFAULT 0 NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT spool_state_one_check CHECK (one)
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.spool_state IS 'Whether Kafka is away and changes wait in queue_record until it is back.';
+
+COMMENT ON COLUMN public.spool_state.opening IS 'Counts the openings; who spools must know the present one.';
 
 CREATE TABLE public.user_membership (
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -336,7 +388,7 @@ ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);
 
 ALTER TABLE ONLY public.dead_letter
-    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (sequence);
+    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (letter);
 
 ALTER TABLE ONLY public.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (log, partition, "offset");
@@ -365,11 +417,17 @@ ALTER TABLE ONLY public.revision
 ALTER TABLE ONLY public.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY public.sender
+    ADD CONSTRAINT sender_pkey PRIMARY KEY (source);
+
 ALTER TABLE ONLY public.sku_feature
     ADD CONSTRAINT sku_feature_pkey PRIMARY KEY (catalog_version, sku, feature);
 
 ALTER TABLE ONLY public.sku
     ADD CONSTRAINT sku_pkey PRIMARY KEY (catalog_version, sku);
+
+ALTER TABLE ONLY public.spool_state
+    ADD CONSTRAINT spool_state_pkey PRIMARY KEY (one);
 
 CREATE UNIQUE INDEX catalog_version_current ON public.catalog_version USING btree ((true)) WHERE upper_inf(recorded);
 
@@ -382,6 +440,10 @@ CREATE UNIQUE INDEX customer_domain_current ON public.customer_domain USING btre
 CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (customer_id);
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
+
+CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequence) WHERE (origin = 'log'::text);
+
+CREATE INDEX dead_letter_door ON public.dead_letter USING btree (letter) WHERE (origin = 'door'::text);
 
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
 

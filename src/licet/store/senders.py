@@ -1,0 +1,57 @@
+"""What the doors saw: senders, and the bad posts of known ones. Written in batches, beside the road."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from licet.database import named_queries
+from licet.store.pools import Pool, connection_of
+from licet.store.values import DoorLetter, Sender
+
+# Of the letters that doors keep. A sender that posts nothing good must not fill the disk.
+MOST_LETTERS = 10_000
+KEPT_DAYS = 30
+_senders = msgspec.json.Decoder(list[Sender])
+
+
+class PostgresSenders:
+    """Keeps what doors saw. Every method raises ``Unavailable`` where the store does not answer."""
+
+    def __init__(self, pool: Pool, *, most: int = MOST_LETTERS, days: int = KEPT_DAYS) -> None:
+        self._pool = pool
+        self._bounds = {"most": most, "days": days}
+        self._sql = named_queries("licet.store", "sql/senders.sql")
+
+    async def write(self, senders: Sequence[Sender], letters: Sequence[DoorLetter]) -> None:
+        """Add what was seen and drop the letters beyond the bounds, in one transaction."""
+        async with connection_of(self._pool) as connection, connection.transaction():
+            if senders:
+                await connection.execute(self._sql["write_senders"], {"senders": _text(senders)})
+            if letters:
+                await connection.execute(
+                    self._sql["keep_letters"],
+                    {
+                        "reasons": [letter.reason for letter in letters],
+                        "faults": [_text(letter.faults) for letter in letters],
+                        "values": [letter.value for letter in letters],
+                        "headers": [_text(_headers(letter)) for letter in letters],
+                        "at": [letter.at for letter in letters],
+                    },
+                )
+                await connection.execute(self._sql["prune_letters"], self._bounds)
+
+    async def all(self) -> Sequence[Sender]:
+        """Return all senders, by name; whoever could not be told is the last, with an empty name."""
+        async with connection_of(self._pool) as connection:
+            row = await (await connection.execute(self._sql["list_senders"])).fetchone()
+        return _senders.decode(row[0] if row is not None else "[]")
+
+
+def _headers(letter: DoorLetter) -> list[tuple[str, str]]:
+    return [(name, base64.b64encode(value).decode()) for name, value in letter.headers]
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")  # PostgreSQL keeps no U+0000
