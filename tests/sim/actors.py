@@ -41,6 +41,7 @@ class Sender:
         self._world = world
         self._values = values(world.mapping)
         self._letters: list[Letter] = []
+        self._number = world.weather.posts
 
     def posts(self) -> list[Coroutine[Any, Any, None]]:
         """Write all letters; returns the sending of each."""
@@ -53,25 +54,29 @@ class Sender:
                 self._letters.append(self._letter(number))
         return [self._send(letter) for letter in self._letters]
 
-    def _letter(self, number: int) -> Letter:
+    def _letter(self, number: int, at: float | None = None, customer: str | None = None) -> Letter:
         dice = self._world.dice
-        at = dice.uniform(0, self._world.weather.storm)
+        at = dice.uniform(0, self._world.weather.storm) if at is None else at
         if dice.random() < self._world.weather.bad:
             return Letter(at, dice.choice(RUBBISH), None, (), good=False)
         webhook_id = f"hook-{number}" if dice.random() < 0.5 else None
         ids: list[tuple[str, str]] = []
         if dice.random() < 0.7:
-            return Letter(at, self._change(at, f"e{number}", webhook_id, ids), webhook_id, tuple(ids), good=True)
+            return Letter(
+                at, self._change(at, f"e{number}", webhook_id, ids, customer), webhook_id, tuple(ids), good=True
+            )
         items = [
-            self._change(at, f"e{number}-{index}", f"{webhook_id}:{index}" if webhook_id else None, ids)
+            self._change(at, f"e{number}-{index}", f"{webhook_id}:{index}" if webhook_id else None, ids, customer)
             for index in range(dice.randint(1, 4))
         ]
         return Letter(at, b"[" + b",".join(items) + b"]", webhook_id, tuple(ids), good=True)
 
-    def _change(self, at: float, event_id: str, webhook_id: str | None, ids: list[tuple[str, str]]) -> bytes:
+    def _change(
+        self, at: float, event_id: str, webhook_id: str | None, ids: list[tuple[str, str]], customer: str | None
+    ) -> bytes:
         """Write one change, and note its event id where the sender chooses one."""
         dice = self._world.dice
-        customer = f"c-{dice.randrange(self._world.weather.customers)}"
+        customer = customer or f"c-{dice.randrange(self._world.weather.customers)}"
         payload = {field: dice.choice(pool) for field, pool in self._values.items() if dice.random() < 0.35}
         known = [pair for letter in self._letters for pair in letter.ids]
         if known and dice.random() < self._world.weather.reused:
@@ -90,7 +95,7 @@ class Sender:
 
     async def _send(self, letter: Letter) -> None:
         world = self._world
-        await asyncio.sleep(letter.at)
+        await asyncio.sleep(letter.at - world.loop.time())
         for _ in range(ATTEMPTS):
             door = world.dice.choice(world.doors)
             arrived = world.loop.time()
@@ -109,8 +114,18 @@ class Sender:
             for change in receipt.changes:
                 world.acknowledge(change.event_id, change.customer_id, arrived)
             if not world.chance(world.weather.answer_lost):
+                if world.chance(world.weather.chained):
+                    await self._go_on(receipt.changes[0].customer_id)
                 return
             world.say("the 202 is lost on its way")
+
+    async def _go_on(self, customer: str) -> None:
+        """Post the next change of a customer as soon as the 202 of the one before is there."""
+        self._number += 1
+        at = self._world.loop.time() + self._world.dice.choice((0.0, 0.1, 0.4))
+        letter = self._letter(self._number, at, customer)
+        self._letters.append(letter)
+        await self._send(letter)
 
 
 class Rogue:

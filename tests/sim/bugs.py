@@ -6,8 +6,10 @@ from unittest import mock
 
 from licet.queue.message import Message, Position
 from licet.queue.ports import ChangeLog
+from licet.queue.spool_state import SpoolState
 from licet.store.ports import Folded, Loaded, Projection, Wanted
 from sim.processes import DoorLink
+from sim.spool import Cursor, Session, spool_log
 from sim.store import MemoryProjection, MemoryTransaction
 from sim.topic import Result
 from sim.world import World
@@ -73,6 +75,40 @@ class HastyWorld(World):
         return Hasty(super().change_log(link), self)
 
 
+class HastyState(SpoolState):
+    """Says 202 for the first spooled change before every door knows of the spool."""
+
+    async def settled(self) -> None:
+        """Wait for nobody."""
+
+
+class TrustingState(SpoolState):
+    """Trusts a reading of any age."""
+
+    @property
+    def fresh(self) -> bool:
+        return True
+
+
+def _spooling(state: type[SpoolState]) -> type[World]:
+    class Planted(World):
+        def change_log(self, link: DoorLink) -> ChangeLog:
+            return spool_log(self, link, state)
+
+    return Planted
+
+
+@contextlib.contextmanager
+def early_closing() -> Iterator[type[World]]:
+    """Let the drainer close the spool without keeping the doors out."""
+
+    async def hold(_session: Session, _said: object) -> Cursor:
+        return Cursor()
+
+    with mock.patch.object(Session, "_hold", hold):
+        yield World
+
+
 @contextlib.contextmanager
 def stale_upsert() -> Iterator[type[World]]:
     """Let an older timed change overwrite a newer field."""
@@ -84,5 +120,8 @@ BUGS: dict[str, Callable[[], contextlib.AbstractContextManager[type[World]]]] = 
     "offset before effect": lambda: contextlib.nullcontext(_with(OffsetFirst)),
     "dedupe mark before effect": lambda: contextlib.nullcontext(_with(MarkFirst)),
     "stale upsert": stale_upsert,
+    "spool overtaken: 202 before all doors know": lambda: contextlib.nullcontext(_spooling(HastyState)),
+    "spool overtaken: an old reading trusted": lambda: contextlib.nullcontext(_spooling(TrustingState)),
+    "spool overtaken: closed while doors append": early_closing,
     "acknowledged before the queue holds it": lambda: contextlib.nullcontext(HastyWorld),
 }

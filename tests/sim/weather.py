@@ -9,6 +9,7 @@ class Weather:
     """How often each fault happens. A rate is a chance per occasion; a count is per run; times are seconds."""
 
     storm: float
+    spool: bool
     doors: int
     workers: int
     batch: int
@@ -33,6 +34,7 @@ class Weather:
     # per post
     answer_lost: float
     again: float
+    chained: float
     reused: float
     bad: float
     skews: tuple[float, ...]
@@ -47,13 +49,15 @@ def draw(dice: random.Random) -> Weather:
     def count(most: int) -> int:
         return dice.choice((0, dice.randint(1, most)))
 
+    spool = dice.random() < 0.5
     doors = dice.randint(1, 3)
     return Weather(
-        storm=dice.uniform(10, 40),
+        storm=dice.uniform(5, 20) if spool else dice.uniform(10, 40),  # what overtakes must come close
+        spool=spool,
         doors=doors,
         workers=dice.randint(1, 3),
         batch=dice.choice((1, 2, 5, 20, 500)),
-        customers=dice.randint(1, 5),
+        customers=dice.randint(1, 2 if spool else 5),
         posts=dice.randint(10, 40),
         slow=rate(0.05, 0.3),
         lost=rate(0.05, 0.2),
@@ -70,6 +74,7 @@ def draw(dice: random.Random) -> Weather:
         replays=count(5),
         answer_lost=rate(0.05, 0.3),
         again=rate(0.1),
+        chained=rate(0.3, 0.6),
         reused=rate(0.1),
         bad=rate(0.1),
         skews=tuple(dice.choice((0.0, 0.0, -0.2, 90.0, -3600.0, 100_000.0)) for _ in range(doors)),

@@ -6,10 +6,14 @@ import datetime as dt
 import logging
 import pathlib
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from consume.deliveries import CUSTOM, DEFAULT
+from licet.queue.message import Position
 from licet.queue.ports import ChangeLog
 from licet.store.migrate import default_catalog
 from licet.store.ports import Projection, StoreUnavailable
@@ -17,7 +21,8 @@ from sim import weather
 from sim.actors import Operator, Rogue, Sender
 from sim.check import check
 from sim.loop import VirtualLoop
-from sim.processes import DoorLink, DoorProcess, WorkerProcess
+from sim.processes import DoorLink, DoorProcess, WorkerProcess, owned
+from sim.spool import Tables, in_virtual_time, spool_log
 from sim.store import MemoryProjection, MemoryStore
 from sim.topic import MemoryLog, Topic
 from support.world import NOON
@@ -37,6 +42,19 @@ class Acknowledged:
     answered: float
 
 
+class ToldTopic(Topic):
+    """A topic that tells the trace what is written to it."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__("sim", world.now, waits=False)
+        self._world = world
+
+    def write(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Position:
+        position = super().write(key, value, headers)
+        self._world.say(f"{position.partition}/{position.offset} holds {dict(headers).get('ce_id', b'')!r:.50}")
+        return position
+
+
 class World:
     """Everything of one seed. Built from the seed alone; ``trace`` tells what happened, line by line."""
 
@@ -44,6 +62,7 @@ class World:
         self.seed = seed
         self.dice = random.Random(seed)
         self.loop = VirtualLoop()
+        self.loop.set_task_factory(owned)
         self.trace: list[str] = []
         self.calm = False
         self.store_down = False
@@ -51,16 +70,36 @@ class World:
         custom = self.dice.random() < 0.5
         self.mapping = CUSTOM if custom else DEFAULT
         self.store = MemoryStore(CUSTOM_FIELDS if custom else default_catalog(), self._contended)
-        self.topic = Topic("sim", self.now, waits=False)
+        self.topic = ToldTopic(self)
         self.acknowledged: list[Acknowledged] = []
         self.arrivals: dict[tuple[str, str], float] = {}
+        self.late = 0  # messages that their door has given up and that will be written all the same
         self.rubbish: set[tuple[int, int]] = set()
+        self.tables = Tables()
+        self._links: list[DoorLink] = []
+        self.blind: list[tuple[float, float]] = []
         self.doors = [DoorProcess(self, number, skew) for number, skew in enumerate(self.weather.skews)]
         self.workers = [WorkerProcess(self, number) for number in range(self.weather.workers)]
 
     def change_log(self, link: DoorLink) -> ChangeLog:
-        """Build a door's side of the queue."""
-        return MemoryLog(self.topic, link)
+        """Build a door's side of the queue: in half of the seeds with a spool."""
+        return spool_log(self, link) if self.weather.spool else MemoryLog(self.topic, link)
+
+    def sessions(self, link: DoorLink) -> int:
+        """Number a door's life, by which its sessions with the database are told apart."""
+        self._links.append(link)
+        return len(self._links) - 1
+
+    def link_of(self, conninfo: str) -> DoorLink:
+        """Find the door that opens a session."""
+        return self._links[int(conninfo_to_dict(conninfo)["host"].removeprefix("door"))]  # type: ignore[union-attr]
+
+    async def reach_database(self, link: DoorLink) -> None:
+        """Pass the way of a door to the database or back. Raises as the driver does where it ends on the way."""
+        slow = self.chance(self.weather.slow)
+        await asyncio.sleep(self.dice.uniform(0.02, 0.2) if slow else self.dice.uniform(0.0002, 0.004))
+        if self.store_down or link.dead:
+            raise psycopg.OperationalError("the connection is lost")
 
     def projection(self, at: Callable[[str], None]) -> Projection:
         """Build a worker's store."""
@@ -89,7 +128,8 @@ class World:
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         try:
-            self.loop.run_until_complete(self._live())
+            with in_virtual_time(self):
+                self.loop.run_until_complete(self._live())
         finally:
             logging.disable(disabled)
             for task in asyncio.all_tasks(self.loop):
@@ -98,6 +138,8 @@ class World:
         check(self)
 
     async def _live(self) -> None:
+        for door in self.doors:
+            door.start()
         sender = Sender(self)
         senders = [self.loop.create_task(one) for one in sender.posts()]
         for trouble in (*self._troubles(), *Rogue(self).writes(), *Operator(self).replays()):
@@ -107,10 +149,10 @@ class World:
         self.say("calm")
         await asyncio.gather(*senders)
         until = self.loop.time() + QUIET_S
-        await asyncio.sleep(20)  # the last message that is written late
-        while not self._all_applied():
+        while self.late or self.tables.open or self.tables.depth or not self._all_applied():
             assert self.loop.time() < until, f"not all applied {QUIET_S:g} s after the storm"
             await asyncio.sleep(0.5)
+        await asyncio.gather(*(task for door in self.doors for task in door.stop()), return_exceptions=True)
 
     def _all_applied(self) -> bool:
         ends = {partition: len(records) for partition, records in enumerate(self.topic.records) if records}
@@ -144,10 +186,11 @@ class World:
 
     async def _store_goes(self) -> None:
         self.say("the store is down")
-        self.store_down = True
+        self.store_down, began = True, self.loop.time()
         await asyncio.sleep(self.dice.uniform(0.5, 15))
         self.say("the store is back")
         self.store_down = False
+        self.blind.append((began, self.loop.time()))
 
     async def _rebalance(self) -> None:
         worker = self.dice.choice(self.workers)
