@@ -87,7 +87,9 @@ def sequence(stage: Stage) -> int:
 
 
 def caught_up(stage: Stage) -> bool:
-    """Tell whether the store stands at the end of the topic."""
+    """Tell whether the spool is drained and the store stands at the end of the topic."""
+    if stage.rows("SELECT open FROM spool_state") != [(False,)]:
+        return False
     offsets = dict(stage.rows("SELECT partition, next_offset FROM consumer_offset"))
     return all(offsets.get(partition, 0) == end for partition, end in stage.ends().items())
 
