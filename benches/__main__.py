@@ -1,4 +1,4 @@
-"""``python -m benches [check|webhook|consume|visible|up …] [--json FILE]``.
+"""``python -m benches [check|webhook|consume|visible|up|slow|outage …] [--json FILE]``.
 
 Exit codes: 0 every bar is held; 1 a bar is short or a bench failed; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
 """
@@ -14,11 +14,19 @@ import tempfile
 import time
 import traceback
 
-from benches import check, consume, up, visible, webhook
+from benches import check, consume, outage, slow, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
-BENCHES = {"check": check.run, "webhook": webhook.run, "consume": consume.run, "visible": visible.run, "up": up.run}
+BENCHES = {
+    "check": check.run,
+    "webhook": webhook.run,
+    "consume": consume.run,
+    "visible": visible.run,
+    "up": up.run,
+    "slow": slow.run,
+    "outage": outage.run,
+}
 
 
 def main() -> int:

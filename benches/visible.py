@@ -75,7 +75,7 @@ async def _drive(port: int, customers: Sequence[str]) -> tuple[list[float], list
 
     Returns milliseconds until the 202, and from it until a check has seen the license.
     """
-    lines = _Lines(port)
+    lines = Lines(port)
     accepted: list[float] = []
     seen: list[float] = []
 
@@ -99,7 +99,7 @@ async def _drive(port: int, customers: Sequence[str]) -> tuple[list[float], list
     return accepted, seen
 
 
-class _Lines:
+class Lines:
     """Connections kept open, one per request in flight. Plain HTTP/1.1: a client library costs more than the check."""
 
     def __init__(self, port: int) -> None:

@@ -16,7 +16,6 @@ from psycopg.conninfo import conninfo_to_dict
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
-from licet.answer.senders import Senders
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
 from licet.consume.worker import Watch, Worker
@@ -130,8 +129,8 @@ def _kafka_told(settings: Settings) -> Iterator[None]:
         yield
     except KafkaException as error:
         text = said(error)
-        for secret in settings.secrets():
-            text = text.replace(secret, "(secret)")
+        for _, value in settings.kafka_config:
+            text = text.replace(f'"{value}"', "(not shown)")
         raise ConfigurationError(f"LICET_KAFKA_CONFIG: {text}") from None
 
 
@@ -179,10 +178,14 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
 
 
 class Web(msgspec.Struct, frozen=True):
-    """The web process: its ASGI callable, and what must be opened before it serves and closed after."""
+    """The web process: its ASGI callable, and what must be opened before it serves and closed after.
+
+    Once ``ends`` is set, it is not ready any more.
+    """
 
     app: Handler
     running: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+    ends: asyncio.Event
 
 
 def build_web(settings: Settings) -> Web:
@@ -216,7 +219,13 @@ def build_web(settings: Settings) -> Web:
     async def store() -> str | None:
         return await store_ready(readers)
 
+    ends = asyncio.Event()
+
+    async def stays() -> str | None:
+        return "the process ends" if ends.is_set() else None
+
     checks: dict[str, Callable[[], Awaitable[str | None]]] = {
+        "process": stays,
         "store": store,
         "catalog": catalogs.ready,
         "queue": change_log.ready,
@@ -226,7 +235,6 @@ def build_web(settings: Settings) -> Web:
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
-            senders=Senders(PostgresSenders(readers), catalogs),
             directory=Directory(PostgresDirectory(writers)),
             authenticator=authenticator,
             metrics=metrics,
@@ -264,7 +272,7 @@ def build_web(settings: Settings) -> Web:
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
-    return Web(front, running)
+    return Web(front, running, ends)
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:

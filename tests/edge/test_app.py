@@ -15,7 +15,7 @@ from licet.edge.problems import CODES
 from support.proxy import proxied
 from support.schema import misfits, resolve
 from support.web import Stage, running_web, stage
-from support.world import fresh
+from support.world import fresh, rows
 
 METHODS = ("get", "put", "post", "delete")
 
@@ -275,3 +275,17 @@ def test_a_walk_by_an_address_with_a_trailing_slash_ends_at_the_same_place(there
     customer = fresh("customer")
     there.deal(customer)
     assert there.web.get(f"/v1/customers/{customer}/")["id"] == customer
+
+
+def test_the_senders_are_listed_without_what_the_catalog_has_learnt(database: str) -> None:
+    rows(
+        database,
+        "INSERT INTO sender (source, last_received_at, unmapped) VALUES "
+        """('crm', '2026-11-23T09:00Z', '{"Colour": "2026-11-23T09:00:00Z", "SKU1": "2026-11-22T09:00:00Z"}'), """
+        "('', NULL, '{}') RETURNING 1",
+    )
+    with running_web(database) as web:
+        crm, nobody = web.get("/v1/sources")["items"]
+    assert (crm["source"], crm["received_at"], crm["refused_at"]) == ("crm", "2026-11-23T09:00:00Z", None)
+    assert crm["unmapped"] == {"Colour": "2026-11-23T09:00:00Z"}
+    assert nobody["source"] == ""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -9,15 +10,20 @@ from collections.abc import Iterator
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+_SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
+
 
 class Proxy:
     """Forwards TCP to a server. ``hold`` lets bytes wait without a word; ``cut`` ends all connections.
 
     ``delay`` seconds pass before each piece is sent on.
+    With ``tls`` it speaks TLS to PostgreSQL's clients and refuses those that do not ask for it: the embedded server's
+    build cannot.
     """
 
-    def __init__(self, target: str | tuple[str, int], port: int = 0) -> None:
+    def __init__(self, target: str | tuple[str, int], tls: ssl.SSLContext | None = None, *, port: int = 0) -> None:
         self._target = target
+        self._tls = tls
         self.delay = 0.0
         self._flows = threading.Event()
         self._flows.set()
@@ -61,6 +67,15 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:  # closed
                 return
+            if self._tls is not None:
+                try:
+                    if client.recv(8, socket.MSG_WAITALL) != _SSL_REQUEST:
+                        client.close()
+                        continue
+                    client.sendall(b"S")
+                    client = self._tls.wrap_socket(client, server_side=True)
+                except OSError:  # the client does not trust the certificate
+                    continue
             try:
                 server = self._connect()
             except OSError:  # the server is down
@@ -91,12 +106,12 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxied(url: str) -> Iterator[tuple[Proxy, str]]:
+def proxied(url: str, tls: ssl.SSLContext | None = None) -> Iterator[tuple[Proxy, str]]:
     """Put a proxy in front of the server at ``url``; yields it and the address through it."""
     with psycopg.connect(url) as connection:
         host, port = connection.info.host, connection.info.port
     target = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
-    proxy = Proxy(target)
+    proxy = Proxy(target, tls)
     try:
         yield proxy, make_conninfo(url, host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable")
     finally:

@@ -13,7 +13,6 @@ import psycopg
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
 from licet.answer.reading import Reading
-from licet.answer.senders import Senders
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
 from licet.edge.app import Rooms, build_app
@@ -28,7 +27,6 @@ from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
 from licet.store.pools import reader_pool, store_ready, writer_pool
-from licet.store.senders import PostgresSenders
 from support.database import database_url_for
 from support.world import Log, Road, fresh
 
@@ -118,7 +116,6 @@ def running_web(
         authenticator = Authenticator(keys.all, clock=lambda: dt.datetime.now(dt.UTC), bootstrap_key=ADMIN)
         rooms = Rooms(
             reading=Reading(customers, customers, catalogs, clock=clock),
-            senders=Senders(PostgresSenders(reader), catalogs),
             directory=Directory(PostgresDirectory(writer)),
             authenticator=authenticator,
             metrics=metrics,

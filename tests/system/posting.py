@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx
 
-from support.processes import Wire
+from support.processes import Deployment, Wire, eventually
 from system.payloads import customer
 
 CUSTOMERS = 60
@@ -48,6 +48,68 @@ class Sender:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._wire.close()
+
+
+class Stream:
+    """Posts changes of ten customers without end, each after the last one's answer, and keeps the account of it."""
+
+    def __init__(self, url: str, pause: float = 0.01) -> None:
+        self._wire = Wire(url)
+        self._pause = pause
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.accepted: list[tuple[str, str]] = []
+        self.statuses: Counter[int] = Counter()
+        self.queued: Counter[str] = Counter()
+
+    def wait_for(self, more: int) -> None:
+        """Wait until so many more are accepted."""
+        wanted = len(self.accepted) + more
+        eventually(f"{more} more are accepted", lambda: len(self.accepted) >= wanted or None)
+
+    def account(self, deployment: Deployment) -> None:
+        """Hold that each change accepted has one outcome beside duplicates, and each customer's stand in order."""
+        event_ids = [event_id for event_id, _ in self.accepted]
+        listed = ",".join(f"('{event_id}')" for event_id in event_ids)
+        query = (
+            f"SELECT event_id, min(sequence), count(*) FILTER (WHERE rule <> 'duplicate') FROM delivery "
+            f"WHERE event_id IN (VALUES {listed}) GROUP BY 1"
+        )
+
+        def all_there() -> list[tuple[str, int, int]] | None:
+            found = deployment.rows(query)
+            return found if len(found) == len(event_ids) else None
+
+        found = eventually("every change accepted has its outcome", all_there)
+        assert {count for _, _, count in found} == {1}
+        place = {event_id: sequence for event_id, sequence, _ in found}
+        for one in {customer_id for _, customer_id in self.accepted}:
+            sent = [place[event_id] for event_id, customer_id in self.accepted if customer_id == one]
+            assert sent == sorted(sent)
+
+    def _run(self) -> None:
+        customers = [customer(Name=f"streamed-{number}.example") for number in range(10)]
+        number = 0
+        while not self._ends.wait(self._pause):
+            try:
+                answer = self._wire.post(customers[number % 10] | {"SKU1": number // 10 % 2 == 0})
+            except httpx.TransportError:  # nobody listens any more
+                return
+            self.statuses[answer.status_code] += 1
+            if answer.status_code == 202:
+                (change,) = answer.json()["changes"]
+                self.accepted.append((change["event_id"], change["customer_id"]))
+                self.queued[change["queued_in"]] += 1
+            number += 1
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
         self._thread.join()
         self._wire.close()
 

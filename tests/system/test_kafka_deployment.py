@@ -1,15 +1,17 @@
-"""The same deployment on a real Kafka: nothing is lost when a worker dies, and nothing is promised while it is down."""
+"""The same deployment on a real Kafka: a worker dies, the broker dies or hangs, the web ends; nothing is lost."""
 
+import contextlib
 import pathlib
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from support.kafka import Broker, lacking, running_broker
-from support.processes import PATIENCE_S, Deployment, deployed, eventually, worker_ready
+from support.processes import PATIENCE_S, Deployment, Process, deployed, eventually, worker_ready
 from system.payloads import EMAIL, customer
-from system.posting import Sender, all_partitions_move, applied_by, outcomes
+from system.posting import Sender, Stream, all_partitions_move, applied_by, outcomes
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("system-kafka")]
 CHANGES = 500
@@ -28,7 +30,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture(scope="module")
 def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Deployment]:
     """A web and two workers on Kafka; the topic is made by them."""
-    settings = {"LICET_KAFKA_BROKERS": broker.bootstrap, "LICET_APPEND_TIMEOUT_MS": "1000"}
+    settings = {"LICET_KAFKA_BROKERS": broker.bootstrap}
     with deployed(folder, store, workers=2, settings=settings) as running:
         yield running
 
@@ -59,32 +61,56 @@ def test_a_worker_that_is_killed_loses_nothing_and_another_takes_over(deployment
     assert outcomes(deployment.wire, sender.event_ids, 10) == {"applied": CHANGES}
 
 
-def test_while_the_broker_is_down_nothing_is_accepted_and_checks_are_answered(
-    deployment: Deployment, broker: Broker
+def waits_in_spool(deployment: Deployment) -> bool:
+    return deployment.rows("SELECT open FROM spool_state") == [(True,)]
+
+
+@pytest.mark.parametrize(("breaks", "mends"), [("kill", "start"), ("pause", "resume")])
+def test_while_the_broker_is_away_changes_are_taken_and_none_is_lost_doubled_or_overtaken(
+    deployment: Deployment, broker: Broker, breaks: str, mends: str
 ) -> None:
-    wire, acme = deployment.wire, customer(SKU1=True)
-    wire.applied(acme)
+    wire = deployment.wire
+    wire.applied(acme := customer(SKU1=True))
+    with Stream(wire.url) as stream:
+        stream.wait_for(100)
+        getattr(broker, breaks)()
+        try:
+            eventually("the door spools", lambda: waits_in_spool(deployment) or None)
+            stream.wait_for(100)
+            assert wire.ask("GET", "/readyz", key=None).json()["checks"]["spool"].startswith("ok: open since")
+            assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "licensed"
+        finally:
+            getattr(broker, mends)()
+        back = time.monotonic()
+        eventually("the spool is drained", lambda: not waits_in_spool(deployment) or None, 10)
+        print(f"drained {time.monotonic() - back:.1f} s after the broker's return")
+        stream.wait_for(100)
+    assert set(stream.statuses) == {202}
+    assert stream.queued["spool"] >= 100
+    stream.account(deployment)
+
+
+def test_a_web_that_is_told_to_end_under_load_loses_nothing(deployment: Deployment, broker: Broker) -> None:
+    streams = [Stream(deployment.wire.url, pause=0) for _ in range(8)]
+    with contextlib.ExitStack() as stack:
+        for stream in streams:
+            stack.enter_context(stream)
+        streams[0].wait_for(30)
+        began = time.monotonic()
+        deployment.web.signal(signal.SIGTERM)
+        assert deployment.web.ended(10) == 0, deployment.web
+        print(f"ended {time.monotonic() - began:.1f} s after the signal")
+    assert "stopped" in deployment.web.err.splitlines()[-1]
+    # The web starts again while Kafka is away, and takes changes.
     broker.kill()
     try:
-        for _ in range(3):
-            answer = wire.post(acme | {"SKU1": False})
-            assert answer.status_code == 503
-            assert int(answer.headers["retry-after"]) >= 1
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["code"] == "unavailable"
-        assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "licensed"
-        waits = wire.ask("GET", "/readyz", key=None)
-        assert waits.status_code == 503
-        assert waits.json()["checks"]["store"] == "ok"
-        assert waits.json()["checks"]["queue"] != "ok"
+        deployment.web = Process(deployment.folder, "web", env=deployment.env)
+        deployment.web.wait_for(r"\bstarted\b.*process=web")
+        assert f"Kafka at {broker.bootstrap}" in deployment.web.err
+        deployment.wire.ready()
+        assert deployment.wire.post(customer()).json()["changes"][0]["queued_in"] == "spool"
     finally:
         broker.start()
-
-    def accepted() -> bool | None:
-        return wire.post(customer(Id=acme["Id"], SKU1=False)).status_code == 202 or None
-
-    eventually("posts are accepted again", accepted)
-    all_partitions_move(wire, PATIENCE_S)
-    assert wire.check(EMAIL, customer=acme["Id"])["reason"] == "revoked"
-    wire.ready()
-    assert deployment.web.running
+    for stream in streams:
+        assert set(stream.statuses) <= {202}, "a request in flight is answered, a later one finds no listener"
+        stream.account(deployment)

@@ -1,9 +1,10 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from licet.domain.ids import CustomerRef
-from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Resolution
+from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Resolution, Sender
 
 
 class Resolver(Protocol):
@@ -47,4 +48,8 @@ class Ledger(Protocol):
 
     async def change(self, event_id: str, customer: CustomerRef | None) -> ChangeRow:
         """Return an event's deliveries, of one customer where it is named. Raises ``NotFound`` (alias)."""
+        ...
+
+    async def senders(self) -> Sequence[Sender]:
+        """Return what the doors saw of senders, by name."""
         ...

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from licet.answer.catalogs import Catalogs
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.ports import CustomerReader, Ledger
@@ -27,7 +29,7 @@ from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Freshness, Known, decide
 from licet.domain.ids import CustomerRef
 from licet.domain.license import Status
-from licet.store.values import CustomerRow, DeliveryRow, LicenseRow, Name
+from licet.store.values import CustomerRow, DeliveryRow, LicenseRow, Name, Sender
 
 NOT_CONSUMED = "not consumed or never received"
 
@@ -94,6 +96,16 @@ class Reading:
             note=None if latest else NOT_CONSUMED,
             deliveries=[_delivery(row) for row in found.deliveries],
         )
+
+    async def sources(self) -> Listing[Sender]:
+        """Return all senders, by name. A field that the catalog has learnt since is left out."""
+        mapped = self._catalogs.current().mapped
+
+        def unmapped(sender: Sender) -> dict[str, dt.datetime]:
+            return {field: seen for field, seen in sorted(sender.unmapped.items()) if field not in mapped}
+
+        senders = await self._ledger.senders()
+        return Listing([msgspec.structs.replace(one, unmapped=unmapped(one)) for one in senders])
 
     def skus(self) -> Listing[SkuView]:
         """Return the SKUs of the current catalog."""

@@ -21,8 +21,10 @@ from licet.settings import Settings
 
 # Idle connections outlive the 60 s of the usual load balancers, so that those close them and none meets a reset.
 KEEP_ALIVE_S = 75
-# Requests in flight get this long after SIGTERM, a second more than the door's own limit; with what the queue then
-# flushes (2 s) the process is gone within 10 s.
+# After SIGTERM /readyz says so for this long before connections are refused: who looks in that time sends no more.
+NOT_READY_S = 0.3
+# Requests in flight get this long then, a second more than the door's own limit; with what the queue flushes after it
+# (2 s) the process is gone within 10 s.
 SHUTDOWN_S = 6
 
 
@@ -89,7 +91,7 @@ async def serve(
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _end, server, ending)
+        loop.add_signal_handler(number, _end, server, web, ending)
     async with web.running():
         # What is there now stays; requests make few cycles. A full collection each 700 objects cost 10 % of the door.
         gc.freeze()
@@ -102,10 +104,18 @@ async def serve(
             ) from error
 
 
-def _end(server: Server, ending: Callable[[], None]) -> None:
+def _end(server: uvicorn.Server, web: Web, ending: Callable[[], None]) -> None:
+    """First say that no traffic may come, then refuse it; a second signal waits for nobody."""
+
+    def refuse() -> None:
+        server.should_exit = True
+
+    if web.ends.is_set():
+        server.force_exit = True
+        refuse()
     ending()
-    server.force_exit = server.should_exit  # a second signal waits for nobody
-    server.should_exit = True
+    web.ends.set()
+    asyncio.get_running_loop().call_later(NOT_READY_S, refuse)
 
 
 def run_worker(settings: Settings, wait_s: float) -> None:

@@ -11,7 +11,6 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.types import Guard
 
 from licet.answer.reading import Reading
-from licet.answer.senders import Senders, SourceView
 from licet.answer.views import (
     ChangeView,
     CustomerLine,
@@ -26,7 +25,7 @@ from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.manage.directory import Directory
-from licet.store.values import NameKind
+from licet.store.values import NameKind, Sender
 
 _MAX_TEXT = 255
 
@@ -105,9 +104,9 @@ def list_features(reading: NamedDependency[Reading]) -> Listing[FeatureView]:
 
 
 @get("/v1/sources", summary="List the senders")
-async def list_sources(senders: NamedDependency[Senders]) -> Listing[SourceView]:
+async def list_sources(reading: NamedDependency[Reading]) -> Listing[Sender]:
     """When each was last heard, when and why it was last refused, and which of its fields nothing maps."""
-    return await senders.all()
+    return await reading.sources()
 
 
 @get("/v1/changes/{event_id:path}", summary="Tell what became of a change")

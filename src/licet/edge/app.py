@@ -19,7 +19,6 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
 from licet.answer.reading import Reading
-from licet.answer.senders import Senders
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
@@ -50,7 +49,6 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """What the application is wired to. ``checks`` are named; each returns None where ready, else what it waits for."""
 
     reading: Reading
-    senders: Senders
     directory: Directory
     authenticator: Authenticator
     metrics: Metrics
@@ -61,7 +59,6 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """Build the application. It reads no environment, touches no logging, and reaches nothing outside."""
     dependencies = {
         "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
-        "senders": Provide(lambda: rooms.senders, sync_to_thread=False),
         "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
     }

@@ -1,6 +1,7 @@
 """Connections that send too slowly are ended: whoever opens a thousand of them holds up no one."""
 
 import asyncio
+import random
 import resource
 import time
 from typing import Any
@@ -30,7 +31,8 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the first head."""
         super().connection_made(transport)
         self._awaited = (time.monotonic(), HEAD_LIMIT_S)
-        self._look = self.loop.call_later(HEAD_LIMIT_S, self._check)
+        # Connections that were opened together need not end together, with all others waiting.
+        self._look = self.loop.call_later(HEAD_LIMIT_S * random.uniform(1, 1.2), self._check)  # noqa: S311 no secret
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop looking."""

@@ -1,10 +1,14 @@
 """A time limit for many short waits with one timer: ``asyncio.timeout`` costs a post 6 µs, this half of one."""
 
 import asyncio
+import itertools
 from types import TracebackType
 from typing import Any, Self
 
 Task = asyncio.Task[Any]
+# A task that ends, and the client that comes again, cost half a millisecond: so many at once, then the others' turn.
+_AT_ONCE = 8
+_TURN_S = 0.008
 
 
 class Late(Exception):
@@ -14,7 +18,7 @@ class Late(Exception):
 class Deadlines:
     """``with deadlines:`` raises ``Late`` out of a block that waits longer than ``limit_s`` seconds.
 
-    One block at a time per task; the limit is kept to a quarter of itself.
+    One block at a time per task; the limit is kept to a quarter of itself, with up to a thousand that end in a second.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -44,14 +48,14 @@ class Deadlines:
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         due = loop.time() - self._limit_s
-        for task, entered in list(self._entered.items()):
-            if entered > due:
-                break
+        late = [task for task, entered in itertools.islice(self._entered.items(), _AT_ONCE) if entered <= due]
+        for task in late:
             del self._entered[task]
             self._late.add(task)
             task.cancel()
         if self._entered:
-            self._timer = loop.call_later(self._limit_s / 4, self._sweep, loop)
+            wait = self._limit_s / 4 if len(late) < _AT_ONCE else _TURN_S
+            self._timer = loop.call_later(wait, self._sweep, loop)
 
 
 def _current() -> Task:

@@ -45,6 +45,9 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
     replication: int = 1
     config: Mapping[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"KafkaTopic({self.brokers}, {self.name})"  # the config may hold a password
+
     def client(self, defaults: Mapping[str, object], promises: Mapping[str, object]) -> dict[str, Any]:
         """Build a client's settings: ``config`` wins over the defaults, the promises over both."""
         common = {

@@ -77,7 +77,7 @@ class SpoolState:
             await self._drop()
 
     async def _attempt(self) -> None:
-        began = time.monotonic()
+        began, known = time.monotonic(), self._connection is not None
         work = asyncio.create_task(self._read())
         try:
             await asyncio.wait({work}, timeout=READ_LIMIT_S)
@@ -89,6 +89,9 @@ class SpoolState:
             error = None if work.cancelled() else work.exception()
         if work.cancelled() or error is not None:
             await self._drop()
+            if known and not work.cancelled() and time.monotonic() - began < PERIOD_S:
+                await self._attempt()  # a session that ended says nothing of the server
+                return
             self._miss(str(error).partition("\n")[0] if error else f"no answer within {READ_LIMIT_S:g} s", error)
         else:
             self._know(work.result(), began)

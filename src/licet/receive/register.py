@@ -4,14 +4,13 @@ import datetime as dt
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from licet.domain.catalog import Catalog
 from licet.domain.errors import Fault, LicetError, Unauthenticated, Unavailable
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.message import Message
-from licet.receive.ports import SenderWriter
 from licet.receive.uuid7 import uuid7
 from licet.store.values import DoorLetter, Sender
 
@@ -20,6 +19,14 @@ MOST_BYTES = 8 * 1024 * 1024  # of letters that wait for the store; beyond it th
 MOST_FIELDS = 200
 MOST_SOURCES = 1000
 _LONGEST = 100  # of a field's name
+
+
+class SenderWriter(Protocol):
+    """Where the register is written."""
+
+    async def write(self, senders: Sequence[Sender], letters: Sequence[DoorLetter]) -> None:
+        """Add what was seen, all or nothing."""
+        ...
 
 
 class Register:

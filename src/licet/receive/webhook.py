@@ -141,6 +141,7 @@ class Door:
     async def _judge_array(self, sitting: _Sitting, body: bytes, rejected: list[Rejected]) -> list[tuple[int, Message]]:
         webhook_id = sitting.post.webhook_id
         messages = []
+        bad = []
         turn = 0
         for index, (raw, found) in enumerate(read_array(body)):
             if index == MAX_ITEMS:
@@ -152,12 +153,14 @@ class Door:
                 messages.append((index, self._message(sitting, raw, found, sent_id)))
             except InvalidInput as error:
                 rejected.append(Rejected(index, error.faults))
-                self._keep(sitting, raw, error.faults, f":{index}")
+                bad.append(raw)
             turn += len(raw)
             if turn > _TURN:
                 turn = 0
                 await asyncio.sleep(0)
         self._metrics.changes_rejected.labels("invalid").inc(len(rejected))
+        for raw, item in zip(bad, rejected, strict=True):
+            self._keep(sitting, raw, item.faults, f":{item.index}")
         return messages
 
     def _message(self, sitting: _Sitting, raw: bytes, payload: dict[str, Any], sent_id: str | None) -> Message:

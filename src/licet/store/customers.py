@@ -8,12 +8,13 @@ from licet.database import named_queries
 from licet.domain.errors import NotFound
 from licet.domain.ids import CustomerRef
 from licet.store.pools import Pool, connection_of
-from licet.store.values import ChangeRow, CustomerBrief, CustomerRow, LicenseRow, Name, Page
+from licet.store.values import ChangeRow, CustomerBrief, CustomerRow, LicenseRow, Name, Page, Sender
 
 _customer = msgspec.json.Decoder(CustomerRow)
 _briefs = msgspec.json.Decoder(list[CustomerBrief])
 _licenses = msgspec.json.Decoder(list[LicenseRow])
 _names = msgspec.json.Decoder(list[Name])
+_senders = msgspec.json.Decoder(list[Sender])
 _change = msgspec.json.Decoder(ChangeRow)
 
 
@@ -63,6 +64,10 @@ class PostgresCustomers:
             customer_id = customer.customer_id or await self._id(customer)
         text = await self._text("find_change", event_id=event_id, customer_id=customer_id)
         return _change.decode(text or "")
+
+    async def senders(self) -> list[Sender]:
+        """Return what the doors saw of senders, by name; whoever could not be told is the last."""
+        return _senders.decode(await self._text("list_senders") or "[]")
 
     async def _id(self, ref: CustomerRef) -> str:
         found = await self._text("find_customer_id", **_named(ref))

@@ -13,11 +13,10 @@ from licet.store.values import DoorLetter, Sender
 # Of the letters that doors keep. A sender that posts nothing good must not fill the disk.
 MOST_LETTERS = 10_000
 KEPT_DAYS = 30
-_senders = msgspec.json.Decoder(list[Sender])
 
 
 class PostgresSenders:
-    """Keeps what doors saw. Every method raises ``Unavailable`` where the store does not answer."""
+    """Keeps what doors saw; see ``receive.register``."""
 
     def __init__(self, pool: Pool, *, most: int = MOST_LETTERS, days: int = KEPT_DAYS) -> None:
         self._pool = pool
@@ -25,7 +24,7 @@ class PostgresSenders:
         self._sql = named_queries("licet.store", "sql/senders.sql")
 
     async def write(self, senders: Sequence[Sender], letters: Sequence[DoorLetter]) -> None:
-        """Add what was seen and drop the letters beyond the bounds, in one transaction."""
+        """Add what was seen and drop the letters beyond the bounds, in one transaction. Raises ``Unavailable``."""
         async with connection_of(self._pool) as connection, connection.transaction():
             if senders:
                 await connection.execute(self._sql["write_senders"], {"senders": _text(senders)})
@@ -41,12 +40,6 @@ class PostgresSenders:
                     },
                 )
                 await connection.execute(self._sql["prune_letters"], self._bounds)
-
-    async def all(self) -> Sequence[Sender]:
-        """Return all senders, by name; whoever could not be told is the last, with an empty name."""
-        async with connection_of(self._pool) as connection:
-            row = await (await connection.execute(self._sql["list_senders"])).fetchone()
-        return _senders.decode(row[0] if row is not None else "[]")
 
 
 def _headers(letter: DoorLetter) -> list[tuple[str, str]]:

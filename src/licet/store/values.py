@@ -175,7 +175,8 @@ class CatalogVersion(msgspec.Struct, frozen=True):
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """What doors saw of a sender: when it was last heard, when and why refused, and fields that nothing maps.
 
-    ``unmapped`` says when each field was last seen. The empty source is whoever could not be told.
+    ``refused_for`` is a problem code, or what was wrong with a signature or key (``unknown``, ``timestamp``, …).
+    ``unmapped`` says when each such field was last seen. The empty source is whoever could not be told.
     """
 
     source: str

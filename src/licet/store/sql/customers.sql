@@ -111,3 +111,10 @@ SELECT json_build_object(
     'latest', (SELECT line FROM found WHERE NOT beside ORDER BY sequence DESC LIMIT 1),
     'deliveries', (SELECT coalesce(json_agg(line ORDER BY sequence DESC), '[]')
                    FROM (SELECT line, sequence FROM found ORDER BY sequence DESC LIMIT 100) AS last))::text
+
+-- name: list_senders
+-- All senders, by name; the empty name last.
+SELECT coalesce(json_agg(json_build_object(
+    'source', source, 'received_at', last_received_at, 'refused_at', last_refused_at,
+    'refused_for', last_refused_for, 'unmapped', unmapped) ORDER BY source = '', source), '[]')::text
+FROM sender

@@ -25,10 +25,3 @@ ORDER BY place
 -- Drops letters of the door that are too old or too many.
 DELETE FROM dead_letter WHERE origin = 'door' AND (recorded_at < now() - make_interval(days => %(days)s) OR letter <= (
     SELECT letter FROM dead_letter WHERE origin = 'door' ORDER BY letter DESC OFFSET %(most)s LIMIT 1))
-
--- name: list_senders
--- All senders, by name; the empty name last.
-SELECT coalesce(json_agg(json_build_object(
-    'source', source, 'received_at', last_received_at, 'refused_at', last_refused_at,
-    'refused_for', last_refused_for, 'unmapped', unmapped) ORDER BY source = '', source), '[]')::text
-FROM sender
