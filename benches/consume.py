@@ -81,8 +81,8 @@ class _Bench:
         self._offsets = [0] * 12
         self._outcomes: Counter[str] = Counter()
         self._projection = PostgresProjection(url)
-        self._applier = Applier(self._projection, "bench", self._count)
-        self._applier.assign(range(12))
+        self._applier = Applier(self._projection, self._count)
+        self._applier.assign("bench", range(12))
         database.execute(self._sql["tables"])
         database.prepare_threshold = 1  # as Licet's own connection
 

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import datetime as dt
 import pathlib
+import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
-from typing import cast
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, cast
 
 import msgspec
 import psycopg
@@ -15,9 +17,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
+from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.consume.apply import Applied, Applier
 from licet.consume.refold import refold
+from licet.consume.verify import Report, verify
 from licet.consume.worker import Watch, Worker
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
@@ -32,13 +36,17 @@ from licet.edge.webhook import Webhook
 from licet.manage.catalog import CatalogDesk
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
+from licet.manage.letters import LetterDesk
+from licet.manage.partitions import PartitionDesk
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.drain import GIVE_UP_S, Drainer
-from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic, ensure_topic
+from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
+from licet.queue.kafka_reader import KafkaReader, KafkaSurvey
 from licet.queue.librdkafka import said
-from licet.queue.ports import ChangeLog, LogReader, LogUnavailable, Positions
-from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.ports import ChangeLog, LogReader, LogSurvey, LogUnavailable, Positions
+from licet.queue.postgres import PostgresLog, log_name
+from licet.queue.postgres_reader import PostgresReader, PostgresSurvey
 from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
 from licet.queue.spool_state import SpoolState
 from licet.receive.register import Register
@@ -51,10 +59,15 @@ from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
+from licet.store.letters import PostgresLetters
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
+from licet.store.partitions import PostgresPartitions
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
+from licet.store.ports import DeadLimit
 from licet.store.projection import PostgresProjection
+from licet.store.prune import prune
 from licet.store.senders import PostgresSenders
+from licet.store.verification import open_books
 
 FLUSH_S = 5.0
 REGISTER_S = 2.0
@@ -81,6 +94,17 @@ def _initial_catalog(path: str | None) -> str:
         raise ConfigurationError(f"LICET_CATALOG: {error}") from error
 
 
+def check_address(settings: Settings) -> Mapping[str, Any]:
+    """Return the store's address in parts. Raises ``ConfigurationError`` where none is set or it cannot be read."""
+    shape = "postgresql://user:password@host/database"
+    if not settings.database_url:
+        raise ConfigurationError(f"LICET_DATABASE_URL: found nothing, expected {shape}")
+    try:
+        return conninfo_to_dict(settings.database_url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"LICET_DATABASE_URL: found a value that cannot be read, expected {shape}") from error
+
+
 def check_store(settings: Settings) -> None:
     """Raise ``ConfigurationError`` where the store is not set, cannot be reached or is not at this release's schema."""
     with _told(settings):
@@ -90,13 +114,7 @@ def check_store(settings: Settings) -> None:
 @contextlib.contextmanager
 def _told(settings: Settings) -> Iterator[None]:
     """Turn what the driver says of a wrong address into words that name it, without the password."""
-    shape = "postgresql://user:password@host/database"
-    if not settings.database_url:
-        raise ConfigurationError(f"LICET_DATABASE_URL: found nothing, expected {shape}")
-    try:
-        where = conninfo_to_dict(settings.database_url)
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"LICET_DATABASE_URL: found a value that cannot be read, expected {shape}") from error
+    where = check_address(settings)
     try:
         yield
     except psycopg.OperationalError as error:
@@ -174,7 +192,12 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
     """Build the worker's side of the queue."""
     if settings.kafka_brokers:
         return KafkaReader(_topic(settings), positions)
-    return PostgresReader(settings.database_url, log_name(settings.database_url), positions)
+    return PostgresReader(settings.database_url, positions)
+
+
+def build_survey(settings: Settings) -> LogSurvey:
+    """Build the operator's side of the queue."""
+    return KafkaSurvey(_topic(settings)) if settings.kafka_brokers else PostgresSurvey(settings.database_url)
 
 
 class Web(msgspec.Struct, frozen=True):
@@ -236,6 +259,8 @@ def build_web(settings: Settings) -> Web:
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
+            letters=Letters(PostgresLetters(readers)),
+            letter_desk=LetterDesk(PostgresLetters(writers), change_log),
             authenticator=authenticator,
             metrics=metrics,
             checks=checks,
@@ -263,22 +288,22 @@ def build_web(settings: Settings) -> Web:
             await catalogs.load()
             await authenticator.refresh()
             stack.push_async_callback(register.flush, senders)
-            for task in (
-                catalogs.follow(),
-                authenticator.keep_fresh(),
-                _flush_key_use(authenticator, keys),
-                _flush_register(register, senders),
-            ):
+            ending = asyncio.Event()
+            flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
+            stack.push_async_callback(asyncio.wait, {flushing})
+            stack.callback(ending.set)
+            for task in (catalogs.follow(), authenticator.keep_fresh(), _flush_register(register, senders)):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             yield
 
     return Web(front, running, ends)
 
 
-async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys) -> None:
-    """Write when keys were last used, every few seconds: a check must not wait for a write."""
-    while True:
-        await asyncio.sleep(FLUSH_S)
+async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:
+    """Write when keys were last used, every few seconds and at the end: a check must not wait for a write."""
+    while not ending.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), FLUSH_S)
         used = authenticator.take_used()
         if used:
             try:
@@ -311,15 +336,10 @@ def build_worker(settings: Settings, seen: Callable[[Applied], None] | None = No
     """Build the consumer. ``seen`` is called with each committed batch, from the worker's thread."""
     metrics = Metrics()
     projection = PostgresProjection(settings.database_url)
-    applied_by: list[Applier] = []  # the reader asks the applier for positions, which needs the reader's name
-
-    def positions(partitions: Collection[int]) -> Mapping[int, int]:
-        return applied_by[0].assign(partitions)
-
-    reader = build_reader(settings, positions)
     watch = Watch(metrics, seen)
-    applier = Applier(projection, reader.name, watch.committed, settings.salesforce_org_id)
-    applied_by.append(applier)
+    limit = DeadLimit(settings.dead_limit or sys.maxsize, settings.dead_share, settings.dead_window)
+    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit)
+    reader = build_reader(settings, applier.assign)
     return RunningWorker(Worker(reader, applier, metrics, settings.batch_size), metrics, projection.close)
 
 
@@ -352,6 +372,45 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
 def catalog_desk(settings: Settings) -> CatalogDesk:
     """Build the operator's side of the catalog."""
     return CatalogDesk(PostgresCatalogs(settings.database_url))
+
+
+class LetterRooms(msgspec.Struct, frozen=True):
+    """The operator's side of dead letters. ``open_letters`` counts those that a run has before it."""
+
+    letters: Letters
+    desk: LetterDesk
+    open_letters: Callable[[uuid.UUID, str | None], Awaitable[int]]
+
+
+@contextlib.asynccontextmanager
+async def letter_rooms(settings: Settings) -> AsyncIterator[LetterRooms]:
+    """Lend the operator's side of dead letters."""
+    async with reader_pool(settings.database_url, 1) as readers, writer_pool(settings.database_url, 1) as writers:
+        change_log = build_log(settings)
+        try:
+            reading = PostgresLetters(readers)
+            yield LetterRooms(Letters(reading), LetterDesk(PostgresLetters(writers), change_log), reading.count_open)
+        finally:
+            await change_log.close()
+
+
+def verify_store(settings: Settings, begins: Callable[[int], None], told: Callable[[int], None]) -> Report:
+    """Verify the store; ``begins`` hears how many deliveries there are to fold, ``told`` how many more are folded."""
+    with open_books(settings.database_url) as books:
+        begins(books.count_entries())
+        return verify(books, build_survey(settings), told)
+
+
+def prune_store(settings: Settings) -> Iterator[tuple[int, int, int]]:
+    """Empty what the settings keep no longer; see ``store.prune``. Raises ``ConfigurationError`` for no limit."""
+    if not settings.payload_days:
+        raise ConfigurationError("LICET_PAYLOAD_DAYS is 0: payloads are kept for ever, there is nothing to prune")
+    return prune(settings.database_url, settings.payload_days)
+
+
+def partition_desk(settings: Settings) -> PartitionDesk:
+    """Build the operator's side of stopped partitions."""
+    return PartitionDesk(PostgresPartitions(settings.database_url), build_survey(settings))
 
 
 def refold_customers(settings: Settings) -> Iterator[int]:

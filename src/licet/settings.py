@@ -118,6 +118,12 @@ class Settings:
     )
     catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
     batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))
+    dead_limit: int = setting(100, "A partition stops at so many dead letters; 0: never …", _number(0, 1_000_000))
+    dead_share: int = setting(50, "… where they are so many per cent …", _number(0, 100))
+    dead_window: int = setting(1000, "… of its last so many deliveries.", _number(1, 100_000))
+    payload_days: int = setting(
+        0, "How many days `licet prune` leaves the bytes of deliveries in the ledger; 0: for ever.", _number(0, 36_500)
+    )
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")
@@ -142,7 +148,7 @@ class Settings:
             except (ValueError, InvalidInput) as error:
                 found = "a value that is not shown" if field.metadata["secret"] else shown(text)
                 faults.append(f"{name}: found {found}, expected {error}")
-        reserved = PREFIX + "TEST_"
+        reserved = (PREFIX + "TEST_", PREFIX + "SIMULATOR_")  # of the tests, and of the simulator beside it
         faults += [
             f"{name}: no such setting{_nearest(name, known)}"
             for name in sorted(environment)

@@ -1,5 +1,11 @@
 """``licet settings``, and settings that are wrong."""
 
+import pathlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from cli.said import Cli
@@ -10,6 +16,14 @@ SECRETS = {
     "webhook_secrets": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "bootstrap_api_key": "a-long-bootstrap-key",
 }
+
+
+@pytest.fixture
+def restored_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_every_setting_is_listed_with_its_value_and_what_it_is_for(cli: Cli) -> None:
@@ -42,9 +56,14 @@ def test_settings_that_are_wrong_are_all_named_and_end_with_two(cli: Cli) -> Non
     said = cli("settings", port="x", log_level="loud", kafka_config="oops", webhook_secrets="whsec", nonsense="1")
     assert said.code == 2
     assert len(said.err.splitlines()) == 5
+    assert all(line.startswith("licet: LICET_") for line in said.err.splitlines())
     assert "LICET_NONSENSE: no such setting" in said.err
     assert 'LICET_LOG_LEVEL: found "loud", expected debug or info or warning or error' in said.err
     assert "oops" not in said.err  # it may hold a password
+
+
+def test_a_setting_of_the_simulator_is_none_of_ours_and_stops_nothing(cli: Cli) -> None:
+    assert cli("settings", simulator_api_key="a-key-of-the-simulator").code == 0
 
 
 def test_an_empty_variable_counts_as_unset(cli: Cli) -> None:
@@ -56,6 +75,16 @@ def test_without_a_database_the_setting_is_named(cli: Cli, command: tuple[str, .
     said = cli(*command)
     assert said.code == 2
     assert "LICET_DATABASE_URL: found nothing, expected postgresql://" in said.err
+
+
+@pytest.mark.parametrize("url", ["", "not-an-address correct-horse"])
+def test_a_worker_does_not_wait_where_waiting_cannot_help(cli: Cli, restored_signals: None, url: str) -> None:
+    began = time.monotonic()
+    said = cli("worker", "--wait", "30", database_url=url)
+    assert said.code == 2
+    assert time.monotonic() - began < 10
+    assert said.err.splitlines()[-1].startswith("licet: LICET_DATABASE_URL: found ")
+    assert "waiting" not in said.err
 
 
 @pytest.mark.parametrize(
@@ -70,3 +99,15 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(cli: Cli, 
     assert said.code == 2
     assert words in said.err
     assert "correct-horse" not in said.err
+
+
+def test_up_says_that_its_port_is_taken_before_it_starts_anything(
+    cli: Cli, restored_signals: None, tmp_path: pathlib.Path
+) -> None:
+    data = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = cli("up", "--port", port, "--data", str(data))
+    assert said.code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in said.err
+    assert not data.exists()

@@ -61,7 +61,7 @@ def test_one_fenced_partition_keeps_back_the_whole_batch(database: str, log: Log
         road.apply(mine, theirs)
     assert fenced.value.partitions == {2}
     assert kept(database) == before
-    road.applier.assign([2])
+    road.applier.assign(log.name, [2])
     assert road.apply(mine, theirs) == ["applied"]
 
 
@@ -76,7 +76,8 @@ def test_a_connection_that_dies_in_the_middle_leaves_nothing_and_the_batch_is_ap
             cut.pop()()
         return uuid.uuid4()
 
-    road.applier = Applier(road.projection, log.name, road.batches.append, new_id=new_id)
+    road.applier = Applier(road.projection, road.batches.append, new_id=new_id)
+    road.applier.assign(log.name, [0])
     before = kept(database)
     with pytest.raises(StoreUnavailable):
         road.apply(*records)
@@ -90,7 +91,7 @@ def test_a_connection_that_dies_in_the_middle_leaves_nothing_and_the_batch_is_ap
 def test_a_store_that_is_away_is_said_so_and_found_again(database: str, log: Log) -> None:
     nowhere = Road("postgresql://nobody@127.0.0.1:1/nowhere", log.name)
     for attempt in (
-        lambda: nowhere.applier.assign([0]),
+        lambda: nowhere.applier.assign(log.name, [0]),
         lambda: nowhere.apply(log.change({"Id": "acme"})),
         lambda: nowhere.projection.transaction(1).__enter__(),
     ):

@@ -1,12 +1,15 @@
 """Aliases and e-mail domains that Salesforce's fields give: whose they are, however the log is cut."""
 
+import contextlib
 import pathlib
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from support.world import Log, Road, apply_catalog, fresh, rows
+from licet.consume.refold import refold
+from licet.domain.license import Cause, Moment
+from support.world import Log, Road, apply_catalog, at, fresh, rows
 
 CUSTOM = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
 
@@ -110,3 +113,36 @@ def test_a_deleted_customer_gives_up_its_names_and_gets_them_back(
     assert holders(custom_database, f"tenant:{tenant}") == holders(custom_database, f"{tenant}.example") == []
     custom_road.apply(log.change({"Id": customer, "IsDeleted": False, "SystemModstamp": "2026-03-01T11:00:00Z"}))
     assert holders(custom_database, f"tenant:{tenant}") == holders(custom_database, f"{tenant}.example") == [customer]
+
+
+def renamed(catalog: str, system: str) -> str:
+    """The same catalog, with another name for the aliases that the tenant field gives."""
+    assert '\ntenant = "Tenant_Id__c"' in catalog
+    return catalog.replace("\ntenant =", f"\n{system} =")
+
+
+def test_a_catalog_change_gives_no_alias_back_to_whom_it_was_taken_from(database: str, log: Log) -> None:
+    """The customers come in the order of their ids: once the later claim is the first id's, once the last one's."""
+    document = CUSTOM.read_text()
+    apply_catalog(database, document)
+    with contextlib.closing(Road(database, log.name)) as road:
+        move_names(database, log, road, document)
+
+
+def move_names(database: str, log: Log, road: Road, document: str) -> None:
+    for name, claims in (("one", ["a", "b"]), ("two", ["d", "c"])):
+        road.apply(*(log.change({"Id": claim, "Tenant_Id__c": name}) for claim in claims))
+    road.apply(*(log.change({"Id": early, "Tenant_Id__c": name}) for early, name in (("a", "one"), ("d", "two"))))
+    for catalog, system in ((document + "\n# one word more\n", "tenant"), (renamed(document, "org"), "org")):
+        apply_catalog(database, catalog)
+        assert list(refold(road.projection, moment)) == [4]
+        found = [holders(database, f"{system}:{name}") for name in ("one", "two")]
+        if system == "tenant":
+            assert found == [["b"], ["c"]]
+        else:  # no one had these: whose field was written last has them
+            assert found == [["a"], ["d"]]
+            assert holders(database, "tenant:one") == []
+
+
+def moment(revision: int, cause: Cause) -> Moment:
+    return Moment(at(100), revision, cause)

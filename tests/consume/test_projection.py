@@ -14,7 +14,7 @@ import pytest
 from licet.consume.apply import Fenced
 from licet.queue.message import Record
 from licet.store.migrate import default_catalog
-from licet.store.ports import EventKey, Folded, Projection, StoreUnavailable, Wanted
+from licet.store.ports import DeadLimit, EventKey, Folded, Projection, Standing, StoreUnavailable, Wanted
 from support.stores import Store, memory_store, postgres_store
 from support.world import Applying, Log
 
@@ -102,29 +102,30 @@ def test_an_offset_moves_only_from_where_it_stands(
         if not fenced:
             transaction.write(Folded())
     assert store.look.offsets(log.name)[1] == 5
-    assert store.projection.positions(log.name, [0, 1, 2]) == {0: 2 if fenced else 9, 1: 5}
-    assert store.projection.positions("another log", [0, 1, 2]) == {}
+    standings = store.projection.positions(log.name, [0, 1, 2])
+    assert list(standings) == [Standing(0, 2 if fenced else 9, None), Standing(1, 5, None)]
+    assert list(store.projection.positions("another log", [0, 1, 2])) == []
 
 
 def test_a_zombie_worker_is_fenced_and_nothing_of_its_batch_is_kept(store: Store, log: Log, road: Applying) -> None:
     first, second, third = (log.change({"Id": "acme", "Name": name}) for name in "abc")
     road.apply(first)
     zombie = Applying(store.open(), log.name)
-    zombie.applier.assign([0])
+    zombie.applier.assign(log.name, [0])
     road.apply(second)
     before = kept(store, log)
     with pytest.raises(Fenced) as fenced:
         zombie.apply(second, third)
     assert fenced.value.partitions == {0}
     assert kept(store, log) == before
-    assert zombie.applier.assign(fenced.value.partitions) == {0: 2}
+    assert zombie.applier.assign(log.name, fenced.value.partitions) == {0: 2}
     assert zombie.apply(second, third) == ["applied"]
 
 
 def test_two_that_both_begin_a_partition_do_not_both_apply_it(store: Store, log: Log, road: Applying) -> None:
     record = log.change({"Id": "acme"})
     other = Applying(store.open(), log.name)
-    other.applier.assign([0])
+    other.applier.assign(log.name, [0])
     assert road.apply(record) == ["applied"]
     with pytest.raises(Fenced):
         other.apply(record)
@@ -174,6 +175,33 @@ def test_a_catalog_takes_effect_between_two_batches(store: Store, log: Log, road
     assert road.apply(log.change({"Id": "acme", "Extra": 1})) == ["applied"]
     assert statuses(store, "acme") == {"SKU1": "active"}
     assert store.projection.current_catalog().version == 2
+
+
+def test_a_partition_that_is_stopped_stays_so_for_the_first_reason(store: Store, log: Log, road: Applying) -> None:
+    road.apply(log.change({"Id": "acme"}))
+    for reason in ("refused", "below_start"):
+        store.projection.stop(log.name, 0, reason, "so it is")
+    assert list(store.open().positions(log.name, [0, 1])) == [Standing(0, 1, "refused: so it is")]
+    assert road.applier.assign(log.name, [0, 1]) == {0: None}
+
+
+def test_too_many_dead_letters_stop_their_partition_with_the_batch_that_has_them(store: Store, log: Log) -> None:
+    road = Applying(store.projection, log.name, limit=DeadLimit(count=2, share=50, window=4))
+    assert road.apply(*(log.change({"Id": "acme", "Extra": number}) for number in range(3))) == ["applied"] * 3
+    road.apply(log.raw(b"x", b"{", ()), log.change({"Id": "umbrella"}, partition=1))
+    assert road.applier.stopped == {}
+    road.apply(log.raw(b"x", b"{", ()))
+    told = {0: "dead_limit: 2 of the last 4 deliveries are dead letters"}
+    assert road.applier.stopped == told
+    assert list(store.projection.positions(log.name, [0, 1])) == [Standing(0, 5, told[0]), Standing(1, 1, None)]
+
+
+def test_a_log_that_was_made_anew_is_stopped(store: Store) -> None:
+    old, new = Log("changes@1"), Log("changes@2")
+    Applying(store.projection, old.name).apply(old.change({"Id": "acme"}))
+    (standing,) = store.projection.positions(new.name, [0])
+    assert (standing.partition, standing.next_offset) == (0, None)
+    assert (standing.stopped or "").startswith("recreated: ")
 
 
 WHERE = ("begun", "loaded", "written")

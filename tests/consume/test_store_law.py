@@ -121,6 +121,13 @@ REWRITES = {
 }
 
 
+@pytest.mark.parametrize("what", ["DELETE FROM license WHERE status = 'suspended'", "TRUNCATE license"])
+def test_history_cannot_be_thrown_away(psql: Psql, what: str) -> None:
+    with pytest.raises(psycopg.IntegrityError) as raised:
+        psql.execute(what.encode())
+    assert raised.value.diag.constraint_name == "license_is_kept"
+
+
 @pytest.mark.parametrize("what", REWRITES)
 def test_history_cannot_be_rewritten(psql: Psql, what: str) -> None:
     (rows,) = psql.execute("SELECT count(*) FROM license").fetchone() or (0,)

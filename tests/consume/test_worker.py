@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from licet.consume.apply import Applier
 from licet.consume.worker import Watch, Worker
 from licet.observe.metrics import Metrics
 from licet.queue.message import Record
-from licet.queue.ports import LogUnavailable
+from licet.queue.ports import LogGap, LogUnavailable
 from licet.store.ports import StoreUnavailable
 from support.world import Log, Road, fresh, rows, states
 
@@ -29,24 +29,38 @@ class ListReader:
         self.assigned = frozenset(partitions)
         self.records: list[Record] = []
         self.faults: list[Exception] = []
-        self.next = {**dict.fromkeys(partitions, 0), **applier.assign(partitions)}
-        self.seeks: list[tuple[int, int]] = []
+        self.first = 0
+        self.applier = applier
+        self.next: dict[int, int | None] = {}
+        self.stale = True
+        self.refreshed = 0
         self.committed: dict[int, int] = {}
         self.closed = False
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         if self.faults:
             raise self.faults.pop(0)
-        found = [one for one in self.records if one.partition in self.next and one.offset >= self.next[one.partition]]
+        if self.stale:
+            known = self.applier.assign(self.name, self.assigned)
+            self.next = {partition: known.get(partition, self.first) for partition in sorted(self.assigned)}
+            self.stale = False
+        for partition, at in self.next.items():
+            if at is not None and at < self.first:
+                raise LogGap(partition, at, self.first, len(self.records))
+        found = [one for one in self.records if self._follows(one)]
         if not found:
             time.sleep(min(timeout, 0.005))
         for record in found[:limit]:
             self.next[record.partition] = record.offset + 1
         return found[:limit]
 
-    def seek(self, partition: int, offset: int) -> None:
-        self.seeks.append((partition, offset))
-        self.next[partition] = offset
+    def _follows(self, record: Record) -> bool:
+        at = self.next.get(record.partition)
+        return at is not None and record.offset >= at
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+        self.stale = True
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed.update(offsets)
@@ -55,6 +69,7 @@ class ListReader:
         return {
             partition: sum(one.partition == partition and one.offset >= offset for one in self.records)
             for partition, offset in self.next.items()
+            if offset is not None
         }
 
     def close(self) -> None:
@@ -68,7 +83,7 @@ class Works:
         self.metrics = Metrics()
         self.road = Road(url, log.name)
         watch = Watch(self.metrics, self.road.batches.append)
-        self.road.applier = Applier(self.road.projection, log.name, watch.committed, new_id=self._new_id)
+        self.road.applier = Applier(self.road.projection, watch.committed, new_id=self._new_id)
         self.reader = ListReader(log, self.road.applier, *(partitions or (0,)))
         self.worker = Worker(self.reader, self.road.applier, self.metrics, batch)
         self.in_the_fold: list[Callable[[], None]] = []
@@ -152,7 +167,7 @@ def test_a_store_that_is_away_for_a_moment_costs_no_record(shared_database: str,
     with working(works):
         works.until_applied(3)
     assert ledger(shared_database, log) == [(0, 0), (0, 1), (0, 2)]
-    assert works.reader.seeks == [(0, 0), (0, 0)]
+    assert works.reader.refreshed == 2
 
 
 def test_a_mistake_of_ours_is_told_with_its_traceback_and_the_loop_goes_on(
@@ -191,10 +206,10 @@ def test_a_store_that_goes_away_while_a_worker_is_fenced_costs_no_record(shared_
     other.close()
     assign, faults = works.road.applier.assign, [StoreUnavailable("the store is gone")]
 
-    def assign_in_the_end(partitions: Sequence[int]) -> Mapping[int, int]:
-        if faults:
+    def assign_in_the_end(name: str, partitions: Collection[int]) -> Mapping[int, int | None]:
+        if works.reader.refreshed and faults:
             raise faults.pop()
-        return assign(partitions)
+        return assign(name, partitions)
 
     works.road.applier.assign = assign_in_the_end  # type: ignore[assignment, method-assign]
     works.reader.records = records[:2]
@@ -217,7 +232,7 @@ def test_a_batch_begun_is_finished_before_the_worker_stops(shared_database: str,
 
 def test_a_worker_without_a_partition_says_so(shared_database: str, log: Log) -> None:
     works = Works(shared_database, log)
-    works.reader.assigned, works.reader.next = frozenset(), {}
+    works.reader.assigned = frozenset()
     with working(works):
         works.until(lambda: works.worker.waiting_for() == "a partition; other workers hold them all")
 

@@ -102,7 +102,7 @@ def test_a_customer_needs_an_id_that_can_stand_in_an_address(value: object) -> N
             ["soon", "2026-13-01", "2026-11-23T09:00:00", 20261123, True],
         ),
         ("Until__c", ["9999-12-31", "2026-11-23T00:00:00.000+0000"], ["", "0000-00-00", ["2026-11-23"]]),
-        ("Seats__c", [0, 500, 2**63 - 1], [-1, 1.5, True, "5", 2**63]),
+        ("Seats__c", [0, 500, 5.0, 2**63 - 1], [-1, 1.5, -5.0, 1e300, True, "5", 2**63]),
         ("S__c", [True, False], ["true", 0, 1, []]),
     ],
 )
@@ -111,6 +111,12 @@ def test_mapped_fields_have_their_type_or_null(field: str, good: list[object], b
         assert read_change({"Id": "a", field: value}, IDENTITY, CUSTOM).fields[field] == value
     for value in bad:
         assert list(faults(CUSTOM, Id="a", **{field: value})) == [field]
+
+
+def test_a_quantity_with_a_point_is_the_whole_number_that_it_is() -> None:
+    assert type(read_change({"Id": "a", "Seats__c": 5.0}, IDENTITY, CUSTOM).fields["Seats__c"]) is int
+    assert type(read_change({"Id": "a", "Else__c": 5.0}, IDENTITY, CUSTOM).fields["Else__c"]) is float
+    assert faults(CUSTOM, Id="a", Seats__c=5.5) == {"Seats__c": ("the number 5.5", "a whole number from 0 or null")}
 
 
 @pytest.mark.parametrize("value", ["", 5, True, [], "x" * (MAX_EVENT_ID + 1)])

@@ -59,12 +59,24 @@ def test_a_record_names_its_place_as_a_replay_names_it() -> None:
     assert read_envelope(record(message.headers())).replay_of == ("kafka:x", 3, 7)
 
 
-@pytest.mark.parametrize("place", ["", "x", "x/1", "x/a/1", "x/1/-1", "x/1/" + "1" * 19, "/1/1", "x/1/1\n"])
+@pytest.mark.parametrize(
+    "place", ["", "x", "x/1", "x/a/1", "x/1/-1", "x/1/" + "1" * 19, "/1/1", "x/1/1\n", "x\x00y/1/1"]
+)
 def test_a_place_that_is_none_is_refused(place: str) -> None:
     message = msgspec.structs.replace(MESSAGE, replay_of=place)
     with pytest.raises(InvalidInput) as refused:
         read_envelope(record(message.headers()))
     assert [fault.field for fault in refused.value.faults] == ["header licet-replay-of"]
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59.999999+00:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00+14:00"])
+def test_a_receipt_that_leaves_no_time_for_what_follows_is_refused(time: str) -> None:
+    headers = [(name, time.encode() if name == "ce_time" else raw) for name, raw in MESSAGE.headers()]
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(record(headers))
+    (fault,) = refused.value.faults
+    assert (fault.field, fault.found) == ("header ce_time", f'"{time}"')
+    assert "before the year 9999" in fault.expected
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -90,4 +102,8 @@ def test_headers_without_the_names_that_count_are_refused_whatever_they_hold(hea
 
 
 def test_bytes_that_are_no_headers_are_kept_for_a_person() -> None:
-    assert unpack_headers(b"\xc1") == [("licet-unreadable-headers", b"\xc1")]
+    kept = unpack_headers(b"\xc1")
+    assert kept == [("licet-unreadable-headers", b"\xc1")]
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(record(kept))
+    assert "headers" in [fault.field for fault in refused.value.faults]

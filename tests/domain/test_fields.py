@@ -118,6 +118,7 @@ def test_a_value_of_another_type_says_nothing() -> None:
     assert read.text(fields, "Name") is None
     assert [read.quantity(fields, name) for name in ("Seats", "Many", "Half", "None", None)] == [None] * 5
     assert read.quantity(stored(Seats=0), "Seats") == 0
+    assert read.quantity(stored(Seats=5.0), "Seats") == 5  # kept before the catalog knew the field
 
 
 def test_a_write_says_what_it_changed_and_touches_nothing_that_was_stored() -> None:

@@ -1,13 +1,17 @@
 """API keys: made, shown once, revoked."""
 
+import datetime as dt
 import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
+from licet.bootstrap import build_web
 from licet.domain.errors import InvalidInput, NotFound
 from licet.manage.keys import Keys
+from licet.settings import Settings
+from support.asgi import request
 from support.web import Stage
 from support.world import rows
 
@@ -57,8 +61,6 @@ def test_keys_are_listed_the_oldest_first_with_the_moment_they_ended(there: Stag
 
 
 def test_the_last_use_of_a_key_only_moves_forward(there: Stage) -> None:
-    import datetime as dt
-
     key = there.web.run(lambda keys: keys.create("used", ["read"], "Ada")).key
     early, late = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2))
     for moment in (late, early):
@@ -66,6 +68,25 @@ def test_the_last_use_of_a_key_only_moves_forward(there: Stage) -> None:
     there.web.runner.run(there.web.keys.touch({}))
     listed = there.web.run(lambda keys: keys.all())
     assert next(one.last_used_at for one in listed if one.key_id == key.key_id) == late
+
+
+def test_the_last_use_is_written_when_the_web_process_ends(there: Stage) -> None:
+    made = there.web.run(lambda keys: keys.create("last", ["read"], "Ada"))
+    before = dt.datetime.now(dt.UTC)
+
+    async def serve_once() -> None:
+        web = build_web(Settings(database_url=there.url))
+        async with web.running():
+            asked = [("authorization", f"Bearer {made.token}")]
+            answer = await request(web.app, method="GET", path="/v1/check", headers=asked)
+            assert answer is not None
+            assert answer.status == 422  # the key is known, the question lacks its words
+
+    there.web.runner.run(serve_once())
+    listed = there.web.run(lambda keys: keys.all())
+    used = next(one.last_used_at for one in listed if one.key_id == made.key.key_id)
+    assert used is not None
+    assert used >= before
 
 
 def test_a_key_that_does_not_exist_cannot_be_revoked(there: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -9,16 +10,33 @@ from collections.abc import Collection, Iterator, Mapping
 import pytest
 
 from licet.queue.message import Position, Record, read_envelope
-from licet.queue.ports import AppendFailed, LogGap, LogReader, LogUnavailable
+from licet.queue.ports import AppendFailed, Extent, LogGap, LogReader, LogUnavailable
 from support.logs import Wire, append, message, placed, poll_until, read
 
 CUSTOMERS = [f"0015g00000AbC{number:02d}AAV" for number in range(40)]
 ALL_PARTITIONS = frozenset(range(12))
 
 
+class Store:
+    """Where the store of one test stands: ``at`` has the next offset of a partition, None where it is stopped."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int | None] = {}
+        self.asked: list[tuple[str, int]] = []
+
+    def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int | None]:
+        self.asked += [(log, partition) for partition in partitions]
+        return self.at
+
+
 @pytest.fixture
-def reader(wire: Wire) -> Iterator[LogReader]:
-    opened = wire.reader()
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def reader(wire: Wire, store: Store) -> Iterator[LogReader]:
+    opened = wire.reader(store.positions)
     yield opened
     opened.close()
 
@@ -114,8 +132,7 @@ def test_a_key_that_is_no_text_fails_alone_and_for_good(wire: Wire) -> None:
 def test_a_poll_returns_at_most_its_limit_and_waits_no_longer_than_told(wire: Wire, reader: LogReader) -> None:
     placed(append(wire, [message(customer) for customer in CUSTOMERS]))
     poll_until(lambda: reader.assigned == ALL_PARTITIONS, reader)
-    for partition in reader.assigned:
-        reader.seek(partition, 0)
+    reader.refresh()
     records: list[Record] = []
     while len(records) < 40:
         some = reader.poll(7, 5)
@@ -151,21 +168,16 @@ def test_a_new_group_starts_at_the_logs_start_and_never_at_its_end(wire: Wire) -
     late.close()
 
 
-def test_a_reader_starts_where_the_store_stands_and_not_where_it_committed(wire: Wire) -> None:
+def test_a_reader_starts_where_the_store_stands_and_not_where_it_committed(wire: Wire, store: Store) -> None:
     [first, *rest] = placed(append(wire, [message("one", number) for number in range(5)]))
-    asked: list[int] = []
-
-    def stored(partitions: Collection[int]) -> Mapping[int, int]:
-        asked.extend(partitions)
-        return {first.partition: first.offset + 2}
-
     early = wire.reader()
     read(early, 5)
     early.commit({first.partition: first.offset + 1})
     early.close()
-    later = wire.reader(stored)
+    store.at = {first.partition: first.offset + 2}
+    later = wire.reader(store.positions)
     assert [record.offset for record in read(later, 3)] == [position.offset for position in rest[1:]]
-    assert sorted(asked) == sorted(ALL_PARTITIONS)
+    assert sorted(store.asked) == [(later.name, partition) for partition in sorted(ALL_PARTITIONS)]
     later.close()
 
 
@@ -174,7 +186,7 @@ def test_a_store_that_is_away_is_asked_again_and_nothing_is_skipped(wire: Wire) 
     away = ConnectionError("the store is away")
     answers: list[Exception | None] = [away, away, None]
 
-    def stored(_partitions: Collection[int]) -> Mapping[int, int]:
+    def stored(_log: str, _partitions: Collection[int]) -> Mapping[int, int | None]:
         failure = answers.pop(0)
         if failure is not None:
             raise failure
@@ -189,31 +201,66 @@ def test_a_store_that_is_away_is_asked_again_and_nothing_is_skipped(wire: Wire) 
     reader.close()
 
 
-def test_an_offset_that_the_log_does_not_hold_stops_the_reader_and_is_never_jumped_over(wire: Wire) -> None:
-    [place] = placed(append(wire, [message("one")]))
-    reader = wire.reader(lambda _partitions: {place.partition: place.offset + 7})
-    for _ in range(2):
-        with pytest.raises(LogGap, match=str(place.offset + 7)):
-            read(reader, 1)
-    reader.close()
+def test_an_offset_that_the_log_does_not_hold_stops_its_partition_and_the_others_go_on(
+    wire: Wire, store: Store, reader: LogReader
+) -> None:
+    places = placed(append(wire, [message(customer) for customer in CUSTOMERS]))
+    partition = places[0].partition
+    store.at = {partition: 107}
+    for _ in range(2):  # each poll says it, and none jumps over it
+        with pytest.raises(LogGap, match=r"the next offset is 107, the log has 0 to \d+$") as gap:
+            read(reader, len(places))
+        assert gap.value.partition == partition
+        assert not gap.value.below
+    store.at = {partition: None}
+    reader.refresh()
+    others = [place for place in places if place.partition != partition]
+    assert set(by_place(read(reader, len(others)))) == set(others)
+    assert partition in reader.assigned
+    assert partition not in reader.lag()
 
 
-def test_after_a_seek_the_records_come_again_without_a_gap(wire: Wire, reader: LogReader) -> None:
+def test_a_stopped_partition_goes_on_where_the_store_says_once_it_does(
+    wire: Wire, store: Store, reader: LogReader
+) -> None:
+    [first, *_] = placed(append(wire, [message("one", number) for number in range(5)]))
+    store.at = {first.partition: None}
+    poll_until(lambda: reader.assigned == ALL_PARTITIONS, reader)
+    assert list(reader.poll(10, 0.3)) == []
+    store.at = {first.partition: 3}
+    reader.refresh()
+    assert [record.offset for record in read(reader, 2)] == [3, 4]
+
+
+def test_after_a_refresh_the_records_come_again_without_a_gap(wire: Wire, store: Store, reader: LogReader) -> None:
     [first, *_] = placed(append(wire, [message("one", number) for number in range(300)]))
     read(reader, 10, limit=10)
     for start in (5, 0, 200):
-        reader.seek(first.partition, start)
+        store.at = {first.partition: start}
+        reader.refresh()
         assert [record.offset for record in read(reader, 300 - start, limit=50)] == list(range(start, 300))
 
 
-def test_the_lag_is_what_stands_beyond_the_last_poll(wire: Wire, reader: LogReader) -> None:
+def test_a_survey_tells_the_ledgers_name_and_what_each_partition_holds(wire: Wire, reader: LogReader) -> None:
+    [first, *_] = placed(append(wire, [message("one", number) for number in range(7)]))
+    read(reader, 7)
+    name, extents = wire.survey().extents()
+    assert name == reader.name
+    assert re.fullmatch(r"[a-z]+(:.+)?@[A-Za-z0-9_-]{22,36}", name)
+    assert extents == dict.fromkeys(ALL_PARTITIONS, Extent(0, 0)) | {first.partition: Extent(0, 7)}
+    assert [wire.survey().count(first.partition, *extent) for extent in ((0, 7), (2, 5), (0, 100))] == [7, 3, 7]
+
+
+def test_the_lag_is_what_stands_beyond_the_last_poll(wire: Wire, store: Store, reader: LogReader) -> None:
     [first, *_] = placed(append(wire, [message("one", number) for number in range(10)]))
     read(reader, 4, limit=2)
     assert sum(reader.lag().values()) <= 6
     read(reader, 6)
     poll_until(lambda: reader.lag() == dict.fromkeys(ALL_PARTITIONS, 0), reader)
-    reader.seek(first.partition, 3)
-    assert reader.lag()[first.partition] == 7
+    store.at = {first.partition: 3}
+    reader.refresh()
+    assert len(read(reader, 1, limit=1)) == 1
+    assert reader.lag()[first.partition] == 6
 
 
 def test_two_readers_share_the_partitions_and_one_takes_all_when_the_other_closes(wire: Wire) -> None:
@@ -284,11 +331,10 @@ def test_a_reader_says_that_the_log_is_away_and_reads_on_once_it_is_back(wire: W
     assert reader_at in ([3], [0, 1, 2, 3])
 
 
-def test_a_closed_log_takes_nothing_and_says_so(wire: Wire, reader: LogReader) -> None:
+def test_a_closed_log_takes_nothing_and_says_so(wire: Wire) -> None:
     async def run() -> None:
         log = wire.log()
         placed(await log.append([message("one")]))
-        assert log.name == reader.name
         await log.close()
         [result] = await log.append([message("two")])
         assert isinstance(result, AppendFailed)

@@ -5,12 +5,12 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psycopg
 import pytest
 
-from licet.queue import postgres
+from licet.queue import postgres_reader
 from licet.queue.message import Position
 from licet.queue.partitioner import partition_of
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable
@@ -87,7 +87,7 @@ def test_offsets_rise_in_commit_order_whoever_appends(wire: PostgresWire) -> Non
 def test_what_is_applied_is_trimmed_and_what_is_not_stays(
     wire: PostgresWire, by_hand: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "TRIM_ROWS", 40)
+    monkeypatch.setattr(postgres_reader, "TRIM_ROWS", 40)
     placed(append(wire, [message("one", number) for number in range(100)]))
     reader = wire.reader()
     read(reader, 100)
@@ -104,31 +104,41 @@ def test_what_is_applied_is_trimmed_and_what_is_not_stays(
     assert kept() in (list(range(offset, 100)) for offset in range(80, 91))
     reader.close()
 
-    later = wire.reader(lambda _partitions: {PARTITION: 90})
+    later = wire.reader(lambda _log, _partitions: {PARTITION: 90})
     assert [record.offset for record in read(later, 10)] == list(range(90, 100))
     later.close()
-    too_early = wire.reader(lambda _partitions: {PARTITION: 2})
+    too_early = wire.reader(lambda _log, _partitions: {PARTITION: 2})
     with pytest.raises(LogGap, match="next offset is 2"):
         too_early.poll(10, 0)
     too_early.close()
 
 
-def test_a_record_gone_from_the_middle_stops_the_reader(wire: PostgresWire, by_hand: psycopg.Connection) -> None:
+def test_a_record_gone_from_the_middle_is_a_gap_once_what_stands_before_it_is_read(
+    wire: PostgresWire, by_hand: psycopg.Connection
+) -> None:
     placed(append(wire, [message("one", number) for number in range(10)]))
     by_hand.execute('DELETE FROM queue_record WHERE "offset" = 4')
     reader = wire.reader()
+    assert [record.offset for record in reader.poll(10, 0)] == [0, 1, 2, 3]
     for _ in range(2):
-        with pytest.raises(LogGap):
+        with pytest.raises(LogGap, match="next offset is 4, the log has 5 to 10") as gap:
             reader.poll(10, 0)
+        assert gap.value.below
     reader.close()
 
 
-def test_a_database_with_another_log_stops_the_reader(wire: PostgresWire, by_hand: psycopg.Connection) -> None:
+def test_a_queue_made_anew_is_another_log(wire: PostgresWire, by_hand: psycopg.Connection) -> None:
     assert log_name(wire.url) == wire.name
     by_hand.execute("UPDATE queue_log SET log_id = gen_random_uuid()")
-    reader = wire.reader()
-    with pytest.raises(LogGap, match=wire.name):
-        reader.poll(10, 0)
+    asked: list[str] = []
+
+    def stored(log: str, _partitions: Collection[int]) -> dict[int, int | None]:
+        asked.append(log)
+        return {}
+
+    reader = wire.reader(stored)
+    reader.poll(10, 0)
+    assert asked == [log_name(wire.url)] != [wire.name]
     reader.close()
 
 

@@ -148,7 +148,7 @@ class Rogue:
         elif kind == 1:
             key, value, headers = b"c-0", world.dice.randbytes(world.dice.randrange(40)), HEADERS
         else:  # a change that says it is a replay of a delivery that never was
-            key, value, headers = b"c-0", b'{"Id":"c-0"}', [*HEADERS, (REPLAY_OF, b"sim/11/999999")]
+            key, value, headers = b"c-0", b'{"Id":"c-0"}', [*HEADERS, (REPLAY_OF, b"sim@1/11/999999")]
         position = world.topic.write(key, value, headers)
         world.say(f"a rogue writes {position.partition}/{position.offset}")
         if kind != 2:

@@ -202,7 +202,7 @@ class WorkerProcess:
         world = self._world
         self._life += 1
         applier = Applier(
-            world.projection(self._at), world.topic.name, self._committed, new_id=new_ids(world.dice.getrandbits)
+            world.projection(self._at), self._committed, None, world.weather.limit, new_ids(world.dice.getrandbits)
         )
         self.reader = MemoryReader(world.topic, applier.assign, self._shuffled)
         self.worker = Worker(self.reader, applier, METRICS, world.weather.batch)

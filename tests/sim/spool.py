@@ -17,7 +17,7 @@ from licet.database import named_queries
 from licet.queue.drain import GIVE_UP_S, Drainer
 from licet.queue.message import Message, Position, pack_headers
 from licet.queue.partitioner import partition_of
-from licet.queue.pending import PendingAppend
+from licet.queue.pending import PendingAppend, PendingAppends
 from licet.queue.ports import AppendFailed
 from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
 from licet.queue.spool_state import SpoolState
@@ -207,14 +207,16 @@ class MemorySpool:
     def __init__(self, world: "World", link: DoorLink, opening: Callable[[], int]) -> None:
         self._world, self._link, self._opening = world, link, opening
         self._turn = asyncio.Lock()
+        self._pending = PendingAppends(TIMEOUT_S * SPOOL_SHARE)
         self._writes: set[asyncio.Task[None]] = set()
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Result]:
-        call = PendingAppend(len(messages))
+        loop = asyncio.get_running_loop()
+        call = PendingAppend(len(messages), loop)
         write = asyncio.create_task(self._write(messages, call))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
-        return await call.wait(TIMEOUT_S * SPOOL_SHARE)
+        return await self._pending.wait(call, loop.time() + TIMEOUT_S * SPOOL_SHARE)
 
     async def ready(self) -> str | None:
         return "PostgreSQL is away" if self._world.store_down else None
@@ -279,6 +281,7 @@ def in_virtual_time(world: "World") -> Iterator[None]:
     clock = types.SimpleNamespace(monotonic=world.loop.time)
     with (
         mock.patch("licet.queue.spool_state.time", clock),
+        mock.patch("licet.consume.worker.time", clock),
         mock.patch("licet.queue.drain.random", world.dice),
         mock.patch("psycopg.AsyncConnection.connect", connect),
         mock.patch("licet.queue.spool_state.cut", lambda session: setattr(session, "closed", True)),

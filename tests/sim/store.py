@@ -7,7 +7,7 @@ die, stand still or lose its connection; what it raises comes out of the adapter
 import dataclasses
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -20,6 +20,7 @@ from licet.store.ports import (
     CustomerState,
     CustomerWrite,
     DeadLetter,
+    DeadLimit,
     Delivery,
     EventKey,
     Folded,
@@ -27,6 +28,7 @@ from licet.store.ports import (
     Loaded,
     NameWrite,
     Place,
+    Standing,
     StoreUnavailable,
     Wanted,
 )
@@ -58,6 +60,8 @@ class MemoryStore:
         self.revision = 1
         self.sequence = 0
         self.offsets: dict[tuple[str, int], int] = {}
+        self.stops: dict[tuple[str, int], str] = {}
+        self.decided: dict[tuple[str, int], int] = {}
         self.ledger: dict[Place, Kept] = {}
         self.by_event: dict[str, list[Delivery]] = defaultdict(list)
         self.dead: dict[int, DeadLetter] = {}
@@ -98,6 +102,20 @@ class MemoryStore:
             source_aliases=frozenset(alias for alias, holder in self.aliases.items() if holder == customer_id),
             source_domains=frozenset(domain for domain, holder in self.domains if holder == customer_id),
         )
+
+    def standing(self, log: str, partition: int) -> Standing:
+        """Return where a partition stands; one of a log made anew is stopped first."""
+        offset = self.offsets.get((log, partition))
+        name = log.rpartition("@")[0] or log
+        if offset is None and any(o != log and (o.rpartition("@")[0] or o) == name for o, _ in self.offsets):
+            self.stops.setdefault((log, partition), "recreated: the log was made anew")
+        return Standing(partition, offset, self.stops.get((log, partition)))
+
+    def resume(self) -> None:
+        """Let every stopped partition go on from where it stands, as a person does."""
+        for place in self.stops:
+            self.decided[place] = self.offsets.get(place, 0)
+        self.stops.clear()
 
     def commit(self, revision: int, sequence: int, moves: Mapping[tuple[str, int], int], folded: Folded) -> None:
         """Keep all that a transaction did. Raises ``Inapplicable`` before it kept anything."""
@@ -163,6 +181,7 @@ class MemoryTransaction:
         self._at = at
         self._moves: dict[tuple[str, int], int] = {}
         self._folded = Folded()
+        self._stops: dict[tuple[str, int], str] = {}
         self.thrown_out = False
         store.take_lock(self)
         self.revision = store.revision + 1
@@ -194,9 +213,27 @@ class MemoryTransaction:
         self._folded = folded
         self._at("written")
 
+    def stop_dying(self, log: str, partitions: Collection[int], limit: DeadLimit) -> Mapping[int, str]:
+        self._still_in()
+        for partition in partitions:
+            dead, total = self._last(log, partition, limit.window)
+            over = dead >= limit.count and dead * 100 >= total * limit.share
+            if over and (log, partition) not in self._store.stops:
+                self._stops[log, partition] = f"dead_limit: {dead} of the last {total} deliveries are dead letters"
+        return {partition: why for (_, partition), why in self._stops.items()}
+
     def commit(self) -> None:
         self._still_in()
         self._store.commit(self.revision, self._last_sequence, self._moves, self._folded)
+        self._store.stops |= self._stops
+
+    def _last(self, log: str, partition: int, window: int) -> tuple[int, int]:
+        """Count the dead letters, and all, of a partition's last deliveries since a person let it go on."""
+        kept = [one.delivery for place, one in self._store.ledger.items() if place[:2] == (log, partition)]
+        written = [one for one in self._folded.deliveries if (one.log, one.partition) == (log, partition)]
+        since = self._store.decided.get((log, partition), 0)
+        last = sorted((one for one in (*kept, *written) if one.offset >= since), key=lambda one: -one.offset)[:window]
+        return sum(one.outcome.kind is Kind.DEAD and one.replay_of is None for one in last), len(last)
 
     def _earlier(self, key: EventKey) -> list[Earlier]:
         return [
@@ -237,10 +274,14 @@ class MemoryProjection:
         self._at("catalog")
         return self._store.catalog
 
-    def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int]:
+    def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
         self._at("positions")
-        offsets = self._store.offsets
-        return {partition: offsets[log, partition] for partition in partitions if (log, partition) in offsets}
+        standings = [self._store.standing(log, partition) for partition in partitions]
+        return [each for each in standings if each.next_offset is not None or each.stopped is not None]
+
+    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
+        self._at("stop")
+        self._store.stops.setdefault((log, partition), f"{reason}: {detail}")
 
     def close(self) -> None:
         """There is no connection."""

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from licet.queue.message import PARTITIONS, Message, Position, Record
 from licet.queue.partitioner import partition_of
-from licet.queue.pending import PendingAppend
-from licet.queue.ports import AppendFailed, LogGap, LogUnavailable, Positions
+from licet.queue.pending import PendingAppend, PendingAppends
+from licet.queue.ports import AppendFailed, Extent, LogGap, LogUnavailable, Positions
 
 MAX_BYTES = 1_000_000
 Result = Position | AppendFailed
@@ -99,6 +99,7 @@ class MemoryLog:
         self._topic = topic
         self._link = link or PerfectLink(topic)
         self._timeout = timeout
+        self._pending = PendingAppends(timeout)
         self._open = True
 
     @property
@@ -110,14 +111,15 @@ class MemoryLog:
             return [AppendFailed("the log is closed")] * len(messages)
         if not messages:
             return []
-        call = PendingAppend(len(messages))
+        loop = asyncio.get_running_loop()
+        call = PendingAppend(len(messages), loop)
         for index, message in enumerate(messages):
             refused = _refuses(message)
             if refused is not None:
                 call.settle(index, refused)
             else:
                 self._link.carry(message.key, partial(self._write, message), partial(call.settle, index))
-        return await call.wait(self._timeout)
+        return await self._pending.wait(call, loop.time() + self._timeout)
 
     async def ready(self) -> str | None:
         if not self._open:
@@ -151,6 +153,7 @@ class MemoryReader:
         self._topic = topic
         self._positions = positions
         self._order = order
+        self._held: frozenset[int] = frozenset()
         self._next: dict[int, int] = {}
         self._granted: list[int] | None = None
         self._generation = -1
@@ -161,7 +164,7 @@ class MemoryReader:
 
     @property
     def assigned(self) -> frozenset[int]:
-        return frozenset(self._next)
+        return self._held
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         deadline = time.monotonic() + timeout
@@ -176,8 +179,8 @@ class MemoryReader:
                     return records
                 self._topic.changed.wait(wait)
 
-    def seek(self, partition: int, offset: int) -> None:
-        self._next[partition] = offset
+    def refresh(self) -> None:
+        self._granted = self._granted or sorted(self._held)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Nobody looks."""
@@ -193,17 +196,19 @@ class MemoryReader:
         if self not in self._topic.members:
             self._topic.join(self)
         if self._generation != self._topic.generation:
-            self._next.clear()
+            self._held, self._next = frozenset(), {}
             self._granted = self._topic.share_of(self)
             self._generation = self._topic.generation
         if self._granted is not None:
-            known = self._positions(self._granted)
+            known = self._positions(self.name, self._granted)
             starts = {partition: known.get(partition, 0) for partition in self._granted}
-            for partition, at in starts.items():
+            self._next = {partition: at for partition, at in starts.items() if at is not None}
+            for partition, at in self._next.items():
                 end = len(self._topic.records[partition])
                 if at > end:
-                    raise LogGap(f"{self.name}, partition {partition}: the next offset is {at}, the log has 0-{end}")
-            self._next, self._granted = starts, None
+                    self._next = {}
+                    raise LogGap(partition, at, 0, end)
+            self._held, self._granted = frozenset(self._granted), None
 
     def _read(self, limit: int) -> list[Record]:
         records: list[Record] = []
@@ -213,3 +218,16 @@ class MemoryReader:
             records += some
             self._next[partition] = at + len(some)
         return records
+
+
+class MemorySurvey:
+    """``LogSurvey`` of a topic in memory."""
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+
+    def extents(self) -> tuple[str, Mapping[int, Extent]]:
+        return self._topic.name, {number: Extent(0, len(held)) for number, held in enumerate(self._topic.records)}
+
+    def count(self, partition: int, start: int, stop: int) -> int:
+        return len(self._topic.records[partition][start:stop])

@@ -3,6 +3,8 @@
 import dataclasses
 import random
 
+from licet.store.ports import DeadLimit
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weather:
@@ -31,6 +33,7 @@ class Weather:
     rebalances: int
     rogues: int
     replays: int
+    limit: DeadLimit
     # per post
     answer_lost: float
     again: float
@@ -72,6 +75,7 @@ def draw(dice: random.Random) -> Weather:
         rebalances=count(4),
         rogues=count(6),
         replays=count(5),
+        limit=DeadLimit(count=dice.choice((2, 4, 100)), share=10),
         answer_lost=rate(0.05, 0.3),
         again=rate(0.1),
         chained=rate(0.3, 0.6),

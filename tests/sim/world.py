@@ -46,7 +46,7 @@ class ToldTopic(Topic):
     """A topic that tells the trace what is written to it."""
 
     def __init__(self, world: "World") -> None:
-        super().__init__("sim", world.now, waits=False)
+        super().__init__("sim@1", world.now, waits=False)
         self._world = world
 
     def write(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Position:
@@ -151,6 +151,7 @@ class World:
         until = self.loop.time() + QUIET_S
         while self.late or self.tables.open or self.tables.depth or not self._all_applied():
             assert self.loop.time() < until, f"not all applied {QUIET_S:g} s after the storm"
+            await self._resume()
             await asyncio.sleep(0.5)
         await asyncio.gather(*(task for door in self.doors for task in door.stop()), return_exceptions=True)
 
@@ -169,6 +170,7 @@ class World:
             self._brokers_go: self.weather.broker_outages,
             self._store_goes: self.weather.store_outages,
             self._rebalance: self.weather.rebalances,
+            self._resume: 2,
         }
         return [trouble for trouble, count in counts.items() for _ in range(count)]
 
@@ -196,6 +198,12 @@ class World:
         worker = self.dice.choice(self.workers)
         self.say(f"the group loses sight of {worker.name}")
         self.topic.leave(worker.reader)
+
+    async def _resume(self) -> None:
+        """A person looks, and lets go on what stopped."""
+        for (_, partition), why in self.store.stops.items():
+            self.say(f"partition {partition} is resumed, stopped by {why}")
+        self.store.resume()
 
     def _contended(self) -> None:
         """Wait for the lock of a writer that stands still: either patience ends first."""

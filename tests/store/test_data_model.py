@@ -51,3 +51,12 @@ def test_the_page_names_every_table_and_every_outcome(database: str) -> None:
     assert {row["relname"] for row in tables} - named == set()
     outcomes = {word for one in (*OUTCOMES, UNREADABLE, INAPPLICABLE) for word in (one.kind.value, one.reason) if word}
     assert outcomes - named == set()
+
+
+def test_every_table_and_view_says_what_it_is(database: str) -> None:
+    silent = rows(
+        database,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
+        " AND obj_description(oid, 'pg_class') IS NULL",
+    )
+    assert silent == []

@@ -53,6 +53,7 @@ async def request(
         "type": "http",
         "method": method,
         "path": path,
+        "query_string": b"",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
     }
     await app(scope, receive, send)

@@ -12,13 +12,15 @@ from psycopg.conninfo import conninfo_to_dict
 
 from licet.observe.metrics import Metrics
 from licet.queue.drain import GIVE_UP_S, Drainer
-from licet.queue.kafka import KafkaLog, KafkaReader, KafkaTopic
+from licet.queue.kafka import KafkaLog, KafkaTopic
+from licet.queue.kafka_reader import KafkaReader, KafkaSurvey
 from licet.queue.message import Message, Position, Record
-from licet.queue.ports import AppendFailed, ChangeLog, LogReader, Positions
-from licet.queue.postgres import PostgresLog, PostgresReader, log_name
+from licet.queue.ports import AppendFailed, ChangeLog, LogReader, LogSurvey, Positions
+from licet.queue.postgres import PostgresLog, log_name
+from licet.queue.postgres_reader import PostgresReader, PostgresSurvey
 from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
 from licet.queue.spool_state import SpoolState
-from sim.topic import MemoryLog, MemoryReader, Topic
+from sim.topic import MemoryLog, MemoryReader, MemorySurvey, Topic
 from support.database import database_url_for
 from support.kafka import Broker
 from support.mock_cluster import MockCluster
@@ -26,7 +28,7 @@ from support.mock_cluster import MockCluster
 Results = Sequence[Position | AppendFailed]
 
 
-def nothing_stored(_partitions: Collection[int]) -> Mapping[int, int]:
+def nothing_stored(_log: str, _partitions: Collection[int]) -> Mapping[int, int | None]:
     """Positions of a store that has none."""
     return {}
 
@@ -36,6 +38,7 @@ class Wire(Protocol):
 
     def log(self, timeout: float = 4.0) -> ChangeLog: ...
     def reader(self, positions: Positions = nothing_stored) -> LogReader: ...
+    def survey(self) -> LogSurvey: ...
     def break_(self) -> None: ...
     def mend(self) -> None: ...
 
@@ -72,6 +75,9 @@ class KafkaWire:
     def reader(self, positions: Positions = nothing_stored) -> KafkaReader:
         return KafkaReader(self.topic, positions, group=self.group)
 
+    def survey(self) -> KafkaSurvey:
+        return KafkaSurvey(self.topic)
+
 
 class PostgresWire:
     """The queue's tables in a database of its own."""
@@ -85,7 +91,10 @@ class PostgresWire:
         return PostgresLog(self.url, self.name, timeout=timeout)
 
     def reader(self, positions: Positions = nothing_stored) -> PostgresReader:
-        return PostgresReader(self.url, self.name, positions)
+        return PostgresReader(self.url, positions)
+
+    def survey(self) -> PostgresSurvey:
+        return PostgresSurvey(self.url)
 
     def break_(self) -> None:
         self._allow(False)
@@ -106,13 +115,16 @@ class MemoryWire:
     """The simulation's topic, over a link without faults."""
 
     def __init__(self) -> None:
-        self.topic = Topic(f"memory:{uuid.uuid4().hex[:8]}")
+        self.topic = Topic(f"memory:changes@{uuid.uuid4()}")
 
     def log(self, timeout: float = 4.0) -> MemoryLog:
         return MemoryLog(self.topic, timeout=timeout)
 
     def reader(self, positions: Positions = nothing_stored) -> MemoryReader:
         return MemoryReader(self.topic, positions)
+
+    def survey(self) -> MemorySurvey:
+        return MemorySurvey(self.topic)
 
     def break_(self) -> None:
         self.topic.down = True
@@ -146,6 +158,9 @@ class SpoolWire:
 
     def reader(self, positions: Positions = nothing_stored) -> KafkaReader:
         return self.kafka.reader(positions)
+
+    def survey(self) -> KafkaSurvey:
+        return self.kafka.survey()
 
     def break_(self) -> None:
         self.kafka.break_()

@@ -71,6 +71,22 @@ class MockCluster:
         push = self._lib.rd_kafka_mock_push_request_errors_array
         push(self._cluster, ctypes.c_int16(api_key), ctypes.c_size_t(len(errors)), array)
 
+    def write(self, topic: str, value: bytes, header: tuple[bytes, bytes]) -> None:
+        """Write a record as a foreign client may: the header's name is any bytes."""
+        conf = self._pointer("rd_kafka_conf_new")
+        error = ctypes.create_string_buffer(512)
+        size = ctypes.c_size_t(len(error))
+        self._lib.rd_kafka_conf_set(conf, b"bootstrap.servers", self.bootstrap.encode(), error, size)
+        producer = self._pointer("rd_kafka_new", ctypes.c_int(_PRODUCER), conf, error, size)
+        # What follows each number (rd_kafka_vtype_t): 1 topic, 4 value and its length, 9 header with the same; 0 ends.
+        sent = (ctypes.c_int(1), topic.encode(), ctypes.c_int(4), value, ctypes.c_size_t(len(value)))
+        named = (ctypes.c_int(9), header[0], header[1], ctypes.c_ssize_t(len(header[1])), ctypes.c_int(0))
+        code = self._lib.rd_kafka_producev(producer, *sent, *named)
+        left = self._lib.rd_kafka_flush(producer, ctypes.c_int(10000))
+        self._lib.rd_kafka_destroy(producer)
+        if code or left:
+            raise RuntimeError(f"not written: librdkafka error {code or left}")
+
     def close(self) -> None:
         self._lib.rd_kafka_mock_cluster_destroy(self._cluster)
         self._lib.rd_kafka_destroy(self._client)

@@ -12,6 +12,7 @@ import psycopg
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker
+from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check
@@ -21,11 +22,14 @@ from licet.edge.authentication import Authenticator
 from licet.edge.front import Front, Route
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
+from licet.manage.letters import LetterDesk
 from licet.observe.metrics import Metrics
+from licet.queue.postgres import PostgresLog, log_name
 from licet.store.answers import PostgresAnswers
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.keys import PostgresKeys
+from licet.store.letters import PostgresLetters
 from licet.store.pools import reader_pool, store_ready, writer_pool
 from support.database import database_url_for
 from support.world import Log, Road, fresh
@@ -104,6 +108,7 @@ def running_web(
     catalogs = Catalogs(answers)
     customers = PostgresCustomers(reader)
     metrics = Metrics()
+    log = PostgresLog(url, log_name(url))
 
     async def store() -> str | None:
         return await store_ready(reader)
@@ -117,6 +122,8 @@ def running_web(
         rooms = Rooms(
             reading=Reading(customers, customers, catalogs, clock=clock),
             directory=Directory(PostgresDirectory(writer)),
+            letters=Letters(PostgresLetters(reader)),
+            letter_desk=LetterDesk(PostgresLetters(writer), log),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "catalog": catalogs.ready} | (checks or {}),
@@ -130,7 +137,7 @@ def running_web(
         try:
             yield web
         finally:
-            for closing in (web.client.aclose(), answers.close(), reader.close(), writer.close()):
+            for closing in (web.client.aclose(), log.close(), answers.close(), reader.close(), writer.close()):
                 runner.run(closing)
 
 

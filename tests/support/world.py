@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from licet.consume.apply import Applied, Applier
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
-from licet.store.ports import Projection
+from licet.store.ports import DeadLimit, Projection
 from licet.store.projection import PostgresProjection
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -77,9 +77,16 @@ class Log:
 class Applying:
     """The real applier on any store."""
 
-    def __init__(self, projection: Projection, log: str, organization: str | None = None) -> None:
+    def __init__(
+        self,
+        projection: Projection,
+        log: str,
+        organization: str | None = None,
+        limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+    ) -> None:
         self.batches: list[Applied] = []
-        self.applier = Applier(projection, log, self.batches.append, organization)
+        self.applier = Applier(projection, self.batches.append, organization, limit)
+        self.applier._log_name = log  # as if assigned, without a question: the store may be away
 
     def apply(self, *records: Record) -> list[str]:
         """Apply one batch; returns how its deliveries ended, in order."""
@@ -91,9 +98,16 @@ class Applying:
 class Road(Applying):
     """The real applier on the real store."""
 
-    def __init__(self, url: str, log: str, *, organization: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        log: str,
+        *,
+        organization: str | None = None,
+        limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+    ) -> None:
         self.projection = PostgresProjection(url)
-        super().__init__(self.projection, log, organization)
+        super().__init__(self.projection, log, organization, limit)
 
     def close(self) -> None:
         self.projection.close()

@@ -106,7 +106,7 @@ def test_a_license_runs_from_its_first_day_to_the_end_of_its_last(
 def test_days_begin_and_end_at_midnight_in_paris(
     wire: Wire, first: str, starts_at: str, last: str, ends_at: str
 ) -> None:
-    acme = account(SKU1_From__c=first, SKU1_Until__c=last, SKU1_Seats__c=25)
+    acme = account(SKU1_From__c=first, SKU1_Until__c=last, SKU1_Seats__c=25.0)
     wire.applied(acme)
     (held,) = wire.get(f"/v1/customers/{acme['Id']}")["licenses"]
     assert (held["starts_at"], held["ends_at"], held["quantity"]) == (starts_at, ends_at, 25)

@@ -11,10 +11,11 @@ import typer
 
 from licet import __version__
 from licet.bootstrap import migrate_store
-from licet.cli import catalog, keys
+from licet.cli import catalog, dead, keys, partition
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
+from licet.cli.verify import run_prune, run_verify
 from licet.domain.errors import ConfigurationError, InvalidInput, LicetError
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(partition.app, name="partition")
+app.add_typer(dead.app, name="dead")
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
@@ -80,6 +83,28 @@ def migrate_command() -> None:
     typer.echo("the database is at this release's schema")
 
 
+@app.command("prune")
+def prune_command() -> None:
+    """Empty the bytes of deliveries older than LICET_PAYLOAD_DAYS. Their rows, hashes and outcomes stay.
+
+    Example: LICET_PAYLOAD_DAYS=90 licet prune
+    """
+    run_prune(read_settings())
+
+
+@app.command("verify")
+def verify_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Hold the log against the ledger, and the ledger, folded again, against the store.
+
+    Exit codes: 0 all is well; 1 faults were found; 3 none was found, but not all could be looked at.
+
+    Example: licet verify --json
+    """
+    run_verify(read_settings(), as_json=as_json)
+
+
 @app.command("settings")
 def settings_command() -> None:
     """List every setting, its value here (secrets masked) and what it is for.
@@ -108,5 +133,6 @@ def main() -> None:
             print(f"licet: {said}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2)
     except LicetError as error:
-        print(f"licet: {error.detail}", file=sys.stderr)  # noqa: T201 the command's own voice
+        for line in error.detail.splitlines():
+            print(f"licet: {line}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)

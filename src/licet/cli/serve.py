@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
-from licet.bootstrap import Web, build_web, build_worker, check_queue, check_store, migrate_store, queue_away
+from licet.bootstrap import (
+    Web,
+    build_web,
+    build_worker,
+    check_address,
+    check_queue,
+    check_store,
+    migrate_store,
+    queue_away,
+)
 from licet.domain.errors import ConfigurationError
 from licet.edge.connections import Connection, raise_file_limit
 from licet.observe.health import serve_health
@@ -99,9 +108,21 @@ async def serve(
         try:
             await server.serve()
         except SystemExit as error:  # uvicorn's way to say that it cannot listen; its log line has the reason
-            raise ConfigurationError(
-                f"cannot listen on {settings.host}:{settings.port}: choose another with --host or --port"
-            ) from error
+            raise _cannot_listen(settings) from error
+
+
+def check_port(settings: Settings) -> None:
+    """Raise ``ConfigurationError`` where nothing can listen on the address now."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise _cannot_listen(settings) from error
+
+
+def _cannot_listen(settings: Settings) -> ConfigurationError:
+    where = f"{settings.host}:{settings.port}"
+    return ConfigurationError(f"cannot listen on {where}: choose another with --host or --port")
 
 
 def _end(server: uvicorn.Server, web: Web, ending: Callable[[], None]) -> None:
@@ -124,12 +145,15 @@ def run_worker(settings: Settings, wait_s: float) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    check_address(settings)  # waiting would not help
     _wait_for(lambda: check_store(settings), wait_s, stop)
     _wait_for(lambda: check_queue(settings), wait_s, stop)
     if stop.is_set():
         return
     built = build_worker(settings)
-    health = serve_health(settings.metrics_host, settings.metrics_port, built.metrics, built.worker.waiting_for)
+    health = serve_health(
+        settings.metrics_host, settings.metrics_port, built.metrics, built.worker.waiting_for, built.worker.stopped
+    )
     with health as port:
         log(Event.STARTED, process="worker", health=f"http://{settings.metrics_host}:{port}/readyz")
         built.worker.run(stop)

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from licet.bootstrap import build_web, check_queue, migrate_store, queue_name, worker_thread
 from licet.cli.live import LiveChanges, show_addresses
-from licet.cli.serve import serve, start_logging
+from licet.cli.serve import check_port, serve, start_logging
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
@@ -38,6 +38,7 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
             f"--host {settings.host}: anyone there could post customers. Set LICET_WEBHOOK_AUTH=required and "
             "LICET_WEBHOOK_SECRETS, or listen on 127.0.0.1"
         )
+    check_port(settings)  # before PostgreSQL and the worker are started for nothing
     start_logging(dataclasses.replace(settings, log_level="warning") if settings.log_level == "info" else settings)
     # Ctrl-C reaches the whole terminal group; only this process acts on it, so that the database ends last. SIGTERM
     # does the same from the start on: by default it would leave a database behind that nobody ends.

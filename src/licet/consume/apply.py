@@ -6,6 +6,8 @@ What can go wrong, and what follows:
 |----------------------------------------|-----------------------------------------------------------------------|
 | a record cannot be read, a rule says no| its outcome is dead, in the same transaction                          |
 | the store refuses the batch's data     | halve the batch; what fails alone is dead(inapplicable)               |
+| it refuses even the dead letter        | the partition stops (refused); the others go on                       |
+| too many deliveries end dead           | the partition stops (dead_limit), in the transaction that ends them   |
 | another worker moved an offset         | ``Fenced``: nothing is kept; read on from where the store stands       |
 | the store is away, or threw us out     | ``StoreUnavailable``: nothing is kept, or all; the offset tells which   |
 """
@@ -19,8 +21,10 @@ import msgspec
 from licet.consume.fold import World, fold
 from licet.consume.read import Read, Readable, read_record
 from licet.domain.catalog import Catalog
+from licet.domain.filter import Kind
 from licet.queue.message import Record
-from licet.store.ports import Delivery, EventKey, Projection, StoreUnavailable, Wanted
+from licet.queue.ports import LogGap
+from licet.store.ports import DeadLimit, Delivery, EventKey, Inapplicable, Projection, StoreUnavailable, Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -51,31 +55,49 @@ class _CatalogMoved(Exception):
 class Applier:
     """Applies batches of one log and remembers where each partition stands.
 
-    ``committed`` is called after each commit. Not thread-safe.
+    ``committed`` is called after each commit. ``stopped`` are the partitions that no one reads until a person has
+    decided, each with why; what a batch holds of them is passed over. Not thread-safe.
     """
 
     def __init__(
         self,
         projection: Projection,
-        log: str,
         committed: Callable[[Applied], None],
         organization: str | None = None,
+        limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
         self._projection = projection
-        self._log_name = log
         self._committed = committed
         self._organization = organization
+        self._limit = limit
         self._new_id = new_id
         self._catalog: Catalog | None = None
+        self._log_name = ""
         self._next: dict[int, int | None] = {}
+        self.stopped: dict[int, str] = {}
 
-    def assign(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Take over partitions; returns the next offset of each that the store knows."""
-        known = self._projection.positions(self._log_name, partitions)
+    def assign(self, log: str, partitions: Collection[int]) -> Mapping[int, int | None]:
+        """Take over partitions of a log; returns the next offset of each that has one, None where it is stopped."""
+        standings = self._projection.positions(log, partitions)
+        if log != self._log_name:
+            self._next, self.stopped = {}, {}
+        self._log_name = log
+        self._next.update(dict.fromkeys(partitions))
+        self._next.update({each.partition: each.next_offset for each in standings})
         for partition in partitions:
-            self._next[partition] = known.get(partition)
-        return known
+            self.stopped.pop(partition, None)
+        self.stopped.update({each.partition: each.stopped for each in standings if each.stopped is not None})
+        return {each.partition: each.next_offset if each.stopped is None else None for each in standings}
+
+    def stop(self, partition: int, reason: str, detail: str) -> None:
+        """Stop a partition, for all workers, until a person has decided. Raises ``StoreUnavailable``."""
+        self._projection.stop(self._log_name, partition, reason, detail)
+        self.stopped[partition] = f"{reason}: {detail}"
+
+    def stop_at(self, gap: LogGap) -> None:
+        """Stop the partition whose next offset its log does not hold."""
+        self.stop(gap.partition, "below_start" if gap.below else "beyond_end", str(gap))
 
     def known(self) -> Mapping[int, int]:
         """Return the next offset of each partition that has one."""
@@ -90,17 +112,24 @@ class Applier:
         if fresh:
             self._halve(fresh)
 
-    def _halve(self, records: Sequence[Record]) -> None:
-        refused = self._try(records)
+    def _halve(self, batch: Sequence[Record]) -> None:
+        records = [record for record in batch if record.partition not in self.stopped]
+        refused = self._try(records) if records else None
         if refused is None:
             return
         if len(records) == 1:
-            _log.error("a change cannot be applied: %s", records[0].place, exc_info=refused)
-            self._commit(records, f"{type(refused).__name__}: {refused}")
+            self._bury(records[0], f"{type(refused).__name__}: {refused}", refused)
             return
         middle = len(records) // 2
         self._halve(records[:middle])
         self._halve(records[middle:])
+
+    def _bury(self, record: Record, reason: str, refused: Exception) -> None:
+        _log.error("a change cannot be applied: %s", record.place, exc_info=refused)
+        try:
+            self._commit([record], reason)
+        except Inapplicable as error:
+            self.stop(record.partition, "refused", f"{record.place} cannot be kept, not even as a dead letter: {error}")
 
     def _try(self, records: Sequence[Record]) -> Exception | None:
         """Commit the records; returns what refused them, where trying again cannot help."""
@@ -146,6 +175,9 @@ class Applier:
             )
             folded = fold(reads, world, inapplicable=inapplicable)
             transaction.write(folded)
+            dying = {one.partition for one in folded.deliveries if one.outcome.kind is Kind.DEAD}
+            stopped = transaction.stop_dying(self._log_name, dying, self._limit) if dying else {}
+        self.stopped.update(stopped)
         return Applied(world.revision, folded.deliveries)
 
     def _wanted(self, reads: Sequence[Read], inapplicable: str | None) -> Wanted:
@@ -153,11 +185,13 @@ class Applier:
         for one in reads:
             after[one.record.partition] = one.record.offset + 1
         # Of what the store has refused nothing is looked up: the look-up may be what it refused.
-        readable = [one for one in reads if isinstance(one, Readable)] if inapplicable is None else []
+        looked_at = reads if inapplicable is None else ()
+        readable = [one for one in looked_at if isinstance(one, Readable)]
+        envelopes = [one.envelope for one in looked_at if one.envelope is not None]
         return Wanted(
             log=self._log_name,
             moves={partition: (self._next.get(partition), end) for partition, end in after.items()},
             events={EventKey(one.change.source, one.change.event_id, one.change.customer_id) for one in readable},
-            originals={one.envelope.replay_of for one in readable if one.envelope.replay_of is not None},
+            originals={envelope.replay_of for envelope in envelopes if envelope.replay_of is not None},
             customers={one.change.customer_id for one in readable},
         )

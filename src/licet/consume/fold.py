@@ -135,10 +135,15 @@ def _named(check: Callable[[str], str], value: str | None) -> set[str]:
 
 def fold(reads: Sequence[Read], world: World, *, inapplicable: str | None = None) -> Folded:
     """Fold a batch. ``inapplicable`` ends every delivery of it dead, for the reason given."""
-    return _Fold(world, inapplicable).run(reads)
+    folding = Fold(world, inapplicable)
+    for sequence, one in enumerate(reads, world.first_sequence):
+        folding.take(one, sequence)
+    return folding.folded()
 
 
-class _Fold:
+class Fold:
+    """A fold under way: deliveries are taken one by one, in the order of their sequence numbers."""
+
     def __init__(self, world: World, inapplicable: str | None) -> None:
         self.world = world
         self.inapplicable = inapplicable
@@ -153,14 +158,17 @@ class _Fold:
         self.domains: list[NameWrite] = []
         self.touched: set[str] = set()
 
-    def run(self, reads: Sequence[Read]) -> Folded:
-        for sequence, one in enumerate(reads, self.world.first_sequence):
-            # A log that is read again from its start may hold an original and its replay in one batch.
-            self.originals[one.record.log, one.record.partition, one.record.offset] = sequence
-            if isinstance(one, Unreadable):
-                self._unreadable(one, sequence)
-            else:
-                self._readable(one, sequence)
+    def take(self, one: Read, sequence: int) -> None:
+        """Give a delivery its outcome, and let it change its customer."""
+        # A log that is read again from its start may hold an original and its replay in one batch.
+        self.originals[one.record.log, one.record.partition, one.record.offset] = sequence
+        if isinstance(one, Unreadable):
+            self._unreadable(one, sequence)
+        else:
+            self._readable(one, sequence)
+
+    def folded(self) -> Folded:
+        """Return all that is to be written."""
         written = [customer for customer in self.customers.values() if customer.written]
         catalog = self.world.catalog
         return Folded(
@@ -189,7 +197,7 @@ class _Fold:
                 received_at=envelope.received_at if envelope else one.record.appended_at,
                 source_time=None,
                 outcome=UNREADABLE,
-                replay_of=None,
+                replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
                 payload=one.record.value,
             )
         )

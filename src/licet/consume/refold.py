@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import msgspec
+
 from licet.consume.fold import Customer, moved_names
 from licet.domain.catalog import Catalog
 from licet.domain.license import Cause, Moment
@@ -44,7 +46,9 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Gener
                 customer = Customer(customer_id, state)
                 moved = customer.relicense(catalog, moment, uuid.uuid4)
                 held, wanted = customer.held, customer.names(catalog)
-                aliases += moved_names(customer_id, held.aliases, wanted.aliases)
+                aliases += (
+                    _said(name, customer, catalog) for name in moved_names(customer_id, held.aliases, wanted.aliases)
+                )
                 domains += moved_names(customer_id, held.domains, wanted.domains)
                 if moved or held != wanted:
                     touched.append(customer_id)
@@ -65,3 +69,11 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Gener
         yield len(customer_ids)
         if store.current_catalog().version != catalog.version:
             return
+
+
+def _said(name: NameWrite, customer: Customer, catalog: Catalog) -> NameWrite:
+    """Add the field that gives an alias: a name is whose it was last said to be, whatever the catalog."""
+    if not name.held:
+        return name
+    field = catalog.source.aliases[name.name.partition(":")[0]]
+    return msgspec.structs.replace(name, field=(field, customer.fields[field].place))

@@ -6,7 +6,11 @@ What fails, and what follows (the retry ladder):
 |-----------------------------|-----------------------------------------------------------------------------|
 | the log is away             | wait 0.1 s, doubling to 5 s, with jitter; poll again                        |
 | the store is away           | the same; read the batch again from where the store stands                  |
-| another worker owns an offset| no wait; read the partition again from where the store stands              |
+| another worker owns an offset| no wait; read again from where the store stands                             |
+| the log lacks an offset     | that partition stops until a person decides (below_start, beyond_end)       |
+| the log was made anew       | its partitions stop (recreated), unless no older log of its name had offsets|
+| too many dead letters       | that partition stops (dead_limit; ``LICET_DEAD_LIMIT``, ``_SHARE``, ``_WINDOW``)|
+| a stop                      | the others go on; each second: has a person decided?                        |
 | anything else               | it is a mistake of ours: logged with its traceback, then as for the store   |
 """
 
@@ -21,12 +25,13 @@ from licet.domain.filter import Kind
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.message import Record
-from licet.queue.ports import LogReader, LogUnavailable
+from licet.queue.ports import LogGap, LogReader, LogUnavailable
 from licet.store.ports import StoreUnavailable
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 POLL_S = 0.5
+LOOK_S = 1.0  # how often a worker asks whether a stopped partition may go on
 
 
 class Watch:
@@ -60,7 +65,7 @@ class Watch:
 
 
 class Worker:
-    """Reads one log and applies it. ``run`` belongs to one thread; ``waiting_for`` may be asked from any."""
+    """Reads one log and applies it. ``run`` belongs to one thread; the other methods may be asked from any."""
 
     def __init__(self, reader: LogReader, applier: Applier, metrics: Metrics, batch_size: int) -> None:
         self._reader = reader
@@ -68,11 +73,17 @@ class Worker:
         self._metrics = metrics
         self._batch_size = batch_size
         self._wait_s = 0.0
+        self._look_at = 0.0
+        self._stopped: Mapping[int, str] = {}
         self._waiting_for: str | None = "its first look at the log"
 
     def waiting_for(self) -> str | None:
         """Return None while the worker applies what comes, else what it waits for, in words."""
         return self._waiting_for
+
+    def stopped(self) -> Mapping[int, str]:
+        """Return the partitions of this worker that wait for a person's decision, each with why."""
+        return self._stopped
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; a batch begun is finished first."""
@@ -86,39 +97,43 @@ class Worker:
 
     def _step(self) -> None:
         try:
-            records = self._reader.poll(self._batch_size, POLL_S)
-            if records:
-                self._apply(records)
-            for partition, behind in self._reader.lag().items():
-                self._metrics.lag_records.labels(str(partition)).set(behind)
-            self._recovered()
+            self._work()
         except (LogUnavailable, StoreUnavailable) as error:
             self._failed(error, expected=True)
         except Exception as error:  # noqa: BLE001 the loop must go on; the log and the metric say it loudly
             self._failed(error, expected=False)
 
+    def _work(self) -> None:
+        if self._stopped and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_S
+            if any(at is not None for at in self._applier.assign(self._reader.name, self._stopped.keys()).values()):
+                self._reader.refresh()
+        try:
+            records = self._reader.poll(self._batch_size, POLL_S)
+        except LogGap as gap:
+            self._applier.stop_at(gap)
+            self._reader.refresh()
+            records = ()
+        if records:
+            self._apply(records)
+        for partition, behind in self._reader.lag().items():
+            self._metrics.lag_records.labels(str(partition)).set(behind)
+        self._recovered()
+
     def _apply(self, records: Sequence[Record]) -> None:
         began = time.monotonic()
         try:
             self._applier.apply(records)
-        except Fenced as fenced:
-            self._again(records, {})  # before asking the store, which may fail: nothing of the batch was kept
-            self._again(records, self._applier.assign(fenced.partitions))
+        except Fenced:
+            self._reader.refresh()
             return
         except Exception:
-            self._again(records, self._applier.known())
+            self._reader.refresh()
             raise
+        if not self._applier.stopped.keys() <= self._stopped.keys():
+            self._reader.refresh()
         self._metrics.batch_seconds.observe(time.monotonic() - began)
         self._reader.commit(self._applier.known())
-
-    def _again(self, records: Sequence[Record], known: Mapping[int, int]) -> None:
-        """Read the batch's partitions again, from where the store stands or from where the batch began."""
-        first: dict[int, int] = {}
-        for record in records:
-            first.setdefault(record.partition, record.offset)
-        for partition, offset in first.items():
-            if partition in self._reader.assigned:
-                self._reader.seek(partition, known.get(partition, offset))
 
     def _failed(self, error: Exception, *, expected: bool) -> None:
         self._metrics.batches_failed.inc()
@@ -131,4 +146,20 @@ class Worker:
         if self._wait_s:
             log(Event.WORKER_RECOVERED)
         self._wait_s = 0.0
-        self._waiting_for = None if self._reader.assigned else "a partition; other workers hold them all"
+        self._tell_stops()
+        assigned = self._reader.assigned
+        if not assigned:
+            self._waiting_for = "a partition; other workers hold them all"
+        elif assigned <= self._stopped.keys():
+            self._waiting_for = "a person: all its partitions are stopped, see `licet partition show`"
+        else:
+            self._waiting_for = None
+
+    def _tell_stops(self) -> None:
+        stopped = {each: why for each, why in self._applier.stopped.items() if each in self._reader.assigned}
+        for partition in stopped.keys() - self._stopped.keys():
+            log(Event.PARTITION_STOPPED, log=self._reader.name, partition=partition, reason=stopped[partition])
+        for partition in (self._stopped.keys() & self._reader.assigned) - stopped.keys():
+            log(Event.PARTITION_RESUMED, log=self._reader.name, partition=partition)
+        self._stopped = stopped
+        self._metrics.partitions_stopped.set(len(stopped))

@@ -23,13 +23,17 @@ GrantValue = bool | int | float
 
 
 class Role(enum.Enum):
-    """What a Salesforce field means to Licet, and so which type it must have."""
+    """What a Salesforce field means to Licet, and so what it must hold: in words, and a type where that is enough."""
 
-    TEXT = "a string or null"
-    FLAG = "true, false or null"
-    START = "a date (2026-11-23), a time with a zone (2026-11-23T09:00:00Z) or null"
-    END = "a date (2026-11-23, inclusive), a time with a zone (2026-11-23T09:00:00Z) or null"
-    QUANTITY = "a whole number from 0 or null"
+    TEXT = ("a string or null", str)
+    FLAG = ("true, false or null", bool)
+    START = ("a date (2026-11-23), a time with a zone (2026-11-23T09:00:00Z) or null", None)
+    END = ("a date (2026-11-23, inclusive), a time with a zone (2026-11-23T09:00:00Z) or null", None)
+    QUANTITY = ("a whole number from 0 or null", None)
+
+    def __init__(self, expected: str, kind: type | None) -> None:
+        self.expected = expected
+        self.kind = kind
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -251,5 +255,5 @@ def _clashes(document: _Document) -> list[Fault]:
             faults.append(Fault(place, shown(field), "a field that does not name the change itself"))
         known = seen.setdefault(field, (role, place))
         if known[0] is not role:
-            faults.append(Fault(place, shown(field), f"another field: {known[1]} reads it as {known[0].value}"))
+            faults.append(Fault(place, shown(field), f"another field: {known[1]} reads it as {known[0].expected}"))
     return faults

@@ -108,6 +108,13 @@ def _same(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
 
 
+def whole(value: object) -> int | None:
+    """Return a whole number from 0 that the store can hold, or None. 5.0 is one: so Salesforce writes number fields."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**63 or value % 1:
+        return None
+    return int(value)
+
+
 def read_moment(text: str, zone: dt.tzinfo | None) -> dt.datetime | None:
     """Read a date (midnight in ``zone``) or a time with a zone, as UTC; None where it is neither.
 
@@ -137,7 +144,7 @@ def text(fields: Fields, name: str | None) -> str | None:
 def quantity(fields: Fields, name: str | None) -> int | None:
     """Return a field's whole number, or None where it has none."""
     known = fields.get(name) if name else None
-    return known.value if known is not None and type(known.value) is int and known.value >= 0 else None
+    return whole(known.value) if known is not None else None
 
 
 def starts(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | None:

@@ -23,7 +23,8 @@ MAX_DEPTH = 32
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]++")
 _SPACE = re.compile(r"[ \t\r\n]*+")
-_fast = msgspec.json.Decoder().decode
+# No float: it may be one that no number can hold, 1e999.
+_flat = msgspec.json.Decoder(dict[str, str | bool | int | None]).decode
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
@@ -84,19 +85,14 @@ def _plain(raw: bytes) -> dict[str, Any] | None:
 
     Without a backslash each string costs two quotes, so one quote too many betrays a key that stood twice.
     """
-    if b"\\" in raw or b"[" in raw or raw.count(b"{") != 1:
+    if b"\\" in raw:
         return None
     try:
-        value: object = _fast(raw)
+        value = _flat(raw)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
-    kinds = [type(item) for item in value.values()]
-    # A float may be one that no number can hold: 1e999.
-    if float in kinds or raw.count(b'"') != 2 * (len(value) + kinds.count(str)):
-        return None
-    return value
+    strings = len(value) + list(map(type, value.values())).count(str)
+    return value if raw.count(b'"') == 2 * strings else None
 
 
 def _text(raw: bytes, at: str) -> str:

@@ -18,16 +18,18 @@ from litestar.exceptions import (
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
+from licet.answer.letters import Letters
 from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
-from licet.edge import api, health, openapi
+from licet.edge import api, health, letters, openapi
 from licet.edge.authentication import Authenticator
 from licet.edge.check import authorization
 from licet.edge.pages import pages
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.manage.directory import Directory
+from licet.manage.letters import LetterDesk
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 
@@ -50,6 +52,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 
     reading: Reading
     directory: Directory
+    letters: Letters
+    letter_desk: LetterDesk
     authenticator: Authenticator
     metrics: Metrics
     checks: dict[str, Callable[[], Awaitable[str | None]]]
@@ -60,6 +64,8 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     dependencies = {
         "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
         "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
+        "letters": Provide(lambda: rooms.letters, sync_to_thread=False),
+        "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
     }
     described = openapi.document(_routes(rooms), dependencies)
@@ -78,7 +84,7 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
 
 
 def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
-    return [*api.routers(), *health.handlers(rooms.checks, rooms.metrics.render)]
+    return [*api.routers(), *letters.routers(), *health.handlers(rooms.checks, rooms.metrics.render)]
 
 
 class _Authentication(AbstractAuthenticationMiddleware):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from licet.domain.errors import LicetError
 from licet.edge.asgi import AsgiMessage, AsgiScope, Handler, Receive, Send
@@ -33,7 +33,7 @@ class _Served:
         self.handler = handler
         self.route = route
         self.label = label
-        self.seconds: Histogram = metrics.http_request_seconds.labels(label)
+        self.seconds = metrics.http_request_seconds.labels(label)
         self._requests = metrics.http_requests
         self._by_status: dict[int, Counter] = {}
 

@@ -60,13 +60,8 @@ class Webhook:
         except ClientGone:
             self._refused.labels("client_gone").inc()
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 202,
-                "headers": [_JSON, (b"content-length", b"%d" % len(answer))],
-            }
-        )
+        length = (b"content-length", b"%d" % len(answer))
+        await send({"type": "http.response.start", "status": 202, "headers": [_JSON, length]})
         await send({"type": "http.response.body", "body": answer})
 
     async def _in_time(self, scope: AsgiScope, receive: Receive) -> bytes:
@@ -85,9 +80,6 @@ class Webhook:
         source = ""
         try:
             headers = _headers(scope["headers"])
-            encoding = headers.get(b"content-encoding")
-            if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
-                raise UnsupportedEncoding("send the body without Content-Encoding")
             admitted = await self._gate.admit(headers)
             source = admitted or ""
             body = await self._bodies.read(receive, headers.get(b"content-length"))
@@ -104,12 +96,16 @@ class Webhook:
 
 
 def _headers(sent: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Look the headers over. Raises ``InvalidInput`` for a doubled one, ``UnsupportedEncoding``."""
     headers = dict(sent)
     if len(headers) != len(sent):
         names = [name for name, _ in sent]
         twice = sorted(name.decode() for name in _ONCE if names.count(name) > 1)
         if twice:
             raise InvalidInput.of(*(Fault(f"header {name}", "it more than once", "it once") for name in twice))
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in (b"identity", b""):
+        raise UnsupportedEncoding("send the body without Content-Encoding")
     return headers
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Scope
 from licet.store.ports import StoredKey
-from licet.store.values import CatalogVersion, NameKind, Written
+from licet.store.values import CatalogVersion, NameKind, PartitionStop, Written
 
 
 class DirectoryWriter(Protocol):
@@ -52,4 +52,19 @@ class CatalogStore(Protocol):
 
     def replace(self, document: str, author: str) -> CatalogVersion | None:
         """Make the document the next version; None where it is the current one already."""
+        ...
+
+
+class PartitionStore(Protocol):
+    """Stopped partitions. Synchronous: the operator's."""
+
+    def stops(self) -> Sequence[PartitionStop]:
+        """Return the stopped partitions, the one that stopped first first."""
+        ...
+
+    def decide(self, log: str, partition: int, author: str, accepted: int | None) -> PartitionStop:
+        """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop.
+
+        What the ledger has from ``accepted`` on is set aside under another log's name. Raises ``NotFound``.
+        """
         ...

@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -10,17 +10,24 @@ import msgspec
 from licet.observe.metrics import Metrics
 
 WaitingFor = Callable[[], str | None]
+Stopped = Callable[[], Mapping[int, str]]
 
 
 @contextmanager
-def serve_health(host: str, port: int, metrics: Metrics, waiting_for: WaitingFor) -> Iterator[int]:
-    """Serve until the block ends; yields the port. ``waiting_for`` says what the process waits for, None: it works."""
+def serve_health(
+    host: str, port: int, metrics: Metrics, waiting_for: WaitingFor, stopped: Stopped = dict
+) -> Iterator[int]:
+    """Serve until the block ends; yields the port. ``waiting_for`` says what the process waits for, None: it works.
+
+    ``stopped`` are the partitions that wait for a person, told beside: a restart would not help them.
+    """
 
     class Handler(_Handler):
         pass
 
     Handler.metrics = metrics
     Handler.waiting_for = staticmethod(waiting_for)
+    Handler.stopped = staticmethod(stopped)
     server = http.server.ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
@@ -35,6 +42,7 @@ def serve_health(host: str, port: int, metrics: Metrics, waiting_for: WaitingFor
 class _Handler(http.server.BaseHTTPRequestHandler):
     metrics: Metrics
     waiting_for: WaitingFor
+    stopped: Stopped
     timeout = 5  # a client that says nothing holds a thread no longer than this
 
     def do_GET(self) -> None:
@@ -44,7 +52,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(200, "text/plain", b"alive\n")
             case "/readyz":
                 waits = self.waiting_for()
-                body = msgspec.json.encode({"ready": waits is None, "waiting_for": waits})
+                body = msgspec.json.encode({"ready": waits is None, "waiting_for": waits, "stopped": self.stopped()})
                 self._answer(200 if waits is None else 503, "application/json", body)
             case "/metrics":
                 self._answer(200, *self.metrics.render())

@@ -46,6 +46,12 @@ class Event(enum.Enum):
     LETTERS_UNKEPT = ("letters_unkept", logging.WARNING, "What the door saw of senders and bad posts is not written.")
     WORKER_FAILED = ("worker_failed", logging.ERROR, "A batch could not be applied; the worker tries again.")
     WORKER_RECOVERED = ("worker_recovered", logging.INFO, "The worker applies batches again.")
+    PARTITION_STOPPED = (
+        "partition_stopped",
+        logging.ERROR,
+        "A partition is read no further until a person decides: `licet partition show`.",
+    )
+    PARTITION_RESUMED = ("partition_resumed", logging.INFO, "A person let a stopped partition go on.")
     DEAD_LETTER = ("dead_letter", logging.WARNING, "A delivery could not be applied and was kept as a dead letter.")
 
     def __init__(self, event: str, level: int, meaning: str) -> None:

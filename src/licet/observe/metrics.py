@@ -2,7 +2,8 @@
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-_FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+from licet.observe.seconds import Seconds
+
 _SIZES = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 
@@ -17,11 +18,10 @@ class Metrics:
             ("route", "status"),
             registry=registry,
         )
-        self.http_request_seconds = Histogram(
+        self.http_request_seconds = Seconds(
             "licet_http_request_seconds",
             "From the request's head to the end of its answer.",
             ("route",),
-            buckets=_FAST,
             registry=registry,
         )
         self._door(registry)
@@ -52,6 +52,9 @@ class Metrics:
             ("code",),
             registry=registry,
         )
+        self.append_seconds = Seconds(
+            "licet_append_seconds", "How long the queue took to confirm one post.", registry=registry
+        ).labels()
         self.credentials_refused = Counter(
             "licet_credentials_refused",
             "Posts refused for their signature or key, by what was wrong with it.",
@@ -63,9 +66,6 @@ class Metrics:
             "Unreadable changes of known senders: kept as dead letters, or dropped for want of room.",
             ("fate",),
             registry=registry,
-        )
-        self.append_seconds = Histogram(
-            "licet_append_seconds", "How long the queue took to confirm one post.", buckets=_FAST, registry=registry
         )
 
     def _spool(self, registry: CollectorRegistry) -> None:
@@ -87,12 +87,9 @@ class Metrics:
             ("outcome", "rule"),
             registry=registry,
         )
-        self.batch_seconds = Histogram(
-            "licet_batch_seconds",
-            "From the first record of a batch to its commit.",
-            buckets=_FAST,
-            registry=registry,
-        )
+        self.batch_seconds = Seconds(
+            "licet_batch_seconds", "From the first record of a batch to its commit.", registry=registry
+        ).labels()
         self.batch_size = Histogram(
             "licet_batch_size", "Deliveries applied in one transaction.", buckets=_SIZES, registry=registry
         )
@@ -108,15 +105,20 @@ class Metrics:
             ("partition",),
             registry=registry,
         )
+        self.partitions_stopped = Gauge(
+            "licet_partitions_stopped",
+            "Partitions held by this worker that wait for a person's decision.",
+            registry=registry,
+        )
         self.revision = Gauge("licet_revision", "The last revision that this process wrote or read.", registry=registry)
 
     def _answers(self, registry: CollectorRegistry) -> None:
         self.checks = Counter(
             "licet_checks", "Checks answered, by the decision's reason.", ("reason",), registry=registry
         )
-        self.check_seconds = Histogram(
-            "licet_check_seconds", "How long a check took to decide.", buckets=_FAST, registry=registry
-        )
+        self.check_seconds = Seconds(
+            "licet_check_seconds", "How long a check took to decide.", registry=registry
+        ).labels()
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the body of ``/metrics``."""

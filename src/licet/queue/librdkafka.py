@@ -1,26 +1,43 @@
 """What comes out of librdkafka, in our words."""
 
 import datetime as dt
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaException
 
-from licet.queue.message import Record
+from licet.queue.message import UNREADABLE, Header, Record
 
 
 def record_of(log: str, message: confluent_kafka.Message) -> Record:
     """Take a message as it is; nothing in it is judged."""
-    pairs: Any = message.headers() or ()
     return Record(
         log=log,
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=[(name, value or b"") for name, value in pairs],
+        headers=_headers(message),
         appended_at=_time(*message.timestamp()),
     )
+
+
+_read_headers: Callable[[confluent_kafka.Message], Any] = operator.methodcaller("headers")
+
+
+def _headers(message: confluent_kafka.Message) -> list[Header]:
+    """Return the headers, or one that says so where a name is no UTF-8: confluent-kafka 2.16 cannot read that.
+
+    It raises and returns a half-made list, which ends the process when it is touched. A call through C notices the
+    error always, the interpreter's own only until it has specialised the call.
+    """
+    try:
+        pairs = _read_headers(message) or ()
+    except (SystemError, UnicodeDecodeError):
+        return [(UNREADABLE, b"")]
+    return [(name, value or b"") for name, value in pairs]
 
 
 def _time(kind: int, milliseconds: int) -> dt.datetime | None:

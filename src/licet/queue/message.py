@@ -16,19 +16,27 @@ TYPE = "licet.customer-change.v1"
 TOPIC = "licet.customer-changes"
 PARTITIONS = 12
 REPLAY_OF = "licet-replay-of"
-_PLACE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})\Z")
+UNREADABLE = "licet-unreadable-headers"
+# A later receipt would leave no time for the license rows that follow it.
+_TOO_LATE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+_PLACE = re.compile(r"([^\x00\n]{1,300})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
+_SAME: Sequence[Header] = (
+    ("ce_specversion", b"1.0"),
+    ("ce_type", TYPE.encode()),
+    ("content-type", b"application/json"),
+)
 pack_headers = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[Header]).decode
 
 
 def unpack_headers(raw: bytes) -> list[Header]:
-    """Undo ``pack_headers``; bytes that are none stand whole under ``licet-unreadable-headers``, for a person."""
+    """Undo ``pack_headers``; bytes that are none stand whole under ``UNREADABLE``, for a person."""
     try:
         return _unpack(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return [("licet-unreadable-headers", raw)]
+        return [(UNREADABLE, raw)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +53,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     def headers(self) -> list[Header]:
         """Write the CloudEvents headers."""
         headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_type", TYPE.encode()),
+            *_SAME,
             ("ce_id", self.event_id.encode()),
             ("ce_source", self.source.encode()),
             ("ce_time", self.received_at.isoformat().encode()),
-            ("content-type", b"application/json"),
         ]
         if self.traceparent is not None:
             headers.append(("traceparent", self.traceparent.encode()))
@@ -105,6 +111,8 @@ def read_envelope(record: Record) -> Envelope:
     faults: list[Fault] = []
     found: dict[str, str] = {}
     for name, raw in record.headers:
+        if name == UNREADABLE:
+            faults.append(Fault("headers", "bytes that cannot be read", "headers whose names are UTF-8"))
         try:
             found[name] = raw.decode()
         except (UnicodeDecodeError, AttributeError):
@@ -116,7 +124,7 @@ def read_envelope(record: Record) -> Envelope:
         faults.append(Fault("header ce_type", shown(found["ce_type"]), TYPE))
     received_at = _time(found.get("ce_time", ""))
     if received_at is None and found.get("ce_time"):
-        faults.append(Fault("header ce_time", shown(found["ce_time"]), "a time with a zone"))
+        faults.append(Fault("header ce_time", shown(found["ce_time"]), "a time with a zone, before the year 9999"))
     replay_of = _PLACE.match(found[REPLAY_OF]) if REPLAY_OF in found else None
     if REPLAY_OF in found and replay_of is None:
         faults.append(Fault(f"header {REPLAY_OF}", shown(found[REPLAY_OF]), "log/partition/offset"))
@@ -134,6 +142,6 @@ def read_envelope(record: Record) -> Envelope:
 def _time(text: str) -> dt.datetime | None:
     try:
         moment = dt.datetime.fromisoformat(text)
-        return moment.astimezone(dt.UTC) if moment.tzinfo is not None else None
+        return moment.astimezone(dt.UTC) if moment.tzinfo is not None and moment < _TOO_LATE else None
     except (ValueError, OverflowError):
         return None

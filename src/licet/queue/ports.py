@@ -23,7 +23,7 @@ class ChangeLog(Protocol):
 
     @property
     def name(self) -> str:
-        """The log's name in the ledger."""
+        """The log's name, for people."""
         ...
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
@@ -44,8 +44,9 @@ class ChangeLog(Protocol):
         ...
 
 
-# Given the partitions newly assigned, returns the next offset of each that has one in the store.
-Positions = Callable[[Collection[int]], Mapping[int, int]]
+# Given the log's name and partitions, returns the next offset of each that has one in the store. None: the partition is
+# stopped, and must not be read.
+Positions = Callable[[str, Collection[int]], Mapping[int, int | None]]
 
 
 class LogReader(Protocol):
@@ -53,25 +54,28 @@ class LogReader(Protocol):
 
     @property
     def name(self) -> str:
-        """The log's name in the ledger."""
+        """The log's name in the ledger: what people call it, ``@``, and an id that a log made anew does not share.
+
+        Told anew to ``Positions`` each time; may change only then.
+        """
         ...
 
     @property
     def assigned(self) -> frozenset[int]:
-        """The partitions that this reader holds now; changes only inside ``poll``."""
+        """The partitions that this reader holds now, stopped ones too; changes only inside ``poll``."""
         ...
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return up to ``limit`` records, in order per partition, waiting up to ``timeout`` seconds for the first.
 
         A partition newly assigned starts at the offset that ``Positions`` gives, or at the log's start; never at
-        its end. Raises ``LogUnavailable`` where the log cannot be read now; the next poll tries again.
-        What ``Positions`` raises passes through, and the next poll asks it again.
+        its end. Raises ``LogUnavailable`` where the log cannot be read now, and ``LogGap`` for one partition at a
+        time; the next poll tries again. What ``Positions`` raises passes through, and the next poll asks it again.
         """
         ...
 
-    def seek(self, partition: int, offset: int) -> None:
-        """Read the partition from ``offset`` on, as after a batch that could not be committed."""
+    def refresh(self) -> None:
+        """Ask ``Positions`` for all partitions held before the next read: a batch was not committed, or one stopped."""
         ...
 
     def commit(self, offsets: Mapping[int, int]) -> None:
@@ -81,7 +85,7 @@ class LogReader(Protocol):
     def lag(self) -> Mapping[int, int]:
         """Return, per partition held, how many records stand beyond the last one polled.
 
-        It may be a second old; a partition whose end is not known is left out. Never raises.
+        It may be a second old; a partition that is stopped or whose end is not known is left out. Never raises.
         """
         ...
 
@@ -94,8 +98,33 @@ class LogUnavailable(Exception):
     """The log cannot be read now."""
 
 
-class LogGap(LogUnavailable):
-    """The log does not hold the next offset to apply: trimmed, restored or made anew behind the store's back.
+class LogGap(Exception):
+    """The log does not hold the next offset of a partition: trimmed, restored or made anew behind the store's back.
 
-    Each poll raises it until a person has decided. A reader never jumps over a gap.
+    Each poll raises it until ``Positions`` says that the partition is stopped; a reader never jumps over a gap.
+    The log holds ``first`` up to, and without, ``end``.
     """
+
+    def __init__(self, partition: int, wanted: int, first: int, end: int) -> None:
+        super().__init__(f"partition {partition}: the next offset is {wanted}, the log has {first} to {end}")
+        self.partition = partition
+        self.below = wanted < first
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """What a partition holds: ``first`` is its oldest record's offset, ``end`` that of the next append."""
+
+    first: int
+    end: int
+
+
+class LogSurvey(Protocol):
+    """The operator's side: it looks and moves nothing. Each method raises ``LogUnavailable``."""
+
+    def extents(self) -> tuple[str, Mapping[int, Extent]]:
+        """Return the log's name in the ledger and what each partition holds."""
+        ...
+
+    def count(self, partition: int, start: int, stop: int) -> int:
+        """Count the records from ``start`` up to, and without, ``stop``; of Kafka's own markers there are none."""
+        ...

@@ -83,3 +83,7 @@ ORDER BY r.partition, r."offset";
 DELETE FROM queue_record r USING unnest(%(partitions)s::int[], %(starts)s::bigint[], %(stops)s::bigint[])
      AS applied (partition, start, stop)
 WHERE r.partition = applied.partition AND r."offset" >= applied.start AND r."offset" < applied.stop;
+
+-- name: count
+-- How many records of a range are there.
+SELECT count(*) FROM queue_record WHERE partition = %(partition)s AND "offset" >= %(start)s AND "offset" < %(stop)s;

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))  # the two upper bits of a digit become 0b10
 
 
 def uuid7(at: dt.datetime, random_bytes: Callable[[int], bytes]) -> str:
     """Return a UUIDv7 of the moment: 48 bits of milliseconds, the version, the variant, 74 random bits."""
-    raw = bytearray(((at - _EPOCH) // _MILLISECOND).to_bytes(6, "big") + random_bytes(10))
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    stamp = f"{(at - _EPOCH) // _MILLISECOND:012x}"
+    chance = random_bytes(10).hex()
+    return f"{stamp[:8]}-{stamp[8:]}-7{chance[1:4]}-{_VARIANT[chance[4]]}{chance[5:8]}-{chance[8:]}"

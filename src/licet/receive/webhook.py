@@ -5,7 +5,7 @@ Nothing is filtered here: every change that is accepted has a delivery.
 
 import asyncio
 import datetime as dt
-import os
+import random
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from licet.domain.ids import shown
 from licet.domain.payload import is_array, read_array, read_object
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.message import Message, Spooled
+from licet.queue.message import Message, Position, Spooled
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.receive.register import Register
 from licet.receive.uuid7 import uuid7
@@ -93,7 +93,7 @@ class Door:
         metrics: Metrics,
         register: Register,
         organization: str | None = None,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        random_bytes: Callable[[int], bytes] | None = None,
     ) -> None:
         self._log = log
         self._catalog = catalog
@@ -101,7 +101,8 @@ class Door:
         self._metrics = metrics
         self._register = register
         self._organization = organization
-        self._random_bytes = random_bytes
+        # Ids must be unique and need not be secret; the generator starts from 2,500 bytes of the system's own.
+        self._random_bytes = random_bytes or random.Random().randbytes  # noqa: S311
         self._queue_refuses = False
 
     async def receive(self, post: Post, body: bytes) -> Receipt:
@@ -124,7 +125,12 @@ class Door:
                 raise
         else:
             messages = [self._judge_object(sitting, body)]
-        accepted = await self._append(messages, rejected) if messages else []
+        accepted: list[Accepted] = []
+        if messages:
+            began = time.perf_counter()
+            results = await self._log.append([message for _, message in messages])
+            self._metrics.append_seconds.observe(time.perf_counter() - began)
+            accepted = self._sort(messages, results, rejected)
         if not accepted:
             raise _none_good(rejected, array=array)
         self._metrics.changes_accepted.inc(len(accepted))
@@ -207,11 +213,15 @@ class Door:
                 faults.append(Fault(field, "nothing" if found is None else shown(found), expected))
         return faults
 
-    async def _append(self, judged: Sequence[tuple[int, Message]], rejected: list[Rejected]) -> list[Accepted]:
-        """Append what is good; what the queue will never take joins the rejected. Raises ``Unavailable``."""
-        began = time.perf_counter()
-        results = await self._log.append([message for _, message in judged])
-        self._metrics.append_seconds.observe(time.perf_counter() - began)
+    def _sort(
+        self,
+        judged: Sequence[tuple[int, Message]],
+        results: Sequence[Position | AppendFailed],
+        rejected: list[Rejected],
+    ) -> list[Accepted]:
+        """Return what the queue confirmed; what it will never take joins the rejected. Raises ``Unavailable``."""
+        if not self._queue_refuses and all(type(result) is Position for result in results):
+            return [Accepted(message.event_id, message.key) for _, message in judged]
         accepted = []
         unconfirmed = []
         refused = 0
@@ -227,7 +237,8 @@ class Door:
         if refused:
             self._metrics.changes_rejected.labels("queue").inc(refused)
             rejected.sort(key=lambda item: item.index)
-        self._watch_queue(unconfirmed)
+        if bool(unconfirmed) is not self._queue_refuses:
+            self._tell_turn(unconfirmed)
         if unconfirmed:
             self._metrics.changes_unconfirmed.inc(len(unconfirmed))
             raise Unavailable(
@@ -235,10 +246,8 @@ class Door:
             )
         return accepted
 
-    def _watch_queue(self, unconfirmed: Sequence[AppendFailed]) -> None:
+    def _tell_turn(self, unconfirmed: Sequence[AppendFailed]) -> None:
         """Log once that the queue refuses, and once that it confirms again."""
-        if bool(unconfirmed) is self._queue_refuses:
-            return
         self._queue_refuses = bool(unconfirmed)
         if unconfirmed:
             log(Event.QUEUE_REFUSED, log=self._log.name, reason=unconfirmed[0].reason)

@@ -69,11 +69,16 @@ class CustomerWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NameWrite(msgspec.Struct, frozen=True):
-    """An alias or a domain that a Salesforce field gave to a customer, or took from it (``held`` False)."""
+    """An alias or a domain that a Salesforce field gave to a customer, or took from it (``held`` False).
+
+    ``field`` is set where a catalog change gives an alias: the field that says it, and the sequence number of that
+    field's last write. Whoever was said to have the alias later keeps it.
+    """
 
     customer_id: str
     name: str
     held: bool
+    field: tuple[str, int] | None = None
 
 
 class Folded(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +135,22 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     customers: Mapping[str, CustomerState]
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """Where a partition stands: its next offset (None: it never had one), and why it is stopped (None: it is not)."""
+
+    partition: int
+    next_offset: int | None
+    stopped: str | None
+
+
+class DeadLimit(msgspec.Struct, frozen=True):
+    """When a partition stops: ``count`` dead letters that are ``share`` per cent of its last ``window`` deliveries."""
+
+    count: int = 100
+    share: int = 50
+    window: int = 1000
+
+
 class Transaction(Protocol):
     """A transaction that changes answers. It holds the only write lock from its first statement to its end."""
 
@@ -152,6 +173,13 @@ class Transaction(Protocol):
 
     def write(self, folded: Folded) -> None:
         """Write a fold. Raises ``Inapplicable`` where the store refuses the data."""
+        ...
+
+    def stop_dying(self, log: str, partitions: Collection[int], limit: DeadLimit) -> Mapping[int, str]:
+        """Stop those of the partitions that are over the limit, deliveries just written included.
+
+        Returns them, each with why. A stopped partition stays so until a person has decided.
+        """
         ...
 
 
@@ -194,8 +222,15 @@ class Projection(Protocol):
         """Return the current catalog. Raises ``StoreUnavailable``."""
         ...
 
-    def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int]:
-        """Return the next offset of each partition that has one. Raises ``StoreUnavailable``."""
+    def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
+        """Return where each partition stands that has an offset or is stopped. Raises ``StoreUnavailable``.
+
+        A partition without an offset is stopped here where an older log of the same name has offsets: it was made anew.
+        """
+        ...
+
+    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
+        """Stop a partition until a person has decided; the first reason stays. Raises ``StoreUnavailable``."""
         ...
 
     def close(self) -> None:
@@ -230,3 +265,37 @@ class Revision(msgspec.Struct, frozen=True):
     epoch: uuid.UUID
     revision: int
     tag: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What a partition's books say: its committed offset (None: none), and its first and last delivery."""
+
+    log: str
+    partition: int
+    next_offset: int | None
+    first: int | None
+    last: int | None
+    deliveries: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned."""
+
+    sequence: int
+    revision: int
+    source: str
+    event_id: str
+    received_at: dt.datetime
+    outcome: str
+    reason: str | None
+    replay_of: int | None
+    payload: bytes | None
+
+
+class StoredCustomer(msgspec.Struct, frozen=True):
+    """A customer as it is stored. ``texts``: name, account manager, sales engineer."""
+
+    texts: tuple[str | None, str | None, str | None]
+    deleted: bool
+    fields: Fields
+    revision: int

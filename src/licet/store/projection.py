@@ -17,6 +17,7 @@ from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
     DeadLetter,
+    DeadLimit,
     Delivery,
     EventKey,
     Folded,
@@ -24,6 +25,7 @@ from licet.store.ports import (
     Loaded,
     NameWrite,
     Place,
+    Standing,
     StoreUnavailable,
     Wanted,
 )
@@ -64,14 +66,16 @@ class PostgresProjection:
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
-    def positions(self, log: str, partitions: Collection[int]) -> Mapping[int, int]:
-        """Return the next offset of each partition that has one."""
-        try:
-            rows = self._connect().execute(self._sql["positions"], {"log": log, "partitions": list(partitions)})
-            return dict(rows.fetchall())
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+    def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
+        """Return where each partition stands that has an offset or is stopped; stops those of a log made anew."""
+        asked = {"log": log, "partitions": list(partitions)}
+        self._execute("stop_recreated", asked)
+        return [Standing(*row) for row in self._execute("positions", asked).fetchall()]
+
+    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
+        """Stop a partition until a person has decided."""
+        detail = detail.replace("\x00", "\ufffd")  # PostgreSQL keeps no U+0000
+        self._execute("stop", {"log": log, "partition": partition, "reason": reason, "detail": detail})
 
     def current_catalog(self) -> Catalog:
         """Return the current catalog."""
@@ -87,6 +91,13 @@ class PostgresProjection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _execute(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+        try:
+            return self._connect().execute(self._sql[query], parameters)
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def _connect(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -155,6 +166,11 @@ class PostgresTransaction:
         touched = sorted(losers.union(folded.touched))
         self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
 
+    def stop_dying(self, log: str, partitions: Collection[int], limit: DeadLimit) -> Mapping[int, str]:
+        """Stop the partitions that are over the limit; returns them, each with why."""
+        asked = {"count": limit.count, "share": limit.share, "window": limit.window}
+        return dict(self._run("stop_dying", log=log, partitions=list(partitions), **asked).fetchall())
+
     def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
         """Return the state of each customer that is stored."""
         states = self._states(customer_ids)
@@ -185,6 +201,8 @@ class PostgresTransaction:
         for kind, names in (("alias", aliases), ("domain", domains)):
             for name in names:
                 said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
+                if name.field is not None and self._kept(name, *name.field):
+                    continue
                 if kind == "alias":
                     losers |= {row[0] for row in self._run("take_alias", **said, held=name.held)}
                 elif not name.held:
@@ -192,6 +210,11 @@ class PostgresTransaction:
                 if name.held:
                     self._run(f"give_{kind}", **said)
         return losers
+
+    def _kept(self, name: NameWrite, field: str, place: int) -> bool:
+        """Tell whether another customer keeps the alias."""
+        asked = {"name": name.name, "customer_id": name.customer_id, "field": field, "place": place}
+        return self._run("keeps_alias", **asked).fetchone() is not None
 
     def _copy(self, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:

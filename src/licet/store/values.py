@@ -194,3 +194,97 @@ class DoorLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
     headers: Sequence[tuple[str, bytes]]
     at: dt.datetime
+
+
+class PartitionStop(msgspec.Struct, frozen=True):
+    """A partition that no worker reads. ``next_offset`` is where it stands, None where it never had an offset."""
+
+    log: str
+    partition: int
+    reason: str
+    detail: str
+    next_offset: int | None
+    stopped_at: dt.datetime
+
+
+class LetterState(enum.StrEnum):
+    """What became of a dead letter. ``replaying``: appended again, and not yet judged."""
+
+    OPEN = "open"
+    REPLAYING = "replaying"
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+class LetterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter. ``origin`` is ``log`` (a delivery at ``log``/``partition``/``offset``) or ``door``.
+
+    ``attempts`` counts how often it was judged; ``last_outcome`` is that of its last replay.
+    """
+
+    letter: int
+    state: LetterState
+    reason: str
+    origin: str
+    log: str | None
+    partition: int | None
+    offset: int | None
+    sequence: int
+    source: str | None
+    event_id: str | None
+    customer: str | None
+    received_at: dt.datetime | None
+    recorded_at: dt.datetime
+    attempts: int
+    last_outcome: str | None
+
+
+class LetterAction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did: ``replay`` (it was appended at ``partition``/``offset``) or ``drop`` (with a reason)."""
+
+    action: str
+    author: str
+    at: dt.datetime
+    run: uuid.UUID
+    reason: str | None
+    partition: int | None
+    offset: int | None
+
+
+class LetterReplay(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that replayed a letter, and how it ended."""
+
+    log: str
+    partition: int
+    offset: int
+    sequence: int
+    outcome: str
+    reason: str | None
+    revision: int
+
+
+class Letter(LetterLine, frozen=True, kw_only=True):
+    """A dead letter with its raw bytes (base64; ``text`` where the value is UTF-8), its faults and its fate."""
+
+    faults: list[Fault]
+    key: bytes | None
+    value: bytes | None
+    text: str | None = None
+    headers: list[tuple[str, bytes]]
+    actions: list[LetterAction]
+    replays: list[LetterReplay]
+
+
+class Original(msgspec.Struct, frozen=True):
+    """What a replay of a letter needs; a letter of the door has no place in a log."""
+
+    letter: int
+    state: str
+    log: str | None
+    partition: int | None
+    offset: int | None
+    source: str | None
+    event_id: str | None
+    received_at: dt.datetime | None
+    key: bytes | None
+    value: bytes | None

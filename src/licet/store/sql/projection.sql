@@ -25,9 +25,51 @@ WITH move AS (
 )
 SELECT partition FROM moved UNION ALL SELECT partition FROM begun
 
+-- name: stop_recreated
+-- Stop the partitions of a log made anew: it has no offset here, and an older log of the same name has. What stands
+-- behind the last @ tells logs of one name apart; behind a ~ stands what a person set aside (accept).
+INSERT INTO partition_stop (log, partition, reason, detail)
+SELECT %(log)s, p.partition, 'recreated', 'the log was made anew; before, it was ' || older.log
+FROM unnest(%(partitions)s::int[]) AS p (partition)
+CROSS JOIN LATERAL (
+    SELECT o.log FROM consumer_offset o
+    WHERE regexp_replace(o.log, '@[^@]*$', '') = regexp_replace(%(log)s, '@[^@]*$', '')
+      AND NOT starts_with(o.log, %(log)s)
+    ORDER BY o.log LIMIT 1
+) AS older
+WHERE NOT EXISTS (SELECT FROM consumer_offset o WHERE o.log = %(log)s AND o.partition = p.partition)
+ON CONFLICT DO NOTHING
+
 -- name: positions
--- Return the next offset of each partition that has one.
-SELECT partition, next_offset FROM consumer_offset WHERE log = %(log)s AND partition = ANY(%(partitions)s)
+-- Return the next offset of each partition that has one, and why it is stopped where it is.
+SELECT p.partition, o.next_offset, s.reason || ': ' || s.detail
+FROM unnest(%(partitions)s::int[]) AS p (partition)
+LEFT JOIN consumer_offset o ON o.log = %(log)s AND o.partition = p.partition
+LEFT JOIN partition_stop s ON s.log = %(log)s AND s.partition = p.partition
+WHERE o.partition IS NOT NULL OR s.partition IS NOT NULL
+
+-- name: stop
+-- Stop a partition, and say why; the first reason stays.
+INSERT INTO partition_stop (log, partition, reason, detail, next_offset)
+VALUES (%(log)s, %(partition)s, %(reason)s, %(detail)s,
+        (SELECT next_offset FROM consumer_offset WHERE log = %(log)s AND partition = %(partition)s))
+ON CONFLICT DO NOTHING
+
+-- name: stop_dying
+-- Stop the partitions of whose last deliveries too many are dead, replays not counted, since a person let them go on.
+INSERT INTO partition_stop (log, partition, reason, detail, next_offset)
+SELECT o.log, o.partition, 'dead_limit', format('%%s of the last %%s deliveries are dead letters', dead, total), o.next_offset
+FROM consumer_offset o
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE outcome = 'dead' AND replay_of IS NULL) AS dead, count(*) AS total
+    FROM (SELECT outcome, replay_of FROM delivery d
+          WHERE d.log = o.log AND d.partition = o.partition AND d."offset" >= coalesce(
+              (SELECT max(next_offset) FROM partition_decision r WHERE r.log = o.log AND r.partition = o.partition), 0)
+          ORDER BY "offset" DESC LIMIT %(window)s) AS last
+) AS counted
+WHERE o.log = %(log)s AND o.partition = ANY(%(partitions)s::int[]) AND dead >= %(count)s AND dead * 100 >= total * %(share)s
+ON CONFLICT DO NOTHING
+RETURNING partition, reason || ': ' || detail
 
 -- name: earlier
 -- Return the earlier deliveries of each event id; who asks sorts out source and customer.
@@ -97,6 +139,17 @@ COPY dead_letter (sequence, reason, faults, key, value, headers) FROM STDIN
 -- name: copy_feed
 -- Say whom this revision touched.
 COPY change_feed (revision, kind, subject) FROM STDIN
+
+-- name: keeps_alias
+-- Return who keeps an alias that a catalog change would give to another: the holder's own field says it too, and either
+-- the holder had it before this catalog, or that field was written later.
+SELECT a.customer_id
+FROM customer_alias a JOIN customer c USING (customer_id)
+WHERE a.alias = %(name)s AND a.origin = 'source' AND upper_inf(a.valid) AND upper_inf(a.recorded)
+  AND a.customer_id <> %(customer_id)s AND NOT c.deleted
+  AND c.fields -> %(field)s ->> 0 = substr(%(name)s, strpos(%(name)s, ':') + 1)
+  AND ((c.fields -> %(field)s ->> 1)::bigint > %(place)s
+       OR lower(a.recorded) < (SELECT lower(recorded) FROM catalog_version WHERE upper_inf(recorded)))
 
 -- name: take_alias
 -- End the alias where another customer's Salesforce field, or this one's, held it; a person's stays. Returns who lost it.

@@ -1,5 +1,13 @@
 -- All migrations together, as pg_dump says it. To read, not to run. See docs/reference/data-model.md.
 
+CREATE FUNCTION public.license_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE exception 'license rows are history: % is refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_is_kept', TABLE = 'license';
+END $$;
+
 CREATE FUNCTION public.license_no_overlap() RETURNS trigger
     LANGUAGE plpgsql
     SET enable_hashjoin TO 'off'
@@ -62,6 +70,8 @@ CREATE TABLE public.api_key (
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone
 );
+
+COMMENT ON TABLE public.api_key IS 'The keys that callers show, with their scopes; a revoked one stays listed.';
 
 COMMENT ON COLUMN public.api_key.hash IS 'SHA-256 of the secret, which has 256 random bits; the secret itself is shown once and kept nowhere.';
 
@@ -158,6 +168,30 @@ COMMENT ON COLUMN public.dead_letter.headers IS '[[name, value in base64], …] 
 
 COMMENT ON COLUMN public.dead_letter.origin IS 'log: a delivery ended dead. door: an authenticated sender posted it and got a 4xx; bounded in number and age.';
 
+CREATE TABLE public.dead_letter_action (
+    action_id bigint NOT NULL,
+    letter bigint NOT NULL,
+    action text NOT NULL,
+    run uuid NOT NULL,
+    author text NOT NULL,
+    reason text,
+    partition integer,
+    "offset" bigint,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dead_letter_action_action_check CHECK ((action = ANY (ARRAY['replay'::text, 'drop'::text])))
+);
+
+COMMENT ON TABLE public.dead_letter_action IS 'Replays and drops of dead letters: who, when, in which run, and where a replay was appended.';
+
+ALTER TABLE public.dead_letter_action ALTER COLUMN action_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_action_action_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE public.dead_letter ALTER COLUMN letter ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.dead_letter_letter_seq
     START WITH 1
@@ -191,11 +225,53 @@ COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a c
 
 COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
 
+CREATE VIEW public.dead_letter_state AS
+ SELECT l.letter,
+    l.origin,
+    l.reason,
+    l.sequence,
+    l.recorded_at,
+    l.faults,
+    l.key,
+    l.value,
+    l.headers,
+    d.log,
+    d.partition,
+    d."offset",
+    d.source,
+    d.event_id,
+    d.customer_id,
+    d.received_at,
+    judged.attempts,
+    judged.last_outcome,
+        CASE
+            WHEN acted.dropped THEN 'dropped'::text
+            WHEN judged.done THEN 'replayed'::text
+            WHEN (acted.replays > judged.attempts) THEN 'replaying'::text
+            ELSE 'open'::text
+        END AS state
+   FROM (((public.dead_letter l
+     LEFT JOIN public.delivery d ON (((l.origin = 'log'::text) AND (d.sequence = l.sequence))))
+     CROSS JOIN LATERAL ( SELECT count(*) AS attempts,
+            COALESCE(bool_or((r.outcome <> 'dead'::text)), false) AS done,
+            (array_agg((r.outcome || COALESCE((('('::text || r.reason) || ')'::text), ''::text)) ORDER BY r.sequence DESC))[1] AS last_outcome
+           FROM public.delivery r
+          WHERE ((l.origin = 'log'::text) AND (r.replay_of = l.sequence))) judged)
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (a.action = 'replay'::text)) AS replays,
+            COALESCE(bool_or((a.action = 'drop'::text)), false) AS dropped
+           FROM public.dead_letter_action a
+          WHERE (a.letter = l.letter)) acted)
+  WHERE (d.replay_of IS NULL);
+
+COMMENT ON VIEW public.dead_letter_state IS 'Dead letters and what became of them: open, replaying (not yet judged), replayed, dropped.';
+
 CREATE TABLE public.feature (
     catalog_version integer NOT NULL,
     feature text NOT NULL COLLATE pg_catalog."C",
     title text NOT NULL
 );
+
+COMMENT ON TABLE public.feature IS 'What applications ask about, by catalog version.';
 
 CREATE TABLE public.license (
     row_id bigint NOT NULL,
@@ -260,17 +336,61 @@ ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.partition_decision (
+    decision_id bigint NOT NULL,
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    action text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    stopped_at timestamp with time zone NOT NULL,
+    from_offset bigint,
+    next_offset bigint,
+    author text NOT NULL,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT partition_decision_action_check CHECK ((action = ANY (ARRAY['resume'::text, 'accept'::text])))
+);
+
+COMMENT ON TABLE public.partition_decision IS 'Who let a stopped partition go on, when, and what that skipped: the offsets from from_offset up to next_offset.';
+
+ALTER TABLE public.partition_decision ALTER COLUMN decision_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.partition_decision_decision_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.partition_stop (
+    log text NOT NULL COLLATE pg_catalog."C",
+    partition integer NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    next_offset bigint,
+    stopped_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT partition_stop_reason_check CHECK ((reason = ANY (ARRAY['below_start'::text, 'beyond_end'::text, 'recreated'::text, 'dead_limit'::text, 'refused'::text])))
+);
+
+COMMENT ON TABLE public.partition_stop IS 'The partitions that no worker reads until a person has decided; see docs/how-to/stopped-partition.md.';
+
+COMMENT ON COLUMN public.partition_stop.next_offset IS 'The next offset to apply when it stopped; null where it had none.';
+
 CREATE TABLE public.queue_log (
     one boolean DEFAULT true NOT NULL,
     log_id uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT queue_log_one_check CHECK (one)
 );
 
+COMMENT ON TABLE public.queue_log IS 'The id of the log that this database holds, so that no other log''s offsets are taken for its own.';
+
 CREATE TABLE public.queue_partition (
     partition integer NOT NULL,
     next_offset bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
+
+COMMENT ON TABLE public.queue_partition IS 'The next offset of each partition of the log; who appends locks the row.';
 
 CREATE TABLE public.queue_record (
     partition integer NOT NULL,
@@ -312,6 +432,8 @@ CREATE TABLE public.schema_migration (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+COMMENT ON TABLE public.schema_migration IS 'The migrations that were applied, each with the SHA-256 of its text.';
+
 CREATE TABLE public.sender (
     source text NOT NULL COLLATE pg_catalog."C",
     last_received_at timestamp with time zone,
@@ -335,12 +457,16 @@ CREATE TABLE public.sku (
     quantity_field text
 );
 
+COMMENT ON TABLE public.sku IS 'What sales sells, by catalog version: the Salesforce fields that each SKU comes from.';
+
 CREATE TABLE public.sku_feature (
     catalog_version integer NOT NULL,
     sku text NOT NULL COLLATE pg_catalog."C",
     feature text NOT NULL COLLATE pg_catalog."C",
     value numeric
 );
+
+COMMENT ON TABLE public.sku_feature IS 'Which SKU grants which feature, by catalog version.';
 
 COMMENT ON COLUMN public.sku_feature.value IS 'Null: the feature is on. A number: its value; the largest among several SKUs wins.';
 
@@ -387,6 +513,9 @@ ALTER TABLE ONLY public.consumer_offset
 ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);
 
+ALTER TABLE ONLY public.dead_letter_action
+    ADD CONSTRAINT dead_letter_action_pkey PRIMARY KEY (action_id);
+
 ALTER TABLE ONLY public.dead_letter
     ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (letter);
 
@@ -398,6 +527,12 @@ ALTER TABLE ONLY public.feature
 
 ALTER TABLE ONLY public.license
     ADD CONSTRAINT license_pkey PRIMARY KEY (row_id);
+
+ALTER TABLE ONLY public.partition_decision
+    ADD CONSTRAINT partition_decision_pkey PRIMARY KEY (decision_id);
+
+ALTER TABLE ONLY public.partition_stop
+    ADD CONSTRAINT partition_stop_pkey PRIMARY KEY (log, partition);
 
 ALTER TABLE ONLY public.queue_log
     ADD CONSTRAINT queue_log_pkey PRIMARY KEY (one);
@@ -441,11 +576,15 @@ CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (cus
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
 
+CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (letter);
+
 CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequence) WHERE (origin = 'log'::text);
 
 CREATE INDEX dead_letter_door ON public.dead_letter USING btree (letter) WHERE (origin = 'door'::text);
 
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
+
+CREATE INDEX delivery_replay_of ON public.delivery USING btree (replay_of) WHERE (replay_of IS NOT NULL);
 
 CREATE UNIQUE INDEX delivery_sequence ON public.delivery USING btree (sequence);
 
@@ -453,9 +592,13 @@ CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id,
 
 CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 
+CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
+
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX user_membership_customer ON public.user_membership USING btree (customer_id);
+
+CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR EACH STATEMENT EXECUTE FUNCTION public.license_is_kept();
 
 CREATE TRIGGER license_no_overlap_insert AFTER INSERT ON public.license REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.license_no_overlap();
 

@@ -1,0 +1,142 @@
+"""``licet dead``: what could not be applied."""
+
+import asyncio
+import getpass
+import uuid
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from licet.bootstrap import check_queue, check_store, letter_rooms
+from licet.cli.settings import read_settings
+from licet.cli.table import show_table
+from licet.domain.errors import LicetError
+from licet.settings import Settings
+from licet.store.values import LetterState
+
+app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
+Number = Annotated[int, typer.Argument(min=1, help="The letter's number, as `licet dead list` shows it.")]
+_PAGE = 200
+
+
+@app.command("list")
+def list_(
+    state: Annotated[LetterState | None, typer.Option(help="Only letters in this state.")] = LetterState.OPEN,
+    reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Letters in any state.")] = False,
+) -> None:
+    """List dead letters, the one kept last first.
+
+    Example: licet dead list --reason unreadable
+    """
+    asyncio.run(_list(_settings(), None if every else state, reason))
+
+
+@app.command()
+def show(letter: Number) -> None:
+    """Print a letter with its bytes, its faults and its fate, as JSON.
+
+    Example: licet dead show 12
+    """
+    typer.echo(asyncio.run(_show(_settings(), letter)))
+
+
+@app.command()
+def replay(
+    letter: Annotated[int | None, typer.Argument(min=1, help="The letter's number.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All open letters.")] = False,
+    reason: Annotated[str | None, typer.Option(help="All open letters of this reason.")] = None,
+    run: Annotated[str | None, typer.Option(help="Go on with a run that was interrupted.")] = None,
+) -> None:
+    """Append letters to the queue again; each is judged at its original place.
+
+    Example: licet dead replay --reason unreadable
+    """
+    if (letter is None) != (every or reason is not None):
+        raise typer.BadParameter("name one letter, or --all, or --reason")
+    settings = _settings()
+    check_queue(settings)
+    if letter is not None:
+        typer.echo(asyncio.run(_replay(settings, letter)))
+        return
+    try:
+        identity = uuid.UUID(run) if run else uuid.uuid4()
+    except ValueError as error:
+        raise typer.BadParameter("--run takes what an interrupted replay printed") from error
+    asyncio.run(_replay_all(settings, identity, reason))
+
+
+@app.command()
+def drop(letter: Number, reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")]) -> None:
+    """Close a letter without a replay.
+
+    Example: licet dead drop 12 --reason "a test of the sandbox"
+    """
+    asyncio.run(_drop(_settings(), letter, reason))
+    typer.echo(f"dead letter {letter} is dropped")
+
+
+async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> None:
+    cursor, rows = None, []
+    async with letter_rooms(settings) as rooms:
+        while True:
+            page = await rooms.letters.list(state, reason, cursor, _PAGE)
+            rows += [
+                [
+                    str(one.letter),
+                    one.state,
+                    one.reason,
+                    str(one.attempts),
+                    one.recorded_at.isoformat(" ", "seconds"),
+                    one.customer or "",
+                    one.event_id or "",
+                    f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin,
+                ]
+                for one in page.items
+            ]
+            cursor = page.next
+            if cursor is None:
+                break
+    show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
+
+
+async def _show(settings: Settings, letter: int) -> str:
+    async with letter_rooms(settings) as rooms:
+        found = await rooms.letters.get(letter)
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+
+
+async def _replay(settings: Settings, letter: int) -> str:
+    async with letter_rooms(settings) as rooms:
+        replayed = await rooms.desk.replay(letter, getpass.getuser())
+    return f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
+
+
+async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) -> None:
+    taken = barred = 0
+    async with letter_rooms(settings) as rooms:
+        total = await rooms.open_letters(run, reason)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("dead letters", total=total)
+            try:
+                async for more, cannot in rooms.desk.replay_all(run, reason, getpass.getuser()):
+                    taken, barred = taken + more, barred + cannot
+                    progress.update(task, completed=taken + barred)
+            except (LicetError, asyncio.CancelledError):
+                typer.echo(f"{taken} of {total} replayed; go on with --run {run}", err=True)
+                raise
+    typer.echo(f"{taken} replayed, {barred} cannot be replayed (run {run})")
+
+
+async def _drop(settings: Settings, letter: int, reason: str) -> None:
+    async with letter_rooms(settings) as rooms:
+        await rooms.desk.drop(letter, reason, getpass.getuser())
+
+
+def _settings() -> Settings:
+    settings = read_settings()
+    check_store(settings)
+    return settings

@@ -1,0 +1,76 @@
+"""``licet partition``: the partitions that stopped, and what to do with them."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from licet.bootstrap import check_store, partition_desk
+from licet.cli.settings import read_settings
+from licet.cli.table import show_table
+from licet.manage.partitions import PartitionDesk
+
+app = typer.Typer(help="Show stopped partitions, and let them go on.", no_args_is_help=True)
+Partition = Annotated[int | None, typer.Argument(help="The partition's number.")]
+All = Annotated[bool, typer.Option("--all", help="All stopped partitions.")]
+
+
+@app.command()
+def show() -> None:
+    """List the stopped partitions, and why each stopped. Exit code 1 where there are any.
+
+    Example: licet partition show
+    """
+    stops = _desk().stops()
+    rows = [
+        [
+            str(stop.partition),
+            stop.reason,
+            "" if stop.next_offset is None else str(stop.next_offset),
+            stop.stopped_at.isoformat(" ", "seconds"),
+            stop.detail,
+            stop.log,
+        ]
+        for stop in stops
+    ]
+    show_table(("Partition", "Reason", "Next offset", "Since", "What was found", "Log"), rows)
+    if stops:
+        raise typer.Exit(1)
+    typer.echo("no partition is stopped", err=True)
+
+
+@app.command()
+def resume(partition: Partition = None, every: All = False) -> None:
+    """Try again where the partition stands; what stopped it stops it again, unless it was put right.
+
+    Example: licet partition resume 3
+    """
+    for stop in _desk().resume(_which(partition, every=every), getpass.getuser()):
+        typer.echo(f"partition {stop.partition} tries again")
+
+
+@app.command()
+def accept(
+    partition: Partition = None,
+    every: All = False,
+    offset: Annotated[int | None, typer.Option(min=0, help="Where to go on. Unset: the log's present start.")] = None,
+) -> None:
+    """Go on at an offset that the log has; what lies between is not applied. Kept with your name.
+
+    Example: licet partition accept 3
+    """
+    for stop, at in _desk().accept(_which(partition, every=every), offset, getpass.getuser()):
+        before = "no offset" if stop.next_offset is None else str(stop.next_offset)
+        typer.echo(f"partition {stop.partition} goes on at {at}; it stood at {before}")
+
+
+def _which(partition: int | None, *, every: bool) -> int | None:
+    if (partition is None) != every:
+        raise typer.BadParameter("name one partition, or --all")
+    return partition
+
+
+def _desk() -> PartitionDesk:
+    settings = read_settings()
+    check_store(settings)
+    return partition_desk(settings)

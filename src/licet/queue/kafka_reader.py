@@ -1,0 +1,267 @@
+"""The worker's side of the log on Apache Kafka; see ``queue/kafka.py``."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+import confluent_kafka
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from licet.queue.kafka import PROBE_S, SLICE_S, KafkaTopic, ensure_topic
+from licet.queue.librdkafka import record_of, said
+from licet.queue.message import Record
+from licet.queue.ports import Extent, LogGap, LogUnavailable, Positions
+
+GROUP = "licet-worker"
+_FROM_START: int = confluent_kafka.OFFSET_BEGINNING
+_ASK_S = 10.0  # how often a reader asks whether the topic is still the same
+_SURVEY_S = 5.0
+_AS_KAFKA_SAYS = str.maketrans("+/", "-_")  # its own tools write ids so
+_log = logging.getLogger(__name__)
+
+
+def ledger_name(topic: KafkaTopic, timeout: float = 4.0) -> str:
+    """Ask for the log's name in the ledger: ``kafka:``, the topic, ``@`` and the id that Kafka gave it.
+
+    A topic made anew has another id, and so is another log. A broker older than 2.8 gives none: the name ends in the
+    ``@`` there, and a topic made anew shows only in its offsets. Raises ``LogUnavailable``.
+    """
+    admin = AdminClient(topic.client({}, {"log_level": 0}))
+    try:
+        asked = admin.describe_topics(TopicCollection([topic.name]), request_timeout=timeout)
+        found = asked[topic.name].result(timeout + 1).topic_id
+    except (KafkaException, TimeoutError) as error:
+        raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {said(error)}") from error
+    known = found.get_most_significant_bits() or found.get_least_significant_bits()
+    return f"kafka:{topic.name}@{str(found).translate(_AS_KAFKA_SAYS) if known else ''}"
+
+
+class KafkaReader:
+    """``LogReader`` on a Kafka topic; one consumer of a group whose members share the partitions.
+
+    The eager protocol: at a rebalance a reader gives up all partitions and starts the ones it gets from the store's
+    offsets. Kafka's own committed offsets are never read.
+    """
+
+    def __init__(self, topic: KafkaTopic, positions: Positions, *, group: str = GROUP) -> None:
+        self._topic = topic
+        self._positions = positions
+        self._name = f"kafka:{topic.name}"
+        self._next: dict[int, int | None] = {}  # None: stopped
+        self._granted: frozenset[int] | None = None  # to be placed before the next read
+        self._ask_at = 0.0
+        self._away: str | None = None
+        self._joined = False
+        settings = topic.client(
+            {
+                "session.timeout.ms": 6000,  # another reader takes over from a dead one after this
+                "heartbeat.interval.ms": 1500,
+                "max.poll.interval.ms": 60000,  # and from one that hangs after this
+                "fetch.wait.max.ms": 100,  # a seek waits for the fetch under way
+                "fetch.error.backoff.ms": 100,
+                "fetch.queue.backoff.ms": 10,
+                "queued.min.messages": 10000,
+            },
+            {
+                "group.id": group,
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "range",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "error_cb": self._noted,
+                "on_commit": _committed,
+            },
+        )
+        self._consumer = Consumer(settings, logger=_log)
+
+    @property
+    def name(self) -> str:
+        """What ``ledger_name`` says; the bare topic before partitions were assigned."""
+        return self._name
+
+    @property
+    def assigned(self) -> frozenset[int]:
+        """The partitions that this reader holds now."""
+        return frozenset(self._next)
+
+    def poll(self, limit: int, timeout: float) -> Sequence[Record]:
+        """Return what is there, up to ``limit``; raises ``LogGap`` where Kafka lacks the offset that comes next."""
+        deadline = time.monotonic() + timeout
+        if not self._joined:
+            ensure_topic(self._topic)
+            self._consumer.subscribe([self._topic.name], self._on_assign, self._on_revoke, self._on_revoke)
+            self._joined = True
+        while True:
+            self._place()
+            records = self._fetch(limit, min(max(deadline - time.monotonic(), 0), SLICE_S))
+            if records:
+                self._away = None
+                return records
+            if self._away is not None:
+                self._probe()
+            if time.monotonic() >= deadline:
+                return records
+
+    def refresh(self) -> None:
+        """Ask the store again where the partitions stand, before the next read."""
+        if self._granted is None and self._next:
+            self._granted = frozenset(self._next)
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Tell Kafka, without waiting; a failure is logged, for only lag tools look."""
+        mine = [TopicPartition(self._topic.name, p, offset) for p, offset in offsets.items() if p in self._next]
+        if not mine:
+            return
+        try:
+            self._consumer.commit(offsets=mine, asynchronous=True)
+        except KafkaException as error:
+            _log.warning("offsets not committed to Kafka: %s", said(error))
+
+    def lag(self) -> Mapping[int, int]:
+        """Count by the ends that the last fetches told; a partition not yet fetched is left out."""
+        behind = {}
+        for partition, following in self._next.items():
+            if following is None:
+                continue
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic.name, partition), cached=True)
+            if high >= 0:
+                behind[partition] = max(0, high - (following if following >= 0 else max(low, 0)))
+        return behind
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: Collection[TopicPartition]) -> None:
+        # The store is asked later, in poll: an error raised in here would leave Kafka's own offsets in force.
+        self._granted = frozenset(each.partition for each in partitions)
+        consumer.assign([])
+
+    def _on_revoke(self, consumer: Consumer, _partitions: Collection[TopicPartition]) -> None:
+        self._next.clear()
+        self._granted = None
+        consumer.unassign()
+
+    def _place(self) -> None:
+        """Start the partitions assigned where the store stands. Now and then, look whether the topic was made anew."""
+        if self._granted is None and (not self._next or time.monotonic() < self._ask_at):
+            return
+        name = ledger_name(self._topic)
+        self._ask_at = time.monotonic() + _ASK_S
+        if name != self._name:
+            self.refresh()
+        if self._granted is None:
+            return
+        known = self._positions(name, self._granted)
+        self._name = name
+        self._next = {partition: known.get(partition, _FROM_START) for partition in sorted(self._granted)}
+        self._granted = None
+        reading = [(partition, at) for partition, at in self._next.items() if at is not None]
+        self._consumer.assign([TopicPartition(self._topic.name, *at) for at in reading])
+
+    def _fetch(self, limit: int, wait: float) -> list[Record]:
+        """Take one message as soon as it comes and the rest that is there: ``consume`` alone would wait for all."""
+        try:
+            first = self._consumer.poll(wait)
+            if first is None:
+                return []
+            messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+        except KafkaException as error:
+            self.refresh()
+            raise LogUnavailable(f"{self.name}: {said(error)}") from error
+        # What was fetched before partitions moved belongs to no one now; it is read again from the store's offset.
+        held = [message for message in messages if message.partition() in self._next or message.error() is not None]
+        for message in held:
+            if message.error() is not None:
+                self._judge(message)
+        records = [record_of(self.name, message) for message in held if message.error() is None]
+        for record in records:
+            self._next[record.partition] = record.offset + 1
+        return records
+
+    def _judge(self, message: confluent_kafka.Message) -> None:
+        """Raise unless the error can be passed over; the records beside it are read again."""
+        error = message.error()
+        if error is None or error.code() in (KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED):  # noqa: SLF001 Kafka's name
+            return
+        self.refresh()
+        partition = message.partition() or 0
+        wanted = self._next.get(partition)
+        if wanted is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
+            if ledger_name(self._topic) != self._name:
+                raise LogUnavailable(f"{self.name} was made anew")
+            first, end = _watermarks(self._consumer, self._topic.name, partition, PROBE_S)
+            raise LogGap(partition, wanted, first, end)
+        raise LogUnavailable(f"{self.name}, partition {partition}: {error.str()}")
+
+    def _noted(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION):  # noqa: SLF001 Kafka's names
+            self._away = error.str()
+
+    def _probe(self) -> None:
+        """Find out whether Kafka is still away: it says when it goes, and not when it comes back."""
+        try:
+            self._consumer.list_topics(self._topic.name, PROBE_S)
+        except KafkaException as error:
+            raise LogUnavailable(f"Kafka at {self._topic.brokers}: {self._away}") from error
+        self._away = None
+
+
+def _committed(error: KafkaError | None, _partitions: Collection[TopicPartition]) -> None:
+    if error is not None:
+        _log.warning("offsets not committed to Kafka: %s", error.str())
+
+
+def _watermarks(consumer: Consumer, topic: str, partition: int, timeout: float) -> tuple[int, int]:
+    try:
+        first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout)
+    except KafkaException as error:
+        raise LogUnavailable(f"Kafka, topic {topic}, partition {partition}: {said(error)}") from error
+    return first, end
+
+
+class KafkaSurvey:
+    """``LogSurvey`` on a Kafka topic, with consumers that join no group."""
+
+    def __init__(self, topic: KafkaTopic) -> None:
+        self._topic = topic
+
+    def extents(self) -> tuple[str, Mapping[int, Extent]]:
+        """Return the log's name in the ledger and what each partition holds."""
+        name = ledger_name(self._topic)
+        consumer = self._consumer()
+        try:
+            partitions = consumer.list_topics(self._topic.name, _SURVEY_S).topics[self._topic.name].partitions
+            found = {each: _watermarks(consumer, self._topic.name, each, _SURVEY_S) for each in sorted(partitions)}
+        except KafkaException as error:
+            raise LogUnavailable(f"Kafka at {self._topic.brokers}: {said(error)}") from error
+        finally:
+            consumer.close()
+        return name, {partition: Extent(*extent) for partition, extent in found.items()}
+
+    def count(self, partition: int, start: int, stop: int) -> int:
+        """Read the range and count: offsets may belong to Kafka's own markers, which are no records."""
+        consumer = self._consumer()
+        found, deadline = 0, time.monotonic() + _SURVEY_S
+        try:
+            consumer.assign([TopicPartition(self._topic.name, partition, start)])
+            while True:
+                message = consumer.poll(SLICE_S)
+                error = message.error() if message is not None else None
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 Kafka's name
+                    return found
+                if error is not None or time.monotonic() > deadline:
+                    what = error.str() if error is not None else "no answer in time"
+                    raise LogUnavailable(f"Kafka at {self._topic.brokers}, partition {partition}: {what}")
+                if message is not None:
+                    if (message.offset() or 0) >= stop:
+                        return found
+                    found, deadline = found + 1, time.monotonic() + _SURVEY_S
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Consumer:
+        promises = {"group.id": "licet-survey", "enable.partition.eof": True, "auto.offset.reset": "error"}
+        return Consumer(self._topic.client({}, {**promises, "enable.auto.commit": False}), logger=_log)

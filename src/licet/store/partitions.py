@@ -1,0 +1,57 @@
+"""Stopped partitions in the store, for the operator: synchronous, one connection per call."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from licet.database import Connection, named_queries, writer_conninfo
+from licet.domain.errors import NotFound, Unavailable
+from licet.store.values import PartitionStop
+
+
+class PostgresPartitions:
+    """Keeps stops and decisions; see ``manage.ports``. Every method raises ``Unavailable``."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo = writer_conninfo(url, application="licet partition")
+        self._sql = named_queries("licet.store", "sql/partitions.sql")
+
+    def stops(self) -> Sequence[PartitionStop]:
+        """Return the stopped partitions, the one that stopped first first."""
+        with self._connection() as connection:
+            return [PartitionStop(*row) for row in connection.execute(self._sql["stops"])]
+
+    def decide(self, log: str, partition: int, author: str, accepted: int | None) -> PartitionStop:
+        """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop."""
+        place = {"log": log, "partition": partition}
+        with self._connection() as connection, connection.transaction():
+            row = connection.execute(self._sql["lift"], place).fetchone()
+            if row is None:
+                raise NotFound(f"partition {partition} of {log} is not stopped")
+            stop = PartitionStop(*row)
+            said = {
+                **place,
+                "action": "resume" if accepted is None else "accept",
+                "reason": stop.reason,
+                "detail": stop.detail,
+                "stopped_at": stop.stopped_at,
+                "from_offset": stop.next_offset,
+                "next_offset": stop.next_offset if accepted is None else accepted,
+                "author": author,
+            }
+            decision = connection.execute(self._sql["decide"], said).fetchone()
+            if accepted is not None:
+                told = {**place, "next_offset": accepted, "decision": str(decision[0] if decision else "")}
+                if connection.execute(self._sql["set_aside"], told).rowcount:
+                    connection.execute(self._sql["set_aside_offset"], told)
+                connection.execute(self._sql["set_offset"], told)
+        return stop
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            raise Unavailable(f"the store does not answer: {error}") from error

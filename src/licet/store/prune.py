@@ -1,0 +1,30 @@
+"""What the ledger need not keep for ever: the bytes of deliveries, never their rows."""
+
+from collections.abc import Iterator
+
+import psycopg
+
+from licet.database import named_queries, writer_conninfo
+from licet.domain.errors import Unavailable
+
+CHUNK = 5000
+
+
+def prune(url: str, days: int) -> Iterator[tuple[int, int, int]]:
+    """Empty payloads, and closed dead letters, older than so many days; each step is a transaction of ``CHUNK`` rows.
+
+    Yields how far it is, how far it goes (numbers of deliveries), and how many payloads the step emptied. Interrupted,
+    run it again. Raises ``Unavailable``.
+    """
+    sql = named_queries("licet.store", "sql/prune.sql")
+    try:
+        with psycopg.connect(writer_conninfo(url, application="licet prune"), autocommit=True) as connection:
+            row = connection.execute(sql["last"], {"days": days}).fetchone()
+            revision, end = row if row is not None else (0, 0)
+            for after in range(0, end if revision else 0, CHUNK):
+                part = {"after": after, "upto": after + CHUNK, "revision": revision, "days": days}
+                emptied = connection.execute(sql["prune_payloads"], part).rowcount
+                connection.execute(sql["prune_letters"], part)
+                yield min(after + CHUNK, end), end, emptied
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error

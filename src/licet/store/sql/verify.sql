@@ -1,0 +1,51 @@
+-- name: accounts
+-- Return each partition's committed offset, and the first, the last and the number of its deliveries.
+SELECT log, partition, next_offset, first, last, coalesce(deliveries, 0) FROM consumer_offset
+FULL JOIN (SELECT log, partition, min("offset") AS first, max("offset") AS last, count(*) AS deliveries
+           FROM delivery GROUP BY log, partition) AS ledger USING (log, partition)
+ORDER BY log, partition
+
+-- name: holes
+-- Return the ranges between two deliveries of a partition that the ledger lacks.
+SELECT previous + 1, "offset" FROM (
+    SELECT "offset", lag("offset") OVER (ORDER BY "offset") AS previous FROM delivery
+    WHERE log = %(log)s AND partition = %(partition)s
+) AS pairs WHERE "offset" > previous + 1 ORDER BY 1
+
+-- name: skipped
+-- Return the ranges that people accepted to skip.
+SELECT coalesce(from_offset, 0), next_offset FROM partition_decision
+WHERE log = %(log)s AND partition = %(partition)s AND action = 'accept' AND next_offset > coalesce(from_offset, 0)
+ORDER BY 1
+
+-- name: strays
+-- Return license rows that name a delivery or a catalog that is not there.
+SELECT row_id, customer_id, sku FROM license l
+WHERE (opened_delivery IS NOT NULL AND NOT EXISTS (SELECT FROM delivery d WHERE d.sequence = l.opened_delivery))
+   OR (closed_delivery IS NOT NULL AND NOT EXISTS (SELECT FROM delivery d WHERE d.sequence = l.closed_delivery))
+   OR (opened_catalog IS NOT NULL AND NOT EXISTS (SELECT FROM catalog_version v WHERE v.version = l.opened_catalog))
+   OR (closed_catalog IS NOT NULL AND NOT EXISTS (SELECT FROM catalog_version v WHERE v.version = l.closed_catalog))
+
+-- name: catalogs
+-- Return every catalog, from which revision it was the current one, and how far it has reached.
+SELECT version, document, lower(recorded), refolded FROM catalog_version ORDER BY version
+
+-- name: count_entries
+-- Count what will be folded.
+SELECT count(*) FROM delivery WHERE outcome <> 'dead'
+
+-- name: entries
+-- Return the deliveries that may have changed a customer, customer by customer, in the order of the ledger.
+SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, reason, replay_of, payload
+FROM delivery WHERE outcome <> 'dead' ORDER BY customer_id, sequence
+
+-- name: customers
+-- Return the customers by id.
+SELECT customer_id, name, account_manager, sales_engineer, deleted, fields::text, revision FROM customer
+ORDER BY customer_id
+
+-- name: licenses
+-- Return the license rows, customer by customer.
+SELECT customer_id, license_id, sku, status, starts_at, ends_at, quantity, lower(valid), upper(valid), lower(recorded),
+       upper(recorded), opened_delivery, opened_catalog, closed_delivery, closed_catalog
+FROM license ORDER BY customer_id, row_id

@@ -1,0 +1,96 @@
+"""The store as `licet verify` reads it: one moment of it, streamed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+
+from licet.database import Connection, named_queries, reader_conninfo
+from licet.domain.errors import Unavailable
+from licet.domain.fields import Field
+from licet.domain.license import Cause, License, Status, Terms
+from licet.store.ports import Account, Entry, StoredCustomer
+
+_CHUNK = 2000
+_decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
+
+
+class PostgresVerification:
+    """See ``consume.verify.Books``. All of it is one moment of the store, while workers go on."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("licet.store", "sql/verify.sql")
+
+    def accounts(self) -> list[Account]:
+        """Return what each partition's books say."""
+        return [Account(*row) for row in self._connection.execute(self._sql["accounts"])]
+
+    def ranges(self, kind: str, account: Account) -> list[tuple[int, int]]:
+        """Return the ``holes`` of a partition's ledger, or what people ``skipped``."""
+        place = {"log": account.log, "partition": account.partition}
+        return [(start, stop) for start, stop in self._connection.execute(self._sql[kind], place)]
+
+    def strays(self) -> Iterator[tuple[int, str, str]]:
+        """Return (row, customer, SKU) of licenses that name a delivery or a catalog that is not there."""
+        return self._stream("strays")
+
+    def catalogs(self) -> list[tuple[int, str, int, str | None]]:
+        """Return (version, document, first revision, the last customer reached) of every catalog."""
+        return list(self._connection.execute(self._sql["catalogs"]))
+
+    def count_entries(self) -> int:
+        """Count the entries."""
+        row = self._connection.execute(self._sql["count_entries"]).fetchone()
+        return row[0] if row is not None else 0
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Return the deliveries that did not end dead, customer by customer, in the order of the ledger."""
+        for customer_id, *row in self._stream("entries"):
+            yield customer_id, Entry(*row)
+
+    def customers(self) -> Iterator[tuple[str, StoredCustomer]]:
+        """Return the customers by id."""
+        for customer_id, name, manager, engineer, deleted, fields, revision in self._stream("customers"):
+            yield customer_id, StoredCustomer((name, manager, engineer), deleted, _decode_fields(fields), revision)
+
+    def licenses(self) -> Iterator[tuple[str, License]]:
+        """Return every license row that was ever believed, customer by customer."""
+        for row in self._stream("licenses"):
+            customer_id, license_id, sku, status, starts, ends, quantity, since, till, believed, until, *causes = row
+            opened, opened_catalog, closed, closed_catalog = causes
+            yield (
+                customer_id,
+                License(
+                    license_id=license_id,
+                    customer_id=customer_id,
+                    sku=sku,
+                    terms=Terms(Status(status), starts, ends, quantity),
+                    valid_from=since,
+                    valid_to=till,
+                    recorded_from=believed,
+                    recorded_to=until,
+                    opened_by=Cause(opened, opened_catalog),
+                    closed_by=Cause(closed, closed_catalog) if closed or closed_catalog else None,
+                ),
+            )
+
+    def _stream(self, query: str) -> Iterator[Any]:
+        with self._connection.cursor(f"verify_{query}") as cursor:
+            cursor.itersize = _CHUNK
+            yield from cursor.execute(self._sql[query])
+
+
+@contextmanager
+def open_books(url: str) -> Iterator[PostgresVerification]:
+    """Open one moment of the store. Raises ``Unavailable``."""
+    conninfo = reader_conninfo(url, application="licet verify", timeout_ms=0)
+    try:
+        with psycopg.connect(conninfo) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield PostgresVerification(connection)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error

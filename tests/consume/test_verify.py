@@ -1,0 +1,169 @@
+"""``licet verify``: clean on what the road wrote, whatever came; and it finds each fault that is planted."""
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consume.deliveries import DEFAULT, deliveries, split
+from consume.model import Sent
+from consume.test_model import Run, Setting
+from consume.test_stops import Survey
+from licet.consume.refold import refold
+from licet.consume.verify import Report, verify
+from licet.domain.license import Moment
+from licet.queue.ports import Extent, LogUnavailable
+from licet.store.migrate import default_catalog
+from licet.store.projection import PostgresProjection
+from licet.store.verification import open_books
+from support.stores import postgres_store
+from support.world import Log, Road, apply_catalog, at, fresh
+
+SIGNED = {"SignedTos": True, "SKU1": True}
+
+
+class Held(Survey):
+    """A log that holds the records of these offsets."""
+
+    def __init__(self, name: str, extent: Extent, offsets: set[int]) -> None:
+        super().__init__(name, p0=extent)
+        self.offsets = offsets
+
+    def count(self, partition: int, start: int, stop: int) -> int:
+        assert partition == 0
+        return sum(start <= offset < stop for offset in self.offsets)
+
+
+class Away(Survey):
+    def extents(self) -> tuple[str, dict[int, Extent]]:
+        raise LogUnavailable("no broker answers")
+
+
+def verified(url: str, survey: Survey | None = None) -> Report:
+    folded: list[int] = []
+    with open_books(url) as books:
+        expected = books.count_entries()
+        report = verify(books, survey or Survey("no log"), folded.append)
+        assert sum(folded) == expected == report.deliveries
+    return report
+
+
+def by_hand(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def bring_under(url: str, document: str, hours: float) -> None:
+    apply_catalog(url, document)
+    projection = PostgresProjection(url)
+    for _ in refold(projection, lambda revision, cause: Moment(at(hours), revision, cause)):
+        pass
+    projection.close()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_whatever_came_the_ledger_folds_again_to_what_the_store_holds(
+    shared_database: str, sent: list[Sent], sizes: list[int]
+) -> None:
+    with postgres_store(shared_database) as store:
+        Run(Setting(store, DEFAULT), sent, sizes)
+
+
+def test_and_after_catalogs_that_moved_licenses_too(shared_database: str) -> None:
+    """Runs on what the examples before left behind."""
+    assert split([1, 2, 3], [2]) == [[1, 2], [3]]
+    log = Log()
+    road = Road(shared_database, log.name)
+    customers = [fresh("acme") for _ in range(5)]
+    road.apply(*(log.change({"Id": one, **SIGNED, "MAIL__c": number % 2 == 0}) for number, one in enumerate(customers)))
+    bring_under(shared_database, default_catalog().replace('flag = "SKU1"', 'flag = "MAIL__c"'), 5)
+    road.apply(*(log.change({"Id": one, "SKU2": True, "Name": "x"}, received=at(6)) for one in customers[:3]))
+    bring_under(shared_database, default_catalog().replace('name = "Name"', 'name = "SalesEngineerId"'), 7)
+    road.apply(*(log.change({"Id": one, "SKU2": False, "MAIL__c": True}, received=at(8)) for one in customers))
+    road.close()
+    report = verified(shared_database)
+    assert report.faults == []
+    assert report.customers > 20
+    assert report.unchecked == {}
+
+
+@pytest.fixture
+def books(database: str, log: Log) -> str:
+    """A store with three customers: eight deliveries of one partition, one of them dead."""
+    road = Road(database, log.name)
+    for name in ("acme", "umbrella", "tyrell"):
+        road.apply(log.change({"Id": name, **SIGNED}), log.change({"Id": name, "SKU1": False}, received=at(1)))
+    road.apply(log.raw(b"a", b"{", Log().change({"Id": "a"}).headers), log.change({"Id": "acme", "SKU2": True}))
+    road.close()
+    return database
+
+
+def test_a_clean_store(books: str, log: Log) -> None:
+    report = verified(books, Held(log.name, Extent(3, 8), {3, 4, 5, 6, 7}))
+    assert (report.faults, report.unchecked) == ([], {})
+    assert (report.partitions, report.deliveries, report.customers) == (1, 7, 3)
+
+
+def test_an_outcome_that_is_missing(books: str, log: Log) -> None:
+    by_hand(books, 'DELETE FROM delivery WHERE "offset" = 6')
+    assert verified(books, Held(log.name, Extent(0, 8), {6})).faults == [
+        f"{log.name}/0: 1 records without an outcome, at the offsets 6 to 6"
+    ]
+    assert "no longer has" in verified(books, Held(log.name, Extent(7, 8), {7})).faults[0]
+    assert verified(books, Held(log.name, Extent(0, 8), set())).faults == [], "Kafka's own markers take offsets too"
+
+
+def test_what_a_person_accepted_to_skip_is_no_hole(books: str, log: Log) -> None:
+    by_hand(books, 'DELETE FROM delivery WHERE "offset" = 6')
+    by_hand(
+        books,
+        "INSERT INTO partition_decision (log, partition, action, reason, detail, stopped_at, from_offset, next_offset,"
+        f" author) VALUES ('{log.name}', 0, 'accept', 'below_start', '', now(), 6, 7, 'ada')",
+    )
+    assert verified(books, Held(log.name, Extent(7, 8), {7})).faults == []
+
+
+def test_an_outcome_beyond_the_committed_offset_and_an_offset_beyond_the_log(books: str, log: Log) -> None:
+    assert "the log ends at 5" in verified(books, Held(log.name, Extent(0, 5), set())).faults[0]
+    by_hand(books, "UPDATE consumer_offset SET next_offset = 7")
+    assert "the ledger has offset 7, the committed offset is 7" in verified(books).faults[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE customer SET fields = '{}' WHERE customer_id = 'acme'",
+        "UPDATE customer SET name = 'somebody else' WHERE customer_id = 'acme'",
+        "DELETE FROM customer WHERE customer_id = 'acme'",
+        "DELETE FROM license WHERE customer_id = 'acme' AND sku = 'SKU2'",
+        "UPDATE license SET recorded = int8range(lower(recorded), 99) WHERE customer_id = 'acme' AND sku = 'SKU2'",
+    ],
+)
+def test_a_customer_that_is_not_what_its_deliveries_say(books: str, change: str) -> None:
+    by_hand(books, change)
+    [fault] = verified(books).faults
+    assert fault.startswith("customer acme: the ledger folds to ")
+
+
+def test_an_outcome_that_the_rules_would_not_give(books: str) -> None:
+    by_hand(books, "UPDATE delivery SET outcome = 'superseded' WHERE \"offset\" = 2")
+    assert verified(books).faults == ["delivery 3 ended as superseded, folded again as applied"]
+
+
+def test_a_license_that_names_no_delivery(books: str) -> None:
+    by_hand(books, 'DELETE FROM delivery WHERE "offset" = 7')
+    assert any("names a delivery or a catalog that is not there" in fault for fault in verified(books).faults)
+
+
+def test_what_cannot_be_looked_at_is_said(books: str, log: Log) -> None:
+    by_hand(books, "UPDATE delivery SET payload = NULL WHERE customer_id = 'acme'")
+    report = verified(books, Away(log.name))
+    assert report.faults == []
+    assert report.unchecked == {"the log itself: no broker answers": 1, "customers of whom payloads were pruned": 1}
+
+
+def test_a_catalog_that_did_not_reach_a_customer(books: str) -> None:
+    apply_catalog(books, default_catalog().replace('flag = "SKU1"', 'flag = "SKU2"', 1))
+    by_hand(books, "UPDATE catalog_version SET refolded = '~' WHERE upper_inf(recorded)")
+    assert "the current catalog has not reached" in verified(books).faults[0]
