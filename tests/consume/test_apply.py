@@ -157,6 +157,23 @@ def apply_in_the_end(road: Road, record: Record) -> list[str]:
         return road.apply(record)
 
 
+def test_a_writer_that_is_paused_as_it_leaves_a_pipeline_is_thrown_out_by_who_waits(
+    database: str, log: Log, road: Road
+) -> None:
+    """The server's own time-out is off there: psycopg's Flush comes after the answer that set it."""
+    with second_road(database, log) as paused:
+        held = paused.projection.transaction(1)
+        transaction = held.__enter__()
+        with transaction._connection.pipeline():
+            transaction._run("unfolded", version=1, limit=1)
+        began = time.monotonic()
+        assert apply_in_the_end(road, log.change({"Id": "acme"})) == ["applied"]
+        assert time.monotonic() - began < 5
+        with pytest.raises(StoreUnavailable):
+            held.__exit__(None, None, None)
+    assert kept(database)["ledger"] == 1
+
+
 def test_a_paused_writer_has_two_seconds(database: str, log: Log, road: Road) -> None:
     began = time.monotonic()
     with second_road(database, log) as paused:
