@@ -19,8 +19,9 @@ from support.proxy import Proxy
 
 TOPIC = "licet.customer-changes"
 WEBS = WORKERS = 2
-# The group waits for a member that was killed: 6 s are the product's own, of which 200 rounds would take 20 minutes.
-SESSION = "session.timeout.ms=2000,heartbeat.interval.ms=500"
+# How long the group waits for a member that is silent: 6 s are the product's own. Not near the 2 s after which the
+# database throws out a writer that stands still, or the two waits would add up.
+SESSION = "session.timeout.ms=4000,heartbeat.interval.ms=500"
 
 
 class Stage:

@@ -33,7 +33,7 @@ def test_the_door_answers_every_body_and_signature(target: Target) -> None:
     fuzz_door(target, count, 200, seed=0)
     assert not count.failures, "\n".join(count.failures)
     assert count.statuses[202] > 20
-    assert count.statuses[401] > 10
+    assert count.statuses[401] > 3
 
 
 def test_every_record_has_one_outcome_whatever_stands_in_it(database: str) -> None:

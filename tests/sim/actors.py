@@ -101,6 +101,8 @@ class Sender:
             arrived = world.loop.time()
             for pair in letter.ids:
                 world.arrivals.setdefault(pair, arrived)
+                if world.store_down:
+                    world.blind.add(pair)
             try:
                 receipt = await door.receive(Post("salesforce", letter.webhook_id), letter.body)
             except (Died, Unavailable) as error:

@@ -26,6 +26,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready: Any
         self._scheduled: Any
         self._timer_cancelled_count: int
+        self._stopping: bool
         self.set_exception_handler(self._failed)
 
     def time(self) -> float:
@@ -38,7 +39,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._depth < 3:
             self._depth += 1
             try:
-                while self._ready or (self._scheduled and self._scheduled[0].when() <= until):
+                while not self._stopping and (self._ready or (self._scheduled and self._scheduled[0].when() <= until)):
                     self._run_once()
             finally:
                 self._depth -= 1

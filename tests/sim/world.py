@@ -77,7 +77,7 @@ class World:
         self.rubbish: set[tuple[int, int]] = set()
         self.tables = Tables()
         self._links: list[DoorLink] = []
-        self.blind: list[tuple[float, float]] = []
+        self.blind: set[tuple[str, str]] = set()  # what was posted while no door could ask whether the spool is open
         self.doors = [DoorProcess(self, number, skew) for number, skew in enumerate(self.weather.skews)]
         self.workers = [WorkerProcess(self, number) for number in range(self.weather.workers)]
 
@@ -119,6 +119,8 @@ class World:
     def acknowledge(self, event_id: str, customer_id: str, arrived: float) -> None:
         """Note a 202. ``arrived``: when the post came that it answers; an earlier one of the same change counts."""
         first = self.arrivals.get((event_id, customer_id), arrived)
+        if self.store_down:
+            self.blind.add((event_id, customer_id))
         self.acknowledged.append(Acknowledged(event_id, customer_id, first, self.loop.time()))
         self.say(f"202 for {event_id!r} of {customer_id!r}")
 
@@ -154,6 +156,9 @@ class World:
             await self._resume()
             await asyncio.sleep(0.5)
         await asyncio.gather(*(task for door in self.doors for task in door.stop()), return_exceptions=True)
+        while not self._all_applied():  # a connection may have held one more message
+            await self._resume()
+            await asyncio.sleep(0.5)
 
     def _all_applied(self) -> bool:
         ends = {partition: len(records) for partition, records in enumerate(self.topic.records) if records}
@@ -188,11 +193,10 @@ class World:
 
     async def _store_goes(self) -> None:
         self.say("the store is down")
-        self.store_down, began = True, self.loop.time()
+        self.store_down = True
         await asyncio.sleep(self.dice.uniform(0.5, 15))
         self.say("the store is back")
         self.store_down = False
-        self.blind.append((began, self.loop.time()))
 
     async def _rebalance(self) -> None:
         worker = self.dice.choice(self.workers)
