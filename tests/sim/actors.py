@@ -98,10 +98,10 @@ class Sender:
         await asyncio.sleep(letter.at - world.loop.time())
         for _ in range(ATTEMPTS):
             door = world.dice.choice(world.doors)
-            arrived = world.loop.time()
+            arrived, blind = world.loop.time(), world.store_down
             for pair in letter.ids:
                 world.arrivals.setdefault(pair, arrived)
-                if world.store_down:
+                if blind:
                     world.blind.add(pair)
             try:
                 receipt = await door.receive(Post("salesforce", letter.webhook_id), letter.body)
@@ -114,7 +114,7 @@ class Sender:
                 return
             assert letter.good, f"taken: {letter.body!r}"
             for change in receipt.changes:
-                world.acknowledge(change.event_id, change.customer_id, arrived)
+                world.acknowledge(change.event_id, change.customer_id, arrived, blind=blind)
             if not world.chance(world.weather.answer_lost):
                 if world.chance(world.weather.chained):
                     await self._go_on(receipt.changes[0].customer_id)

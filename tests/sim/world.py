@@ -116,10 +116,10 @@ class World:
         """Throw the dice for a fault; never in the calm."""
         return bool(rate) and not self.calm and self.dice.random() < rate
 
-    def acknowledge(self, event_id: str, customer_id: str, arrived: float) -> None:
-        """Note a 202. ``arrived``: when the post came that it answers; an earlier one of the same change counts."""
+    def acknowledge(self, event_id: str, customer_id: str, arrived: float, *, blind: bool) -> None:
+        """Note a 202. ``arrived``: when the post came that it answers, where no earlier one of that change did."""
         first = self.arrivals.get((event_id, customer_id), arrived)
-        if self.store_down:
+        if blind:
             self.blind.add((event_id, customer_id))
         self.acknowledged.append(Acknowledged(event_id, customer_id, first, self.loop.time()))
         self.say(f"202 for {event_id!r} of {customer_id!r}")
