@@ -41,36 +41,28 @@ RUBBISH = (
     b'{"Id":"somebody","Extra":NaN}',
 )
 
-_flags = st.sampled_from([True, True, False, None])
-_texts = st.sampled_from(["a", "b", "", None])
-_free: st.SearchStrategy[Any] = st.sampled_from(
-    [1, 1.0, True, False, None, "", "é\t\\n", 2**70, 1e22, -0.0, [1, {"b": 2, "a": 1}], {}]
-)
-_dates = st.sampled_from(
-    [None, "2026-03-29", "2026-10-25", "9999-12-31", "2026-03-01T09:00:00.000Z", "2026-05-01T00:00:00.000+0200", ""]
-)
+_FLAGS = [True, True, False, None]
+_TEXTS = ["a", "b", "", None]
+_FREE: list[Any] = [1, 1.0, True, False, None, "", "é\t\\n", 2**70, 1e22, -0.0, [1, {"b": 2, "a": 1}], {}]
+_DATES = [None, "2026-03-29", "2026-10-25", "9999-12-31", "2026-03-01T09:00:00.000Z", "2026-05-01T00:00:00.000+0200"]
 
 
-def _field_values(mapping: Mapping) -> dict[str, st.SearchStrategy[Any]]:
-    found: dict[str, st.SearchStrategy[Any]] = {sku.flag: _flags for sku in mapping.skus.values()}
-    found |= {
-        "IsDeleted": st.sampled_from([True, False, False, False, None]),
-        "Name": _texts,
-        "Extra": _free,
-        "SKU9": _flags,
-    }
+def values(mapping: Mapping) -> dict[str, list[Any]]:
+    """Return, per field, the values that a sender picks from."""
+    found: dict[str, list[Any]] = {sku.flag: _FLAGS for sku in mapping.skus.values()}
+    found |= {"IsDeleted": [True, False, False, False, None], "Name": _TEXTS, "Extra": _FREE, "SKU9": _FLAGS}
     if mapping.terms:
-        found[mapping.terms] = _flags
+        found[mapping.terms] = _FLAGS
     for sku in mapping.skus.values():
         for field in (sku.start, sku.until):
             if field:
-                found[field] = _dates.filter(lambda text: text != "")
+                found[field] = _DATES
         if sku.quantity:
-            found[sku.quantity] = st.sampled_from([0, 5, 2**63 - 1, None])
+            found[sku.quantity] = [0, 5, 2**63 - 1, None]
     if mapping.alias:
-        found[mapping.alias[1]] = st.sampled_from(["4711", "4712", "no alias", "", None])
+        found[mapping.alias[1]] = ["4711", "4712", "no alias", "", None]
     if mapping.excluded:
-        found[mapping.excluded[0]] = st.sampled_from(["Test", "Customer", "Customer", None])
+        found[mapping.excluded[0]] = ["Test", "Customer", "Customer", None]
     return found
 
 
@@ -82,8 +74,8 @@ _steps = st.sampled_from(["new"] * 12 + ["again", "again", "reused", "rubbish", 
 @st.composite
 def deliveries(draw: st.DrawFn, mapping: Mapping, longest: int = 24) -> list[Sent]:
     """Draw up to ``longest`` deliveries about three customers."""
-    values = _field_values(mapping)
-    payloads = st.fixed_dictionaries({}, optional=values)
+    optional = {name: st.sampled_from(pool) for name, pool in values(mapping).items()}
+    payloads = st.fixed_dictionaries({}, optional=optional)
     sent: list[Sent] = []
     for index in range(draw(st.integers(1, longest))):
         step = draw(_steps)

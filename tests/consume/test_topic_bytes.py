@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from consume.deliveries import RUBBISH
 from licet.queue.message import Record
 from licet.store.ports import DeadLimit
-from licet.store.projection import PostgresProjection
 from support.world import Log, Road, fresh, rows
 
 _names = st.sampled_from(
@@ -53,7 +52,7 @@ def test_each_record_gets_exactly_one_outcome_whatever_its_bytes(
 ) -> None:
     log = Log(fresh("rogue"))
     sent: list[Record] = [log.raw(key, value, headers, partition) for key, value, headers, partition in drawn]
-    road = Road(PostgresProjection(shared_database), log.name, limit=DeadLimit(count=10_000))
+    road = Road(shared_database, log.name, limit=DeadLimit(count=10_000))
     outcomes = road.apply(*sent[:cut]) + (road.apply(*sent[cut:]) if sent[cut:] else [])
     road.close()
     assert len(outcomes) == len(sent)

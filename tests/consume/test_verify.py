@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consume.deliveries import DEFAULT, deliveries, split
+from consume.model import Sent
 from consume.test_model import Run, Setting
 from consume.test_stops import Survey
 from licet.consume.refold import refold
@@ -15,7 +16,8 @@ from licet.queue.ports import Extent, LogUnavailable
 from licet.store.migrate import default_catalog
 from licet.store.projection import PostgresProjection
 from licet.store.verification import open_books
-from support.world import Log, Road, apply_catalog, at, fresh, reader
+from support.stores import postgres_store
+from support.world import Log, Road, apply_catalog, at, fresh
 
 SIGNED = {"SignedTos": True, "SKU1": True}
 
@@ -62,12 +64,10 @@ def bring_under(url: str, document: str, hours: float) -> None:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_whatever_came_the_ledger_folds_again_to_what_the_store_holds(
-    shared_database: str, sent: list[object], sizes: list[int]
+    shared_database: str, sent: list[Sent], sizes: list[int]
 ) -> None:
-    projection = PostgresProjection(shared_database)
-    with reader(shared_database) as connection:
-        Run(Setting(projection, connection, DEFAULT), sent, sizes)  # type: ignore[arg-type]
-    projection.close()
+    with postgres_store(shared_database) as store:
+        Run(Setting(store, DEFAULT), sent, sizes)
 
 
 def test_and_after_catalogs_that_moved_licenses_too(shared_database: str) -> None:

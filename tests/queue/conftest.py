@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.kafka import Broker, lacking, running_broker
-from support.logs import KafkaWire, PostgresWire, SpoolWire, Wire
+from support.logs import KafkaWire, MemoryWire, PostgresWire, SpoolWire, Wire
 from support.mock_cluster import MockCluster
 
 
@@ -25,9 +25,11 @@ def cluster() -> Iterator[MockCluster]:
         yield mock
 
 
-@pytest.fixture(params=["postgres", "kafka-mock", "spool", pytest.param("kafka", marks=pytest.mark.broker)])
+@pytest.fixture(params=["memory", "postgres", "kafka-mock", "spool", pytest.param("kafka", marks=pytest.mark.broker)])
 def wire(request: pytest.FixtureRequest) -> Wire:
     match request.param:
+        case "memory":
+            return MemoryWire()
         case "postgres":
             return PostgresWire(request.getfixturevalue("database"))
         case "kafka-mock":

@@ -1,4 +1,4 @@
-"""What every log must do: one suite, run on PostgreSQL, on Kafka's mock cluster and on a real Kafka."""
+"""What every log must do: one suite, run in memory, on PostgreSQL, on Kafka's mock cluster and on a real Kafka."""
 
 import asyncio
 import datetime as dt

@@ -1,6 +1,7 @@
 """A real Apache Kafka for tests, by ``kafka.sh``."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import socket
@@ -21,10 +22,16 @@ class Broker:
 
     def __init__(self, data: pathlib.Path) -> None:
         self._data = data
-        self.bootstrap = f"127.0.0.1:{_free_ports()}"
+        self.port = free_ports()
+        # Where clients are sent: to the broker itself, or to a proxy before it.
+        self.advertised_port = self.port
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.advertised_port}"
 
     def start(self) -> None:
-        self._run("start", self.bootstrap.rpartition(":")[2])
+        self._run("start", str(self.port))
 
     def stop(self) -> None:
         self._run("stop")
@@ -53,7 +60,8 @@ class Broker:
         self._data.mkdir(parents=True, exist_ok=True)
         with (self._data / "script.log").open("w+b") as output:
             command = ["bash", str(_SCRIPT), verb, str(self._data), *args]
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=300, check=False)
+            env = {**os.environ, "KAFKA_ADVERTISED_PORT": str(self.advertised_port)}
+            done = subprocess.run(command, env=env, stdout=output, stderr=subprocess.STDOUT, timeout=300, check=False)
             output.seek(0)
             text = output.read().decode(errors="replace")
         if done.returncode:
@@ -62,9 +70,11 @@ class Broker:
 
 
 @contextlib.contextmanager
-def running_broker(data: pathlib.Path) -> Iterator[Broker]:
-    """Start a broker and stop it at the end."""
+def running_broker(data: pathlib.Path, *, proxied: bool = False) -> Iterator[Broker]:
+    """Start a broker and stop it at the end. ``proxied``: it sends its clients to a port of somebody else's."""
     broker = Broker(data)
+    if proxied:
+        broker.advertised_port = free_ports()
     broker.start()
     try:
         yield broker
@@ -72,7 +82,7 @@ def running_broker(data: pathlib.Path) -> Iterator[Broker]:
         broker.kill()
 
 
-def _free_ports() -> int:
+def free_ports() -> int:
     """Find a port that is free together with the next: the broker's and its controller's."""
     while True:
         with socket.socket() as one, socket.socket() as two:

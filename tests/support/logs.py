@@ -20,6 +20,7 @@ from licet.queue.postgres import PostgresLog, log_name
 from licet.queue.postgres_reader import PostgresReader, PostgresSurvey
 from licet.queue.spool import KAFKA_SHARE, SPOOL_SHARE, SpoolLog
 from licet.queue.spool_state import SpoolState
+from sim.topic import MemoryLog, MemoryReader, MemorySurvey, Topic
 from support.database import database_url_for
 from support.kafka import Broker
 from support.mock_cluster import MockCluster
@@ -108,6 +109,28 @@ class PostgresWire:
     def _allow(self, on: bool) -> None:
         with psycopg.connect(database_url_for(self.url, "postgres"), autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{self._database}" ALLOW_CONNECTIONS {on}'.encode())
+
+
+class MemoryWire:
+    """The simulation's topic, over a link without faults."""
+
+    def __init__(self) -> None:
+        self.topic = Topic(f"memory:changes@{uuid.uuid4()}")
+
+    def log(self, timeout: float = 4.0) -> MemoryLog:
+        return MemoryLog(self.topic, timeout=timeout)
+
+    def reader(self, positions: Positions = nothing_stored) -> MemoryReader:
+        return MemoryReader(self.topic, positions)
+
+    def survey(self) -> MemorySurvey:
+        return MemorySurvey(self.topic)
+
+    def break_(self) -> None:
+        self.topic.down = True
+
+    def mend(self) -> None:
+        self.topic.down = False
 
 
 class SpoolWire:

@@ -1,9 +1,10 @@
-"""A wire between a client and PostgreSQL that a test can hold still or cut, as a network does."""
+"""A wire between a client and a server that a test can hold still, slow down or cut, as a network does."""
 
 import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -15,17 +16,19 @@ _SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 class Proxy:
     """Forwards TCP to a server. ``hold`` lets bytes wait without a word; ``cut`` ends all connections.
 
+    ``delay`` seconds pass before each piece is sent on.
     With ``tls`` it speaks TLS to PostgreSQL's clients and refuses those that do not ask for it: the embedded server's
     build cannot.
     """
 
-    def __init__(self, target: str | tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: str | tuple[str, int], tls: ssl.SSLContext | None = None, *, port: int = 0) -> None:
         self._target = target
         self._tls = tls
+        self.delay = 0.0
         self._flows = threading.Event()
         self._flows.set()
         self._wires: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -40,6 +43,14 @@ class Proxy:
         while self._wires:
             with contextlib.suppress(OSError):
                 self._wires.pop().shutdown(socket.SHUT_RDWR)
+
+    def outgoing_ports(self) -> list[int]:
+        """The ports from which it is connected to the server now, as the server sees them."""
+        found = []
+        for wire in self._wires[1::2]:
+            with contextlib.suppress(OSError):  # closed
+                found.append(wire.getsockname()[1])
+        return found
 
     def close(self) -> None:
         self.release()
@@ -65,7 +76,11 @@ class Proxy:
                     client = self._tls.wrap_socket(client, server_side=True)
                 except OSError:  # the client does not trust the certificate
                     continue
-            server = self._connect()
+            try:
+                server = self._connect()
+            except OSError:  # the server is down
+                client.close()
+                continue
             self._wires += [client, server]
             for source, sink in ((client, server), (server, client)):
                 thread = threading.Thread(target=self._forward, args=(source, sink), daemon=True)
@@ -83,6 +98,8 @@ class Proxy:
         with contextlib.suppress(OSError), source:
             while chunk := source.recv(65536):
                 self._flows.wait()
+                if self.delay:
+                    time.sleep(self.delay)
                 sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)

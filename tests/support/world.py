@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from licet.consume.apply import Applied, Applier
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
-from licet.store.ports import DeadLimit
+from licet.store.ports import DeadLimit, Projection
 from licet.store.projection import PostgresProjection
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -74,20 +74,18 @@ class Log:
         )
 
 
-class Road:
-    """The real applier on the real store."""
+class Applying:
+    """The real applier on any store."""
 
     def __init__(
         self,
-        store: str | PostgresProjection,
+        projection: Projection,
         log: str,
-        *,
         organization: str | None = None,
         limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
     ) -> None:
         self.batches: list[Applied] = []
-        self.projection = PostgresProjection(store) if isinstance(store, str) else store
-        self.applier = Applier(self.projection, self.batches.append, organization, limit)
+        self.applier = Applier(projection, self.batches.append, organization, limit)
         self.applier._log_name = log  # as if assigned, without a question: the store may be away
 
     def apply(self, *records: Record) -> list[str]:
@@ -95,6 +93,21 @@ class Road:
         before = len(self.batches)
         self.applier.apply(records)
         return [str(one.outcome) for batch in self.batches[before:] for one in batch.deliveries]
+
+
+class Road(Applying):
+    """The real applier on the real store."""
+
+    def __init__(
+        self,
+        url: str,
+        log: str,
+        *,
+        organization: str | None = None,
+        limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+    ) -> None:
+        self.projection = PostgresProjection(url)
+        super().__init__(self.projection, log, organization, limit)
 
     def close(self) -> None:
         self.projection.close()

@@ -1,6 +1,7 @@
 """The worker's store: a batch becomes one PostgreSQL transaction."""
 
 import base64
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from licet.database import Connection, named_queries, writer_conninfo
+from licet.database import WRITER_TIMEOUT_MS, Connection, named_queries, writer_conninfo
 from licet.domain.catalog import Catalog
 from licet.domain.fields import Field
 from licet.domain.filter import Earlier
@@ -63,6 +64,8 @@ class PostgresProjection:
         except _REFUSED as error:
             raise Inapplicable(f"{type(error).__name__}: {error}") from error
         except psycopg.Error as error:
+            if isinstance(error, (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
+                self._evict()
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
@@ -101,6 +104,11 @@ class PostgresProjection:
             self._connection.close()
             self._connection = None
 
+    def _evict(self) -> None:
+        """After a wait for the lock in vain: throw out the writer that holds it and stands still."""
+        with contextlib.suppress(psycopg.Error):  # the next wait in vain tries it again
+            self._connect().execute(self._sql["evict"], {"idle_ms": WRITER_TIMEOUT_MS // 2})
+
     def _execute(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         try:
             return self._connect().execute(self._sql[query], parameters)
@@ -119,7 +127,7 @@ class PostgresTransaction:
     """One transaction; see ``store.ports.Transaction``.
 
     No method ends with a pipeline: the Flush with which psycopg leaves one switches off the server's
-    ``idle_in_transaction_session_timeout``, and a writer paused there would hold the write lock for ever.
+    ``idle_in_transaction_session_timeout``. A writer paused right there is thrown out by who waits for it (``evict``).
     """
 
     def __init__(

@@ -3,6 +3,13 @@
 UPDATE revision SET revision = revision + 1, sequence = sequence + %(deliveries)s
 RETURNING revision, sequence, epoch
 
+-- name: evict
+-- Throw out a writer of Licet that stands still in its transaction. The server does it after 2 s, unless the last that it
+-- heard was the Flush after a pipeline; then nobody else would.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND starts_with(application_name, 'licet')
+  AND state = 'idle in transaction' AND state_change < clock_timestamp() - %(idle_ms)s * interval '1 ms'
+
 -- name: log_revision
 -- Say when the revision was written: after the lock, never before the revision that it follows. Who follows is told
 -- at the commit.
