@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
-        self.close_connection = self.server.web.hangs_up
+        self.close_connection = self.server.web.hangs_up and self.command == "POST"  # the first post follows at once
 
     do_GET = do_POST = do_PUT = answer  # noqa: N815 the names that http.server looks for
 

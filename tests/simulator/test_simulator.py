@@ -239,7 +239,7 @@ def test_two_hundred_changes_a_second_are_held_on_one_connection(web: FakeWeb) -
 
 def test_a_connection_that_the_web_closed_while_idle_is_opened_anew(web: FakeWeb) -> None:
     web.hangs_up = True
-    _, err = run(web.url, "--customers", "1", "--interval", "0.1", "--count", "3")
+    _, err = run(web.url, "--customers", "1", "--interval", "0.5", "--count", "3")
     assert len(web.posts()) == 4
     assert "no answer" not in err
 
