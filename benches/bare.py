@@ -117,7 +117,7 @@ def main() -> None:
         headers = [(name.encode(), value.encode()) for name, value in said["headers"]]
         app = constant(said["status"], headers, said["body"].encode())
     settings = Settings.read({}, port=given.port)
-    uvloop.run(serve(Web(app, _nothing), settings, lambda: None))
+    uvloop.run(serve(Web(app, _nothing, asyncio.Event(), lambda: None), settings, lambda: None))
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def test_someone_elses_cancellation_is_not_taken_for_a_late_body() -> None:
 
         async def wait(seconds: float) -> str:
             try:
-                with deadlines:
+                with deadlines.over():
                     await asyncio.sleep(seconds)
             except Late:
                 return "late"
@@ -187,7 +187,7 @@ def test_a_cancellation_that_meets_the_deadline_is_still_a_cancellation() -> Non
         deadlines = Deadlines(0.03)
 
         async def wait() -> None:
-            with deadlines:
+            with deadlines.over():
                 try:
                     await asyncio.sleep(5)
                 finally:
@@ -201,7 +201,7 @@ def test_a_cancellation_that_meets_the_deadline_is_still_a_cancellation() -> Non
 
 
 def test_a_deadline_outside_a_task_is_a_mistake_of_ours() -> None:
-    with pytest.raises(RuntimeError), Deadlines(1):
+    with pytest.raises(RuntimeError), Deadlines(1).over():
         pass
 
 
@@ -209,7 +209,7 @@ def test_a_task_that_was_late_once_can_wait_again() -> None:
     async def story() -> None:
         deadlines = Deadlines(0.03)
         for _ in range(3):
-            with pytest.raises(Late), deadlines:
+            with pytest.raises(Late), deadlines.over():
                 await asyncio.sleep(5)
         await asyncio.sleep(0)
 

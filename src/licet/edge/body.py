@@ -2,7 +2,7 @@
 
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge, Unavailable
 from licet.edge.asgi import Receive
-from licet.edge.deadlines import Deadlines, Late
+from licet.edge.deadlines import Deadlines, Late, Task
 from licet.edge.problems import BodyTooSlow
 
 READ_LIMIT_S = 2.0
@@ -36,11 +36,11 @@ class Bodies:
         """The bytes taken up now."""
         return self._held
 
-    async def read(self, receive: Receive, declared: bytes | None) -> bytes:
+    async def read(self, receive: Receive, declared: bytes | None, task: Task | None = None) -> bytes:
         """Read the whole body; whoever gets it calls ``release`` when done with it.
 
-        ``declared`` is Content-Length, believed only where it already says too much. Raises ``PayloadTooLarge``,
-        ``BodyTooSlow``, ``Unavailable`` (too many bodies at once) or ``ClientGone``.
+        ``declared`` is Content-Length, believed only where it already says too much; ``task`` is who reads. Raises
+        ``PayloadTooLarge``, ``BodyTooSlow``, ``Unavailable`` (too many bodies at once) or ``ClientGone``.
         """
         if declared is not None and declared.isdigit() and int(declared[:20]) > self._max_array:
             raise _too_large(self._max_array)
@@ -49,7 +49,7 @@ class Bodies:
         body = bytearray()
         limit, opening = self._max_object, b""
         try:
-            with self._deadlines:
+            with self._deadlines.over(task):
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":

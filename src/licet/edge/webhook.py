@@ -7,7 +7,7 @@ import msgspec
 from licet.domain.errors import Fault, InvalidInput, LicetError, Unavailable
 from licet.edge.asgi import AsgiScope, Receive, Send
 from licet.edge.body import Bodies, ClientGone
-from licet.edge.deadlines import Deadlines, Late
+from licet.edge.deadlines import Deadlines, Late, Task, current
 from licet.edge.problems import UnsupportedEncoding
 from licet.observe.metrics import Metrics
 from licet.receive.register import Register
@@ -68,21 +68,22 @@ class Webhook:
         if self._in_flight >= self._most:
             raise Unavailable(f"{self._most} posts are in flight", 1)
         self._in_flight += 1
+        task = current()
         try:
-            with self._deadlines:
-                return await self._answer(scope, receive)
+            with self._deadlines.over(task):
+                return await self._answer(scope, receive, task)
         except Late as error:
             raise Unavailable("the change was not confirmed in time; post it again", 1) from error
         finally:
             self._in_flight -= 1
 
-    async def _answer(self, scope: AsgiScope, receive: Receive) -> bytes:
+    async def _answer(self, scope: AsgiScope, receive: Receive, task: Task) -> bytes:
         source = ""
         try:
             headers = _headers(scope["headers"])
             admitted = await self._gate.admit(headers)
             source = admitted or ""
-            body = await self._bodies.read(receive, headers.get(b"content-length"))
+            body = await self._bodies.read(receive, headers.get(b"content-length"), task)
             try:
                 source = self._gate.verify(headers, body, admitted)
                 proven = SIGNATURE in headers or b"authorization" in headers
