@@ -34,7 +34,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture(scope="module")
 def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Deployment]:
     """A web and two workers on Kafka; the topic is made by them."""
-    settings = {"LICET_KAFKA_BROKERS": broker.bootstrap}
+    settings = {
+        "LICET_KAFKA_BROKERS": broker.bootstrap,
+        # How soon clients see that the topic is another one; else up to 10 s.
+        "LICET_KAFKA_CONFIG": "topic.metadata.refresh.interval.ms=1000",
+    }
     with deployed(folder, store, workers=2, settings=settings) as running:
         yield running
 
@@ -67,6 +71,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_another_takes_over(deployment
 
 def test_a_topic_made_anew_stops_its_partitions_until_a_person_accepts(deployment: Deployment, broker: Broker) -> None:
     topic, admin = "licet.customer-changes", AdminClient({"bootstrap.servers": broker.bootstrap})
+    health = worker_ready(deployment.workers[0])
     admin.delete_topics([topic])[topic].result(20)
 
     def made() -> bool | None:
@@ -77,7 +82,6 @@ def test_a_topic_made_anew_stops_its_partitions_until_a_person_accepts(deploymen
         return True
 
     eventually("the topic is made anew", made)
-    health = worker_ready(deployment.workers[0])
 
     def stopped() -> bool | None:
         told = httpx.get(f"{health}/readyz").json()
