@@ -40,7 +40,9 @@ def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Dep
     settings = {
         "LICET_KAFKA_BROKERS": broker.bootstrap,
         # A dead worker's partitions move after 3 s instead of 6, and a topic made anew is seen after 1 instead of 10.
-        "LICET_KAFKA_CONFIG": "session.timeout.ms=3000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=1000",
+        "LICET_KAFKA_CONFIG": (
+            "session.timeout.ms=3000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=1000"
+        ),
     }
     with deployed(folder, store, workers=2, settings=settings) as running:
         yield running
