@@ -1,7 +1,9 @@
 """A partition that must not go on stops alone, says so, and stays stopped until a person has decided."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from consume.test_worker import SIGNED, Works, events, ledger, working
@@ -11,6 +13,7 @@ from licet.queue.message import Record
 from licet.queue.ports import Extent
 from licet.store.partitions import PostgresPartitions
 from licet.store.ports import DeadLimit
+from support.processes import eventually
 from support.world import Log, Road, fresh, rows
 
 
@@ -128,6 +131,44 @@ def test_a_log_made_anew_does_not_start_at_its_start_where_an_older_one_of_its_n
     assert [at for _, at in found.accept(None, None, "ada")] == [0, 0]
     assert road.applier.assign(new.name, [0, 1]) == {0: 0, 1: 0}
     assert road.apply(*good(Log(new.name), 0, 2)) == ["applied", "applied"]
+    road.close()
+
+
+def test_a_worker_that_looks_while_a_person_accepts_does_not_stop_the_partition_again(database: str) -> None:
+    """The decision is held between the stop that it lifts and the offset that it writes; then the worker looks."""
+    old, new = Log("kafka:t@one"), Log("kafka:t@two")
+    road = Road(database, old.name)
+    road.apply(*good(old, 0, 1))
+    assert road.applier.assign(new.name, [0]) == {0: None}
+    found = desk(database, new.name, p0=Extent(0, 1))
+
+    def waiting() -> int:
+        where = "datname = current_database() AND wait_event_type = 'Lock'"
+        return len(rows(database, f"SELECT pid FROM pg_stat_activity WHERE {where}"))
+
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(database) as holder:
+        holder.execute("LOCK TABLE partition_decision IN EXCLUSIVE MODE")
+        accepted = pool.submit(found.accept, None, None, "ada")
+        eventually("the decision is held", lambda: waiting() == 1 or None)
+        looked = pool.submit(road.applier.assign, new.name, [0, 1])
+        eventually("the worker waits for it", lambda: waiting() == 2 or None)
+        holder.rollback()
+        assert [at for _, at in accepted.result()] == [0]
+        assert looked.result() == {0: 0, 1: None}
+    assert stops(database) == [(1, "recreated", None)]
+    road.close()
+
+
+def test_a_stop_of_a_log_that_is_gone_is_lifted_with_the_others(database: str) -> None:
+    old, new = Log("kafka:t@one"), Log("kafka:t@two")
+    road = Road(database, old.name)
+    road.apply(*good(old, 0, 1))
+    road.applier.stop(0, "beyond_end", "a test")
+    assert road.applier.assign(new.name, [0]) == {0: None}
+    accepted = desk(database, new.name, p0=Extent(0, 1)).accept(None, None, "ada")
+    assert [(stop.log, at) for stop, at in accepted] == [(old.name, None), (new.name, 0)]
+    assert road.applier.assign(new.name, [0]) == {0: 0}
+    assert stops(database) == []
     road.close()
 
 

@@ -62,7 +62,8 @@ def accept(
     """
     for stop, at in _desk().accept(_which(partition, every=every), offset, getpass.getuser()):
         before = "no offset" if stop.next_offset is None else str(stop.next_offset)
-        typer.echo(f"partition {stop.partition} goes on at {at}; it stood at {before}")
+        goes_on = f"goes on at {at}" if at is not None else f"is done with: {stop.log} is no more"
+        typer.echo(f"partition {stop.partition} {goes_on}; it stood at {before}")
 
 
 def _which(partition: int | None, *, every: bool) -> int | None:

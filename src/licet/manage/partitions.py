@@ -23,21 +23,25 @@ class PartitionDesk:
         """Let one partition (None: all) try again where it stands. What still holds stops it again."""
         return [self._store.decide(stop.log, stop.partition, author, None) for stop in self._of(partition)]
 
-    def accept(self, partition: int | None, offset: int | None, author: str) -> list[tuple[PartitionStop, int]]:
+    def accept(self, partition: int | None, offset: int | None, author: str) -> list[tuple[PartitionStop, int | None]]:
         """Let one partition (None: all) go on at an offset of the present log (None: its start).
 
-        Returns each stop with the offset. Stops of a log that is no more are lifted at the offset where they stood.
+        Returns each stop with the offset; None for a stop of a log that the present one replaced, which is only lifted.
         Raises ``InvalidInput`` for an offset that the log does not have.
         """
         try:
             name, extents = self._survey.extents()
         except LogUnavailable as error:
             raise Unavailable(str(error)) from error
-        accepted = []
+        accepted: list[tuple[PartitionStop, int | None]] = []
         for stop in self._of(partition):
+            if stop.log != name and stop.log.startswith(f"{name.rpartition('@')[0]}@"):
+                self._store.decide(stop.log, stop.partition, author, None)
+                accepted.append((stop, None))
+                continue
             extent = extents.get(stop.partition) if stop.log == name else None
             if extent is None:
-                raise Conflict(f"{stop.log} is no longer the log, or has no partition {stop.partition} any more")
+                raise Conflict(f"{stop.log} is not the log, or has no partition {stop.partition} any more")
             at = extent.first if offset is None else offset
             if not extent.first <= at <= extent.end:
                 raise InvalidInput.of(Fault("offset", str(at), f"{extent.first} to {extent.end}, as the log has them"))

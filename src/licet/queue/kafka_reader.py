@@ -192,9 +192,9 @@ class KafkaReader:
         partition = message.partition() or 0
         wanted = self._next.get(partition)
         if wanted is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
-            if ledger_name(self._topic) != self._name:
-                raise LogUnavailable(f"{self.name} was made anew")
             first, end = _watermarks(self._consumer, self._topic.name, partition, _PROBE_S)
+            if ledger_name(self._topic) != self._name:  # asked last: else the extent may be another log's
+                raise LogUnavailable(f"{self.name} was made anew")
             raise LogGap(partition, wanted, first, end)
         raise LogUnavailable(f"{self.name}, partition {partition}: {error.str()}")
 

@@ -72,8 +72,20 @@ class PostgresProjection:
     def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
         """Return where each partition stands that has an offset or is stopped; stops those of a log made anew."""
         asked = {"log": log, "partitions": list(partitions)}
-        self._execute("stop_recreated", asked)
-        return [Standing(*row) for row in self._execute("positions", asked).fetchall()]
+        found = self._execute("positions", asked).fetchall()
+        if len(found) < len(partitions):
+            self._stop_recreated(asked)
+            found = self._execute("positions", asked).fetchall()
+        return [Standing(*row) for row in found]
+
+    def _stop_recreated(self, asked: Mapping[str, Any]) -> None:
+        try:
+            with self._connect().transaction():
+                self._connect().execute(self._sql["hold_stops"])
+                self._connect().execute(self._sql["stop_recreated"], asked)
+        except psycopg.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
         """Stop a partition until a person has decided."""

@@ -33,6 +33,11 @@ WITH move AS (
 )
 SELECT partition FROM moved UNION ALL SELECT partition FROM begun
 
+-- name: hold_stops
+-- Wait until no decision on a stop is under way. A decision lifts the stop and writes the offset in one transaction: who
+-- looked before its commit and writes after it would find neither, and stop the partition again.
+LOCK TABLE partition_stop IN SHARE ROW EXCLUSIVE MODE
+
 -- name: stop_recreated
 -- Stop the partitions of a log made anew: it has no offset here, and an older log of the same name has. What stands
 -- behind the last @ tells logs of one name apart; behind a ~ stands what a person set aside (accept).
