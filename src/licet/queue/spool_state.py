@@ -1,6 +1,6 @@
 """Whether the deployment spools: one row of PostgreSQL, as this process knows it.
 
-It is read every 200 ms and whenever the row changes. Who asks judges the reading's age at that moment and, where it is
+It is read at least every 200 ms and whenever the row changes. Who asks judges the reading's age at that moment and, where it is
 too old, waits for the next one. So a door that takes a change later than ``TRUST_S`` after an opening knows of it; the
 first change that is spooled is confirmed only after ``SETTLE_S``, when every door does.
 """
@@ -15,6 +15,9 @@ from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 
 PERIOD_S = 0.2
+# The pause between readings. On a loop at its limit a reading takes as long again; without this reserve half of all
+# posts found it too old and took the long way, at a quarter of the door's rate.
+PAUSE_S = PERIOD_S / 2
 TRUST_S = 1.5 * PERIOD_S  # half a period more than the time between readings, and half less than what must pass
 SETTLE_S = 2 * PERIOD_S
 # A reading that takes longer counts as none: then this door is cut off from PostgreSQL.
@@ -117,12 +120,12 @@ class SpoolState:
         return await _state(self._connection, self._queries["read"])
 
     async def _pause(self) -> None:
-        """Wait for the next period, or for the row to change."""
+        """Wait until it is time to read again, or for the row to change."""
         if self._connection is None:
-            await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(PAUSE_S)
             return
         try:
-            async for _ in self._connection.notifies(timeout=PERIOD_S, stop_after=1):
+            async for _ in self._connection.notifies(timeout=PAUSE_S, stop_after=1):
                 pass
         except (psycopg.Error, OSError):
             await self._drop()
