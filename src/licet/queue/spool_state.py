@@ -1,8 +1,8 @@
 """Whether the deployment spools: one row of PostgreSQL, as this process knows it.
 
-It is read at least every 200 ms and whenever the row changes. Who asks judges the reading's age at that moment and, where it is
-too old, waits for the next one. So a door that takes a change later than ``TRUST_S`` after an opening knows of it; the
-first change that is spooled is confirmed only after ``SETTLE_S``, when every door does.
+It is read at least every 200 ms and whenever the row changes. Who asks judges the reading's age at that moment and,
+where it is too old, waits for the next one. So a door that takes a change later than ``TRUST_S`` after an opening knows
+of it; the first change that is spooled is confirmed only after ``SETTLE_S``, when every door does.
 """
 
 import asyncio
