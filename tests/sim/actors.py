@@ -98,7 +98,7 @@ class Sender:
         await asyncio.sleep(letter.at - world.loop.time())
         for _ in range(ATTEMPTS):
             door = world.dice.choice(world.doors)
-            arrived, blind = world.loop.time(), world.store_down
+            arrived, blind = world.loop.time(), world.blinded
             for pair in letter.ids:
                 world.arrivals.setdefault(pair, arrived)
                 if blind:

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from consume.deliveries import CUSTOM, DEFAULT
 from licet.queue.message import Position
 from licet.queue.ports import ChangeLog
+from licet.queue.spool_state import TRUST_S
 from licet.store.migrate import default_catalog
 from licet.store.ports import Projection, StoreUnavailable
 from sim import weather
@@ -66,6 +67,7 @@ class World:
         self.trace: list[str] = []
         self.calm = False
         self.store_down = False
+        self.store_back = float("-inf")  # when it came back
         self.weather = weather.draw(self.dice)
         custom = self.dice.random() < 0.5
         self.mapping = CUSTOM if custom else DEFAULT
@@ -116,6 +118,11 @@ class World:
         """Throw the dice for a fault; never in the calm."""
         return bool(rate) and not self.calm and self.dice.random() < rate
 
+    @property
+    def blinded(self) -> bool:
+        """Whether a door may not know if the spool is open: the store is away, or was when the door last asked."""
+        return self.store_down or self.loop.time() - self.store_back <= TRUST_S
+
     def acknowledge(self, event_id: str, customer_id: str, arrived: float, *, blind: bool) -> None:
         """Note a 202. ``arrived``: when the post came that it answers, where no earlier one of that change did."""
         first = self.arrivals.get((event_id, customer_id), arrived)
@@ -148,6 +155,7 @@ class World:
             self.loop.create_task(self._sometime(trouble))
         await asyncio.sleep(self.weather.storm)
         self.calm, self.store_down, self.topic.down = True, False, False
+        self.store_back = self.loop.time()
         self.say("calm")
         await asyncio.gather(*senders)
         until = self.loop.time() + QUIET_S
@@ -196,7 +204,7 @@ class World:
         self.store_down = True
         await asyncio.sleep(self.dice.uniform(0.5, 15))
         self.say("the store is back")
-        self.store_down = False
+        self.store_down, self.store_back = False, self.loop.time()
 
     async def _rebalance(self) -> None:
         worker = self.dice.choice(self.workers)
