@@ -24,8 +24,8 @@ from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
 from licet.edge import api, health, letters, openapi
+from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
-from licet.edge.check import authorization
 from licet.edge.pages import pages
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.manage.directory import Directory
@@ -95,7 +95,7 @@ class _Authentication(AbstractAuthenticationMiddleware):
         self._authenticator = authenticator
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        principal = await self._authenticator.authenticate(authorization(list(connection.scope["headers"])))
+        principal = await self._authenticator.authenticate(header(list(connection.scope["headers"]), b"authorization"))
         return AuthenticationResult(user=principal, auth=None)
 
 

@@ -11,7 +11,7 @@ from licet.answer.check import Wanted
 from licet.domain.decision import Asked, Decision
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.principal import Scope
-from licet.edge.asgi import AsgiScope, Receive
+from licet.edge.asgi import AsgiScope, Receive, header
 from licet.edge.authentication import Authenticator
 from licet.edge.body import Bodies
 from licet.observe.metrics import Metrics
@@ -58,14 +58,6 @@ class Asking:
         if isinstance(answer, InvalidInput):
             raise answer
         return answer
-
-
-def header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    """Return a header, None where there is none. Raises ``InvalidInput`` where there are two."""
-    found = [value for name, value in headers if name == wanted]
-    if len(found) > 1:
-        raise InvalidInput.of(Fault(f"header {wanted.decode()}", "it more than once", "it once"))
-    return found[0] if found else None
 
 
 def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

@@ -6,8 +6,8 @@ import msgspec
 
 from licet.domain.decision import Asked
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge
-from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import JSON, Asking, decode, header, user_token
+from licet.edge.asgi import AsgiScope, Receive, Send, header, respond
+from licet.edge.asking import JSON, Asking, decode, user_token
 from licet.edge.check import read_question
 from licet.edge.problems import problem_of
 

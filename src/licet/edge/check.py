@@ -13,7 +13,7 @@ from licet.domain.decision import Asked, Freshness, Reason
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
-from licet.edge.asgi import AsgiScope, Receive, Send
+from licet.edge.asgi import AsgiScope, Receive, Send, header
 from licet.edge.authentication import Authenticator
 from licet.observe.metrics import Metrics
 
@@ -43,7 +43,7 @@ class Check:
         headers = dict(scope["headers"])
         sent = headers.get(b"authorization")
         if len(headers) != len(scope["headers"]):
-            sent = authorization(scope["headers"])
+            sent = header(scope["headers"], b"authorization")
         principal = self._authenticator.recall(sent) or await self._authenticator.authenticate(sent)
         principal.require(Scope.READ)
         query = scope["query_string"]
@@ -87,14 +87,6 @@ class Check:
             said.append((b"licet-lag-ms", b"%d" % fresh.lag_ms))
         await send({"type": "http.response.start", "status": 304, "headers": [_HEAD[1], (b"etag", kept.etag), *said]})
         await send({"type": "http.response.body", "body": b""})
-
-
-def authorization(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the Authorization header, None where there is none. Raises ``InvalidInput`` where there are two."""
-    found = [value for name, value in headers if name == b"authorization"]
-    if len(found) > 1:
-        raise InvalidInput.of(Fault("header authorization", "it more than once", "it once"))
-    return found[0] if found else None
 
 
 def read_question(query: bytes) -> tuple[Asked, Wanted]:

@@ -14,8 +14,8 @@ import msgspec
 from licet.answer.check import NOTHING
 from licet.domain.decision import Asked, Decision
 from licet.domain.errors import Fault, InvalidInput, Unauthenticated
-from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import Asking, header, user_token
+from licet.edge.asgi import AsgiScope, Receive, Send, header, respond
+from licet.edge.asking import Asking, user_token
 from licet.edge.check import read_question
 from licet.edge.problems import Denied, problem_of
 

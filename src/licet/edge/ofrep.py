@@ -14,8 +14,8 @@ from licet.domain.catalog import Catalog, GrantValue
 from licet.domain.decision import Asked, Decision, Reason
 from licet.domain.errors import InvalidInput
 from licet.domain.ids import shown
-from licet.edge.asgi import AsgiScope, Receive, Send, respond
-from licet.edge.asking import JSON, Asking, header, user_token
+from licet.edge.asgi import AsgiScope, Receive, Send, header, respond
+from licet.edge.asking import JSON, Asking, user_token
 
 BULK = "/ofrep/v1/evaluate/flags"
 SINGLE = BULK + "/{key}"

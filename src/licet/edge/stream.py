@@ -13,9 +13,8 @@ from licet.answer.stream import Hub, Part
 from licet.domain.errors import Fault, InvalidInput, LicetError, Unavailable
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
-from licet.edge.asgi import AsgiScope, Receive, Send
+from licet.edge.asgi import AsgiScope, Receive, Send, header
 from licet.edge.authentication import Authenticator
-from licet.edge.check import authorization
 from licet.store.records import Position
 
 SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
@@ -43,7 +42,7 @@ class Snapshots:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer; an answer that is cut short lacks its last line."""
-        (await self._authenticator.authenticate(authorization(scope["headers"]))).require(Scope.SNAPSHOT)
+        (await self._authenticator.authenticate(header(scope["headers"], b"authorization"))).require(Scope.SNAPSHOT)
         snapshot = self._latest.get()
         features = wire.known_features(snapshot.catalog, _read(scope, "feature")["feature"])
         if self._running >= SNAPSHOTS:
@@ -97,7 +96,7 @@ class Stream:
 
     def key(self, scope: AsgiScope) -> bytes | None:
         """Return what the caller is known by."""
-        return authorization(scope["headers"])
+        return header(scope["headers"], b"authorization")
 
     def say(self, events: bytes) -> bytes:
         """Put events into the words of the protocol."""
@@ -120,7 +119,7 @@ class OfrepStream(Stream):
     def key(self, scope: AsgiScope) -> bytes | None:
         """Return the key, which the protocol's clients may send as ``X-API-Key``."""
         key = dict(scope["headers"]).get(b"x-api-key")
-        return b"Bearer " + key if key else authorization(scope["headers"])
+        return b"Bearer " + key if key else header(scope["headers"], b"authorization")
 
     def say(self, events: bytes) -> bytes:
         """Say that something changed, or a comment that keeps the connection."""
