@@ -1,6 +1,7 @@
 """The limits: what the same server does with as little as possible behind it. ``python -m benches.bare …``.
 
-Both are served by Licet's own ``serve``, so that uvicorn's settings are the same, on uvloop.
+Both are served by Licet's own ``serve``, so that uvicorn's settings are the same, on uvloop; ``--plain`` takes
+uvicorn's own connections, as released.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from collections.abc import AsyncIterator
 
 import confluent_kafka
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from licet.bootstrap.web import Web
 from licet.cli.serve import serve
 from licet.edge.asgi import AsgiScope, Handler, Receive, Send
+from licet.edge.connections import Connection
 from licet.settings import Settings
 
 _ID = b'"Id":"'
@@ -109,6 +112,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--answer", type=pathlib.Path, help="a JSON file: status, headers, body")
     parser.add_argument("--kafka", nargs=2, metavar=("BROKERS", "TOPIC"))
+    parser.add_argument("--plain", action="store_true")
     given = parser.parse_args()
     if given.kafka:
         app: Handler = Straight(*given.kafka)
@@ -117,7 +121,9 @@ def main() -> None:
         headers = [(name.encode(), value.encode()) for name, value in said["headers"]]
         app = constant(said["status"], headers, said["body"].encode())
     settings = Settings.read({}, port=given.port)
-    uvloop.run(serve(Web(app, _nothing, asyncio.Event(), lambda: None), settings, lambda: None))
+    web = Web(app, _nothing, asyncio.Event(), lambda: None)
+    connection = HttpToolsProtocol if given.plain else Connection
+    uvloop.run(serve(web, settings, lambda: None, connection=connection))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Slow clients, over real sockets: each is ended in its time, and no one waits for them."""
 
+import asyncio
 import contextlib
+import http.client
 import socket
 import threading
 import time
@@ -10,6 +12,7 @@ import pytest
 import uvicorn
 
 from licet.edge import connections
+from licet.edge.asgi import AsgiScope, Handler, Receive, Send
 from licet.edge.body import Bodies
 from licet.edge.connections import Connection, raise_file_limit
 from support.door import doorway
@@ -24,7 +27,13 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A door behind the connections, with short limits."""
     monkeypatch.setattr(connections, "HEAD_LIMIT_S", 0.4)
     monkeypatch.setattr(connections, "BODY_LIMIT_S", 1.5)
-    app = doorway(bodies=Bodies(1000, 1000, limit_s=0.4)).app
+    with served(doorway(bodies=Bodies(1000, 1000, limit_s=0.4)).app) as at:
+        yield at
+
+
+@contextlib.contextmanager
+def served(app: Handler) -> Iterator[int]:
+    """Serve an application; yields the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=30)
         server = uvicorn.Server(config)
@@ -115,3 +124,35 @@ def test_the_process_may_open_as_many_files_as_the_system_allows() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert raised == min(hard if hard != resource.RLIM_INFINITY else connections.MOST_FILES, connections.MOST_FILES)
+
+
+async def _in_pieces(scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """Answer with a head, then pieces of the sizes that the path names, after a pause where it says so."""
+    sizes = [int(one) for one in scope["path"].strip("/").split("/") if one != "pause"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % sum(sizes))]})
+    if "pause" in scope["path"]:
+        await asyncio.sleep(0.3)
+    for index, size in enumerate(sizes):
+        await send({"type": "http.response.body", "body": b"x" * size, "more_body": index < len(sizes) - 1})
+
+
+@pytest.mark.parametrize("path", ["/0", "/1", "/1/0", "/100/20000/3", "/20000/1", "/300000/5/300000", "/pause/7"])
+def test_an_answer_is_whole_whatever_its_pieces(path: str) -> None:
+    size = sum(int(one) for one in path.strip("/").split("/") if one != "pause")
+    with served(_in_pieces) as port, contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as line:
+        for _ in range(2):
+            line.request("GET", path)
+            assert line.getresponse().read() == b"x" * size
+
+
+def test_head_and_body_arrive_together() -> None:
+    with served(_in_pieces) as port, opened(port, b"") as line:
+        for _ in range(50):
+            line.sendall(b"GET /5 HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert line.recv(65536).endswith(b"\r\n\r\nxxxxx")
+
+
+def test_a_head_does_not_wait_for_a_body_that_is_long_in_coming() -> None:
+    with served(_in_pieces) as port, opened(port, b"GET /pause/5 HTTP/1.1\r\nHost: a\r\n\r\n") as line:
+        assert line.recv(65536).endswith(b"\r\n\r\n")
+        assert line.recv(65536) == b"xxxxx"

@@ -74,12 +74,16 @@ def run_web(settings: Settings, *, migrate_first: bool) -> None:
 
 
 async def serve(
-    web: Web, settings: Settings, started: Callable[[], None], ending: Callable[[], None] = lambda: None
+    web: Web,
+    settings: Settings,
+    started: Callable[[], None],
+    ending: Callable[[], None] = lambda: None,
+    connection: type[asyncio.Protocol] = Connection,
 ) -> None:
     """Serve the web process until a signal ends it.
 
-    ``started`` is called once it listens, ``ending`` when the signal comes. Raises ``ConfigurationError`` where it
-    cannot listen.
+    ``started`` is called once it listens, ``ending`` when the signal comes; ``connection`` speaks HTTP. Raises
+    ``ConfigurationError`` where it cannot listen.
     """
     raise_file_limit()
     server = Server(
@@ -87,7 +91,7 @@ async def serve(
             web.app,
             host=settings.host,
             port=settings.port,
-            http=Connection,
+            http=connection,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -4,7 +4,7 @@ import asyncio
 import random
 import resource
 import time
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -12,6 +12,48 @@ HEAD_LIMIT_S = 5.0
 # After the body's own limit (2 s) and the handler's (5 s): for a body that no handler waits for.
 BODY_LIMIT_S = 10.0
 MOST_FILES = 65536
+# A piece of an answer up to this long waits for the next one, within the same turn of the loop.
+_JOINED = 16 * 1024
+
+
+class _Joined:
+    """A transport that sends an answer's head together with its body: one system call and one packet, not two.
+
+    uvicorn writes them apart. What nothing follows goes out before the loop looks for input again.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+        self._send = transport.write
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write, or hold until the next piece."""
+        held = self._held
+        if len(data) > _JOINED:
+            self._flush()
+            self._send(data)
+        elif held:
+            self._held = b""
+            self._send(held + data)
+        elif data:
+            self._held = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Close, once all is sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._send(held)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
@@ -29,7 +71,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Joined(transport, self.loop)))
         self._awaited = (time.monotonic(), HEAD_LIMIT_S)
         # Connections that were opened together need not end together, with all others waiting.
         self._look = self.loop.call_later(HEAD_LIMIT_S * random.uniform(1, 1.2), self._check)  # noqa: S311 no secret

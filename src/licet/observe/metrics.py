@@ -34,11 +34,12 @@ class Metrics:
         self._answers(registry)
 
     def _door(self, registry: CollectorRegistry) -> None:
-        self.changes_accepted = Counter(
+        self.changes_accepted = Quick(
+            Count,
             "licet_changes_accepted",
             "Changes that the queue confirmed and the sender got a 202 for.",
-            registry=registry,
-        )
+            registry,
+        ).labels()
         self.changes_rejected = Counter(
             "licet_changes_rejected",
             "Changes that were refused one by one: unreadable, invalid, or never to be taken by the queue.",
