@@ -41,22 +41,22 @@ BUSY = Pace(1000, 5, 20, 50)
 
 def run(machine: Machine) -> list[Row]:
     """Measure on the queue in PostgreSQL, and on Kafka where this machine can run it."""
-    with _all_in_one(machine, "") as port:
-        rows = [_measure(port, "PostgreSQL queue", CALM)]
+    with all_in_one(machine, "") as port:
+        rows = [measure(port, "PostgreSQL queue", CALM)]
     lacking = kafka.lacking()
     if lacking is not None:
         print(f"visible on Kafka is left out: {lacking}")
         return rows
     with kafka.running_broker(machine.folder / "kafka") as broker:
-        with _all_in_one(machine, broker.bootstrap) as port:
-            rows.append(_measure(port, "Kafka", CALM))
+        with all_in_one(machine, broker.bootstrap) as port:
+            rows.append(measure(port, "Kafka", CALM))
         with _apart(machine, broker.bootstrap) as port:
-            rows.append(_measure(port, "Kafka", BUSY))
+            rows.append(measure(port, "Kafka", BUSY))
     return rows
 
 
 @contextlib.contextmanager
-def _all_in_one(machine: Machine, brokers: str) -> Iterator[int]:
+def all_in_one(machine: Machine, brokers: str) -> Iterator[int]:
     """Run ``licet up`` on all cores; yields its port."""
     port = free_port()
     data = machine.folder / ("up-kafka" if brokers else "up")
@@ -77,7 +77,8 @@ def _apart(machine: Machine, brokers: str) -> Iterator[int]:
             yield port
 
 
-def _measure(port: int, queue: str, pace: Pace) -> Row:
+def measure(port: int, queue: str, pace: Pace) -> Row:
+    """Measure how long changes take at a pace until checks see them."""
     customers = [str(uuid.uuid4()) for _ in range(pace.per_second * pace.seconds)]
     _load(port, customers)
     accepted, seen = asyncio.run(_drive(port, customers, pace))
