@@ -12,6 +12,7 @@ import typer
 from licet import __version__
 from licet.bootstrap.store import migrate_store
 from licet.cli import catalog, dead, keys, partition
+from licet.cli.doctor import run_doctor
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
@@ -103,6 +104,19 @@ def verify_command(
     Example: licet verify --json
     """
     run_verify(read_settings(), as_json=as_json)
+
+
+@app.command("doctor")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look at settings, database, clock, schema, catalog, keys, door, queue and workers, and say what to do about each.
+
+    Exit codes: 0 nothing is bad; 1 something is; 2 the settings cannot be read.
+
+    Example: licet doctor
+    """
+    run_doctor(read_settings(), as_json=as_json)
 
 
 @app.command("settings")
