@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench sim chaos fuzz test-compose lock clean
+.PHONY: help up test lint bench sim chaos fuzz test-packages test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,7 @@ up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Sale
 	@exec $(BIN)/licet up --simulate $(ARGS)
 
 test: $(VENV)/.dev  ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore=tests/packages --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
@@ -49,6 +49,9 @@ chaos: $(VENV)/.dev  ## everything is killed, paused and cut off under load: ROU
 
 fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would send: CASES=24000
 	PYTHONPATH=tests $(BIN)/python -m fuzz
+
+test-packages: $(VENV)/.dev  ## both wheels, built and installed into empty environments
+	$(BIN)/python -m pytest -q tests/packages
 
 test-compose:  ## the compose file, end to end, on real or stand-in images
 	tests/compose/run.sh
