@@ -8,10 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
+from licet.bootstrap.desks import verify_store
+from licet.bootstrap.store import utc_now
+from licet.domain.errors import Fault
 from licet.queue.ports import LogReader
 from licet.queue.postgres import log_name
 from licet.queue.postgres_reader import PostgresReader
+from licet.settings import Settings
 from licet.store.migrate import default_catalog
+from licet.store.pools import writer_pool
+from licet.store.senders import PostgresSenders
+from licet.store.values import DoorLetter
 from support.logs import PostgresWire, read
 from support.web import Web, running_web
 from support.world import Log, Road, apply_catalog, rows
@@ -161,3 +168,67 @@ def test_pages_follow_each_other(place: Place) -> None:
     first = place.web.get("/v1/dead-letters", limit="2")
     second = place.web.get("/v1/dead-letters", limit="2", cursor=first["next"])
     assert [len(first["items"]), len(second["items"]), second["next"]] == [2, 1, None]
+
+
+def keep_at_the_door(url: str, *values: bytes) -> None:
+    """Keep bad posts of a known sender, as the register does."""
+
+    async def run() -> None:
+        async with writer_pool(url, 1) as pool:
+            letters = [
+                DoorLetter(
+                    reason="unreadable",
+                    faults=[Fault("SKU1", "yes", "a flag")],
+                    value=value,
+                    headers=_message(value, f"door-{number}").headers(),
+                    at=utc_now(),
+                )
+                for number, value in enumerate(values)
+            ]
+            await PostgresSenders(pool).write([], letters)
+
+    asyncio.run(run())
+
+
+def test_a_bad_post_that_the_door_kept_is_replayed_where_it_arrived_once_the_catalog_reads_it(place: Place) -> None:
+    place.append({"Id": "acme", "Name": "first", "SignedTos": False})
+    place.consume(1)
+    keep_at_the_door(place.url, b'{"Id":"acme","SignedTos":true,"SKU1":"yes","Name":"old","EventId":"their-own"}')
+    place.append({"Id": "acme", "Name": "new"})
+    place.consume(1)
+    [letter] = place.letters()
+    assert (letter["origin"], letter["source"], letter["event_id"]) == ("door", "salesforce", "door-0")
+    refused = place.replay(letter["letter"])
+    assert refused.status_code == 409
+    assert "it cannot be read yet: SKU1: found" in refused.json()["detail"]
+    apply_catalog(place.url, with_mail())
+    assert place.replay(letter["letter"]).status_code == 202
+    assert place.letters(state="replaying")[0]["letter"] == letter["letter"]
+    assert place.consume(1) == ["applied"]
+    [held] = rows(place.url, "SELECT name, fields -> 'SignedTos' -> 0 AS signed FROM customer")
+    assert (held["name"], held["signed"]) == ("new", True), "what was written since stays, what stood before goes"
+    shown = place.web.get(f"/v1/dead-letters/{letter['letter']}")
+    assert (shown["state"], shown["last_outcome"], shown["attempts"]) == ("replayed", "applied", 2)
+    assert [one["outcome"] for one in shown["replays"]] == ["applied"]
+    assert place.web.get("/v1/changes/their-own")["outcome"] == "applied"
+    report = verify_store(Settings(database_url=place.url), lambda _: None, lambda _: None)
+    assert not report.fault_count, report.faults
+
+
+def test_a_bad_post_that_dies_in_its_replay_stays_open_and_brings_no_other_letter(place: Place) -> None:
+    keep_at_the_door(place.url, b'{"Id":"acme","SystemModstamp":"2999-01-01T00:00:00Z"}', b"\xff", b'{"Id":"acme"}')
+    last, unreadable, dies = (one["letter"] for one in place.letters())
+    assert place.replay(unreadable).status_code == 409
+    assert place.replay(dies).status_code == place.replay(last).status_code == 202
+    assert sorted(place.consume(2)) == ["applied", "dead(source_time_in_future)"]
+    assert [one["letter"] for one in place.letters(state="open")] == [unreadable, dies]
+    [again] = [one for one in place.letters() if one["letter"] == dies]
+    assert (again["attempts"], again["last_outcome"]) == (2, "dead(source_time_in_future)")
+
+
+def test_a_replay_of_a_letter_that_no_door_kept_is_dead(place: Place) -> None:
+    keep_at_the_door(place.url, b'{"Id":"acme"}')
+    of_the_log = place.log.change({"Id": "acme", "SKU1": "yes"}, partition=1)
+    assert place.road.apply(of_the_log) == ["dead(unreadable)"]
+    strangers = [place.log.change({"Id": "acme"}, replay_of=f"door/{at}") for at in ("0/999", "1/1", "0/2")]
+    assert place.road.apply(*strangers) == ["dead(unknown_original)"] * 3

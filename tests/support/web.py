@@ -152,7 +152,7 @@ def running_web(
             reading=Reading(customers, customers, catalogs, clock=clock),
             directory=Directory(PostgresDirectory(writer)),
             letter_search=PostgresLetters(reader),
-            letter_desk=LetterDesk(PostgresLetters(writer), log),
+            letter_desk=LetterDesk(PostgresLetters(writer), log, catalogs.current),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),

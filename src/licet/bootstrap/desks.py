@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from licet.answer.catalogs import Catalogs
 from licet.bootstrap.queue import build_log, build_survey
 from licet.bootstrap.store import utc_now
 from licet.consume.refold import refold
@@ -14,6 +15,7 @@ from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.manage.partitions import PartitionDesk
 from licet.settings import Settings
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
@@ -46,8 +48,9 @@ async def letter_desk(settings: Settings) -> AsyncIterator[tuple[PostgresLetters
     async with writer_pool(settings.database_url, 1) as pool:
         change_log = build_log(settings)
         try:
-            letters = PostgresLetters(pool)
-            yield letters, LetterDesk(letters, change_log)
+            letters, catalogs = PostgresLetters(pool), Catalogs(PostgresCatalogReader(pool))
+            await catalogs.load()
+            yield letters, LetterDesk(letters, change_log, catalogs.current)
         finally:
             await change_log.close()
 

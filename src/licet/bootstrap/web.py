@@ -107,7 +107,7 @@ def build_web(settings: Settings) -> Web:
             reading=Reading(customers, customers, catalogs, clock=utc_now),
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
-            letter_desk=LetterDesk(PostgresLetters(writers), change_log),
+            letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),

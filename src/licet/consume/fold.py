@@ -199,6 +199,7 @@ class Fold:
                 outcome=UNREADABLE,
                 replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
                 payload=one.record.value,
+                replay_letter=envelope.replay_letter if envelope else None,
             )
         )
         self._bury(one, sequence, UNREADABLE, one.faults)
@@ -224,6 +225,7 @@ class Fold:
                 outcome=outcome,
                 replay_of=original,
                 payload=one.record.value,
+                replay_letter=envelope.replay_letter,
             )
         )
         if outcome.kind is Kind.DEAD:

@@ -1,14 +1,17 @@
 """What people do with dead letters: replay them through the log, or drop them."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from licet.domain.catalog import Catalog
+from licet.domain.change import check_change, sent_event_id
 from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
 from licet.domain.ids import shown
-from licet.queue.message import Message, Position
+from licet.domain.payload import read_object
+from licet.queue.message import DOOR, Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.store.values import Letter, LetterState
 
@@ -47,18 +50,20 @@ class Replayed(msgspec.Struct, frozen=True):
 class LetterDesk:
     """Shows, replays and drops dead letters; what is done is kept with its author.
 
-    A replay is appended first and noted then: cut off between, it is appended twice, which does no harm.
+    A replay is appended first and noted then: cut off between, it is appended twice, which does no harm. A bad
+    post that the door kept is replayed once the catalog reads it, and judged as if it had arrived when it was kept.
     """
 
-    def __init__(self, store: LetterStore, log: ChangeLog) -> None:
+    def __init__(self, store: LetterStore, log: ChangeLog, catalog: Callable[[], Catalog]) -> None:
         self._store = store
         self._log = log
+        self._catalog = catalog
 
     async def replay(self, letter: int, author: str) -> Replayed:
         """Append a letter again. Raises ``NotFound``, ``Conflict`` (it cannot be replayed), ``Unavailable``."""
-        message = _message(await self._open(letter))
-        if message is None:
-            raise Conflict(f"the dead letter {letter} cannot be replayed: it names no event and customer of a log")
+        message = self._message(await self._open(letter))
+        if isinstance(message, str):
+            raise Conflict(f"the dead letter {letter} cannot be replayed: {message}")
         [result] = await self._log.append([message])
         if isinstance(result, AppendFailed):
             raise Unavailable(f"the queue did not take it: {result.reason}")
@@ -75,7 +80,8 @@ class LetterDesk:
         while numbers := await self._store.open_letters(run, reason, after, CHUNK):
             after = numbers[-1]
             letters = await self._store.get(numbers)
-            sent = [(one.letter, message) for one in letters if (message := _message(one)) is not None]
+            made = [(one.letter, self._message(one)) for one in letters]
+            sent = [(letter, message) for letter, message in made if isinstance(message, Message)]
             results = await self._log.append([message for _, message in sent])
             taken = [
                 (letter, at.partition, at.offset)
@@ -111,22 +117,44 @@ class LetterDesk:
             raise Conflict(f"the dead letter {letter} is {found.state}, no longer open")
         return found
 
+    def _message(self, letter: Letter) -> Message | str:
+        """Make the change again, as it was; in words what it lacks, where it cannot be made."""
+        if letter.value is None:
+            return "its bytes were pruned"
+        if not (letter.event_id and letter.source and letter.received_at):
+            return "it names no event and no source"
+        return _of_door(letter, letter.value, self._catalog()) if letter.origin == DOOR else _of_log(letter)
 
-def _message(letter: Letter) -> Message | None:
-    """Make the change again, as it was; None where it has no place in a log, or no names that a message needs."""
-    if not (letter.log and letter.event_id and letter.source and letter.received_at and letter.key):
-        return None
-    if letter.value is None:
-        return None
+
+def _of_log(letter: Letter) -> Message | str:
     try:
-        key = letter.key.decode()
+        key = (letter.key or b"").decode()
     except UnicodeDecodeError:
-        return None
+        key = ""
+    if not key:
+        return "it names no customer"
+    place = f"{letter.log}/{letter.partition}/{letter.offset}"
+    return _message(letter, key, letter.event_id, place)
+
+
+def _of_door(letter: Letter, value: bytes, catalog: Catalog) -> Message | str:
+    """Read a bad post by the present catalog: only one that can be read now names its customer."""
+    try:
+        payload = read_object(value)
+        customer_id = check_change(payload, catalog).customer_id
+        event_id = sent_event_id(payload, catalog) or letter.event_id
+    except InvalidInput as error:
+        return f"it cannot be read yet: {error.detail}"
+    return _message(letter, customer_id, event_id, f"{DOOR}/0/{letter.letter}")
+
+
+def _message(letter: Letter, key: str, event_id: str | None, place: str) -> Message:
+    assert letter.value is not None and event_id and letter.source and letter.received_at  # noqa: S101,PT018 looked at
     return Message(
         key=key,
         value=letter.value,
-        event_id=letter.event_id,
+        event_id=event_id,
         source=letter.source,
         received_at=letter.received_at,
-        replay_of=f"{letter.log}/{letter.partition}/{letter.offset}",
+        replay_of=place,
     )

@@ -16,6 +16,8 @@ TYPE = "licet.customer-change.v1"
 TOPIC = "licet.customer-changes"
 PARTITIONS = 12
 REPLAY_OF = "licet-replay-of"
+# The first part of a replay's place where it was no delivery, but a bad post that the door kept: door/0/LETTER.
+DOOR = "door"
 UNREADABLE = "licet-unreadable-headers"
 # A later receipt would leave no time for the license rows that follow it.
 _TOO_LATE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
@@ -97,13 +99,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """What a record's headers say. ``replay_of`` is the (log, partition, offset) of the original delivery."""
+    """What a record's headers say.
+
+    ``replay_of`` is the (log, partition, offset) of the original delivery, or (``door``, 0, letter).
+    """
 
     event_id: str
     source: str
     received_at: dt.datetime
     replay_of: tuple[str, int, int] | None
     traceparent: str | None
+
+    @property
+    def replay_letter(self) -> int | None:
+        """The letter of the door that this replays, if it does."""
+        return self.replay_of[2] if self.replay_of is not None and self.replay_of[0] == DOOR else None
 
 
 def read_envelope(record: Record) -> Envelope:

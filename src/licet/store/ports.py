@@ -42,6 +42,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outcome: Outcome
     replay_of: int | None
     payload: bytes | None
+    replay_letter: int | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -124,7 +125,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows. ``fenced`` are the partitions whose offset another worker has moved.
 
-    ``originals`` maps the places that the ledger knows to their sequence numbers.
+    ``originals`` maps the places that the ledger knows, and the letters of the door, to the
+    sequence numbers at which their replays are judged.
     """
 
     fenced: frozenset[int]

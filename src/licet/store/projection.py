@@ -346,6 +346,7 @@ def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
         outcome.rule,
         one.replay_of,
         one.payload,
+        one.replay_letter,
     )
 
 

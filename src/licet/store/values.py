@@ -201,7 +201,7 @@ class LetterState(enum.StrEnum):
 
 
 class LetterLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter. ``origin`` is ``log`` (a delivery at ``log``/``partition``/``offset``) or ``door``.
+    """A dead letter. ``origin`` is ``log`` (a delivery at ``log``/``partition``/``offset``) or ``door`` (a bad post).
 
     ``attempts`` counts how often it was judged; ``last_outcome`` is that of its last replay.
     """

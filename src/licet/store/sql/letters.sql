@@ -29,7 +29,8 @@ SELECT coalesce(json_agg(json_build_object(
         SELECT coalesce(json_agg(json_build_object(
             'log', r.log, 'partition', r.partition, 'offset', r."offset", 'sequence', r.sequence, 'outcome', r.outcome,
             'reason', r.reason, 'revision', r.revision) ORDER BY r.sequence), '[]')
-        FROM delivery r WHERE s.origin = 'log' AND r.replay_of = s.sequence)) ORDER BY letter), '[]')::text
+        FROM delivery r WHERE CASE s.origin WHEN 'door' THEN r.replay_letter = s.letter
+                                           ELSE r.replay_of = s.sequence AND r.replay_letter IS NULL END)) ORDER BY letter), '[]')::text
 FROM dead_letter_state s WHERE letter = ANY(%(letters)s)
 
 -- name: open_letters

@@ -97,10 +97,13 @@ SELECT source, event_id, customer_id, payload_hash, outcome = 'dead' FROM delive
 WHERE event_id = ANY(ARRAY(SELECT json_array_elements_text(%(event_ids)s)))
 
 -- name: originals
--- Return the sequence numbers of the deliveries at the places named.
-SELECT d.log, d.partition, d."offset", d.sequence
-FROM json_to_recordset(%(places)s) AS k (log text, partition int, "offset" bigint)
-JOIN delivery d USING (log, partition, "offset")
+-- Return the sequence numbers of the deliveries at the places named; and those that letters of the door took, whose
+-- places are door/0/LETTER.
+WITH k AS (SELECT * FROM json_to_recordset(%(places)s) AS k (log text, partition int, "offset" bigint))
+SELECT d.log, d.partition, d."offset", d.sequence FROM k JOIN delivery d USING (log, partition, "offset")
+UNION ALL
+SELECT k.log, k.partition, k."offset", l.sequence
+FROM k JOIN dead_letter l ON k.log = 'door' AND k.partition = 0 AND l.letter = k."offset" AND l.origin = 'door'
 
 -- name: customers
 -- Return what is stored of each customer.
@@ -150,7 +153,7 @@ COPY license (license_id, customer_id, sku, status, starts_at, ends_at, quantity
 -- name: copy_deliveries
 -- Insert ledger rows.
 COPY delivery (log, partition, "offset", sequence, revision, source, event_id, customer_id, payload_hash, received_at,
-               source_time, outcome, reason, rule, replay_of, payload) FROM STDIN
+               source_time, outcome, reason, rule, replay_of, payload, replay_letter) FROM STDIN
 
 -- name: copy_dead_letters
 -- Keep what could not be applied.

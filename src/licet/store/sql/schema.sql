@@ -227,12 +227,15 @@ CREATE TABLE public.delivery (
     rule text NOT NULL,
     replay_of bigint,
     payload bytea,
+    replay_letter bigint,
     CONSTRAINT delivery_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'ignored'::text, 'superseded'::text, 'dead'::text])))
 );
 
 COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a change in a log, with its one outcome.';
 
 COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
+
+COMMENT ON COLUMN public.delivery.replay_letter IS 'dead_letter.letter, where this delivery replays a bad post that the door kept; replay_of is then the sequence at which it is judged.';
 
 CREATE VIEW public.dead_letter_state AS
  SELECT l.letter,
@@ -247,10 +250,13 @@ CREATE VIEW public.dead_letter_state AS
     d.log,
     d.partition,
     d."offset",
-    d.source,
-    d.event_id,
+    COALESCE(d.source, named.source) AS source,
+    COALESCE(d.event_id, named.event_id) AS event_id,
     d.customer_id,
-    d.received_at,
+        CASE
+            WHEN (l.origin = 'door'::text) THEN l.recorded_at
+            ELSE d.received_at
+        END AS received_at,
     judged.attempts,
     judged.last_outcome,
         CASE
@@ -259,13 +265,29 @@ CREATE VIEW public.dead_letter_state AS
             WHEN ((acted.replays > judged.attempts) AND (acted.last_at > (now() - '01:00:00'::interval))) THEN 'replaying'::text
             ELSE 'open'::text
         END AS state
-   FROM (((public.dead_letter l
+   FROM ((((public.dead_letter l
      LEFT JOIN public.delivery d ON (((l.origin = 'log'::text) AND (d.sequence = l.sequence))))
+     CROSS JOIN LATERAL ( SELECT max(convert_from(decode((h.value ->> 1), 'base64'::text), 'UTF8'::name)) FILTER (WHERE ((h.value ->> 0) = 'ce_source'::text)) AS source,
+            max(convert_from(decode((h.value ->> 1), 'base64'::text), 'UTF8'::name)) FILTER (WHERE ((h.value ->> 0) = 'ce_id'::text)) AS event_id
+           FROM jsonb_array_elements(
+                CASE
+                    WHEN (l.origin = 'door'::text) THEN l.headers
+                    ELSE '[]'::jsonb
+                END) h(value)) named)
      CROSS JOIN LATERAL ( SELECT count(*) AS attempts,
             COALESCE(bool_or((r.outcome <> 'dead'::text)), false) AS done,
             (array_agg((r.outcome || COALESCE((('('::text || r.reason) || ')'::text), ''::text)) ORDER BY r.sequence DESC))[1] AS last_outcome
-           FROM public.delivery r
-          WHERE ((l.origin = 'log'::text) AND (r.replay_of = l.sequence))) judged)
+           FROM ( SELECT delivery.outcome,
+                    delivery.reason,
+                    delivery.sequence
+                   FROM public.delivery
+                  WHERE ((l.origin = 'log'::text) AND (delivery.replay_of = l.sequence) AND (delivery.replay_letter IS NULL))
+                UNION ALL
+                 SELECT delivery.outcome,
+                    delivery.reason,
+                    delivery.sequence
+                   FROM public.delivery
+                  WHERE ((l.origin = 'door'::text) AND (delivery.replay_letter = l.letter))) r) judged)
      CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE (a.action = 'replay'::text)) AS replays,
             max(a.acted_at) AS last_at,
             COALESCE(bool_or((a.action = 'drop'::text)), false) AS dropped
@@ -596,6 +618,8 @@ CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequ
 CREATE INDEX dead_letter_door ON public.dead_letter USING btree (letter) WHERE (origin = 'door'::text);
 
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
+
+CREATE INDEX delivery_replay_letter ON public.delivery USING btree (replay_letter) WHERE (replay_letter IS NOT NULL);
 
 CREATE INDEX delivery_replay_of ON public.delivery USING btree (replay_of) WHERE (replay_of IS NOT NULL);
 
