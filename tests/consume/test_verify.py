@@ -1,5 +1,7 @@
 """``licet verify``: clean on what the road wrote, whatever came; and it finds each fault that is planted."""
 
+import pathlib
+
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,7 @@ from support.stores import postgres_store
 from support.world import Log, Road, apply_catalog, at, fresh
 
 SIGNED = {"SignedTos": True, "SKU1": True}
+CUSTOM_CATALOG = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
 
 
 class Held(Survey):
@@ -168,3 +171,79 @@ def test_a_catalog_that_did_not_reach_a_customer(books: str) -> None:
     apply_catalog(books, default_catalog().replace('flag = "SKU1"', 'flag = "SKU2"', 1))
     by_hand(books, "UPDATE catalog_version SET refolded = '~' WHERE upper_inf(recorded)")
     assert "the current catalog has not reached" in verified(books).faults[0]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    moves=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c"]),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "Tenant_Id__c": st.sampled_from([None, "1", "2"]),
+                    "EmailDomain__c": st.sampled_from([None, "one.example", "two.example"]),
+                    "IsDeleted": st.booleans(),
+                },
+            ),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+)
+def test_names_that_move_between_customers_are_verified(
+    custom: str, moves: list[tuple[str, dict[str, object]]], sizes: list[int]
+) -> None:
+    log, own = Log(), fresh("x")
+    road = Road(custom, log.name)
+    sent = [
+        log.change({"Id": f"{own}-{customer}", **_own(own, fields)}, received=at(hour))
+        for hour, (customer, fields) in enumerate(moves)
+    ]
+    for batch in split(sent, sizes):
+        road.apply(*batch)
+    road.close()
+    assert verified(custom).faults == []
+
+
+def _own(prefix: str, fields: dict[str, object]) -> dict[str, object]:
+    """Make the names of one example its own."""
+    return {name: f"{prefix}{value}" if isinstance(value, str) else value for name, value in fields.items()}
+
+
+@pytest.fixture
+def custom(database: str) -> str:
+    """A store whose catalog maps an alias and an e-mail domain."""
+    bring_under(database, CUSTOM_CATALOG.read_text(), 0)
+    return database
+
+
+@pytest.fixture
+def named(custom: str, log: Log) -> str:
+    """A store with a customer whose fields give both."""
+    road = Road(custom, log.name)
+    road.apply(log.change({"Id": "acme", "Tenant_Id__c": "4711", "EmailDomain__c": "acme.example"}))
+    road.close()
+    assert verified(custom).faults == []
+    return custom
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("DELETE FROM customer_alias", "a field says the alias tenant:4711, and nobody was given it"),
+        ("DELETE FROM customer_domain", "a field says the domain acme.example, and nobody was given it"),
+        ("UPDATE customer_domain SET domain = 'b.example'", "the domain b.example is held, and no field says it"),
+        ("UPDATE customer_alias SET alias = 'tenant:1'", "the alias tenant:1 is held, and no field says it"),
+    ],
+)
+def test_a_name_that_no_delivery_explains(named: str, change: str, fault: str) -> None:
+    by_hand(named, change)
+    assert f"customer acme: {fault}" in verified(named).faults
+
+
+def test_a_name_that_a_person_gave_is_nobody_elses_fault(named: str) -> None:
+    by_hand(named, "UPDATE customer_alias SET origin = 'person', customer_id = 'umbrella'")
+    by_hand(named, "UPDATE customer_domain SET origin = 'person'")
+    assert verified(named).faults == []

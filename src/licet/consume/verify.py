@@ -2,8 +2,10 @@
 
 Three questions. Has each retained record below a committed offset exactly one outcome? Do license rows name deliveries
 that exist? Does the ledger, folded again from nothing under the catalogs of its time, end where the store stands: the
-same outcomes, and per customer the same hash of fields and license history? Aliases and e-mail domains are not folded:
-they depend on other customers.
+same outcomes, and per customer the same hash of fields and license history?
+
+Aliases and e-mail domains depend on other customers and on people, so what is asked of them is this: each that a field
+gave is still said by its customer's fields, and each that the fields say is held, or was, unless somebody else has it.
 
 It streams: of the store it holds one customer at a time.
 """
@@ -16,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from licet.consume.fold import Customer, Fold, World
+from licet.consume.fold import Customer, Fold, Names, World
 from licet.consume.read import Readable
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.change import Identity, read_change
@@ -27,7 +29,7 @@ from licet.domain.license import Cause, License, Moment
 from licet.domain.payload import read_object
 from licet.queue.message import Envelope, Record
 from licet.queue.ports import Extent, LogSurvey, LogUnavailable
-from licet.store.ports import Account, CustomerState, Entry, EventKey, Place, StoredCustomer
+from licet.store.ports import Account, CustomerState, Entry, EventKey, Place, StoredCustomer, StoredName
 
 _NOBODY = uuid.UUID(int=0)
 SHOWN = 100  # findings kept in words; all are counted
@@ -45,6 +47,8 @@ class Books(Protocol):
     def entries(self) -> Iterator[tuple[str, Entry]]: ...  # noqa: D102
     def customers(self) -> Iterator[tuple[str, StoredCustomer]]: ...  # noqa: D102
     def licenses(self) -> Iterator[tuple[str, License]]: ...  # noqa: D102
+    def names(self) -> Iterator[tuple[str, StoredName]]: ...  # noqa: D102
+    def alias_held(self, alias: str) -> bool: ...  # noqa: D102
 
 
 class Report:
@@ -73,10 +77,12 @@ def verify(books: Books, survey: LogSurvey, told: Callable[[int], None]) -> Repo
     for row, customer_id, sku in books.strays():
         report.fault(f"license row {row} ({customer_id}, {sku}) names a delivery or a catalog that is not there")
     refold = _Refold(books.catalogs())
-    for customer_id, entries, stored, licenses in _by_customer(books):
+    for customer_id, entries, stored, licenses, names in _by_customer(books):
         report.customers += 1
         report.deliveries += len(entries)
-        refold.compare(customer_id, entries, stored, licenses, report)
+        said = refold.compare(customer_id, entries, stored, licenses, report)
+        if said is not None:
+            _check_names(books, customer_id, said, names, report)
         told(len(entries))
     return report
 
@@ -125,6 +131,18 @@ def _check_hole(survey: LogSurvey, account: Account, hole: tuple[int, int], repo
         report.fault(f"{where}: {lost} records without an outcome, at the offsets {start} to {stop - 1}")
 
 
+def _check_names(books: Books, customer_id: str, said: Names, stored: Sequence[StoredName], report: Report) -> None:
+    """Hold the names that a customer's fields say against those that it has."""
+    for kind, wanted in (("alias", said.aliases), ("domain", said.domains)):
+        rows = [one for one in stored if one.kind == kind]
+        for one in rows:
+            if one.open and one.origin == "source" and one.name not in wanted:
+                report.fault(f"customer {customer_id}: the {kind} {one.name} is held, and no field says it")
+        for name in sorted(wanted - {one.name for one in rows}):
+            if kind == "domain" or not books.alias_held(name):
+                report.fault(f"customer {customer_id}: a field says the {kind} {name}, and nobody was given it")
+
+
 def _without(ranges: Iterable[tuple[int, int]], skipped: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Cut what people accepted to skip out of ranges."""
     for begin, stop in ranges:
@@ -140,11 +158,12 @@ def _without(ranges: Iterable[tuple[int, int]], skipped: Sequence[tuple[int, int
 
 def _by_customer(
     books: Books,
-) -> Iterator[tuple[str, list[Entry], StoredCustomer | None, list[License]]]:
-    """Bring three streams together, each ordered by the customer's id."""
+) -> Iterator[tuple[str, list[Entry], StoredCustomer | None, list[License], list[StoredName]]]:
+    """Bring four streams together, each ordered by the customer's id."""
     entries, stored, licenses = _Groups(books.entries()), _Groups(books.customers()), _Groups(books.licenses())
+    names = _Groups(books.names())
     while True:
-        waiting = [key for key in (entries.key, stored.key, licenses.key) if key is not None]
+        waiting = [key for key in (entries.key, stored.key, licenses.key, names.key) if key is not None]
         if not waiting:
             return
         customer_id = min(waiting)
@@ -153,6 +172,7 @@ def _by_customer(
             entries.take(customer_id),
             next(iter(stored.take(customer_id)), None),
             licenses.take(customer_id),
+            names.take(customer_id),
         )
 
 
@@ -217,11 +237,14 @@ class _Refold:
         stored: StoredCustomer | None,
         licenses: Sequence[License],
         report: Report,
-    ) -> None:
-        """Fold a customer again, and report where the store says something else."""
+    ) -> Names | None:
+        """Fold a customer again, and report where the store says something else.
+
+        Returns the names that its fields say; None where they are not known, or the catalog has not reached it yet.
+        """
         if any(entry.payload is None for entry in entries):
             report.left_out("customers of whom payloads were pruned")
-            return
+            return None
         memory = _Memory(customer_id)
         steps = _catalog_steps(licenses)
         events = itertools.chain(
@@ -244,6 +267,8 @@ class _Refold:
             self._current, Moment(NEVER, 0, Cause(catalog=0)), uuid.uuid4
         ):
             report.fault(f"customer {customer_id}: the current catalog has not reached its licenses")
+        reached = customer_id <= self._reached or len(self._catalogs) == 1
+        return Customer(customer_id, memory.state()).names(self._current) if reached else None
 
     def _texts(self, memory: _Memory, stored: StoredCustomer | None) -> Sequence[str | None]:
         catalog = self._at(stored.revision) if stored is not None else self._current

@@ -289,6 +289,15 @@ class Entry(msgspec.Struct, frozen=True):
     payload: bytes | None
 
 
+class StoredName(msgspec.Struct, frozen=True):
+    """A name that a customer has, or had (``open`` False). ``kind``: ``alias`` or ``domain``."""
+
+    kind: str
+    name: str
+    origin: str
+    open: bool
+
+
 class StoredCustomer(msgspec.Struct, frozen=True):
     """A customer as it is stored. ``texts``: name, account manager, sales engineer."""
 

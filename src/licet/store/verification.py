@@ -11,7 +11,7 @@ from licet.database import Connection, named_queries, reader_conninfo
 from licet.domain.errors import Unavailable
 from licet.domain.fields import Field
 from licet.domain.license import Cause, License, Status, Terms
-from licet.store.ports import Account, Entry, StoredCustomer
+from licet.store.ports import Account, Entry, StoredCustomer, StoredName
 
 _CHUNK = 2000
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
@@ -76,6 +76,16 @@ class PostgresVerification:
                     closed_by=Cause(closed, closed_catalog) if closed or closed_catalog else None,
                 ),
             )
+
+    def names(self) -> Iterator[tuple[str, StoredName]]:
+        """Return every alias and e-mail domain that a customer has or had, customer by customer."""
+        for customer_id, *row in self._stream("names"):
+            yield customer_id, StoredName(*row)
+
+    def alias_held(self, alias: str) -> bool:
+        """Tell whether any customer has the alias."""
+        row = self._connection.execute(self._sql["alias_held"], {"alias": alias}).fetchone()
+        return row is not None and bool(row[0])
 
     def _stream(self, query: str) -> Iterator[Any]:
         with self._connection.cursor(f"verify_{query}") as cursor:

@@ -49,3 +49,16 @@ ORDER BY customer_id
 SELECT customer_id, license_id, sku, status, starts_at, ends_at, quantity, lower(valid), upper(valid), lower(recorded),
        upper(recorded), opened_delivery, opened_catalog, closed_delivery, closed_catalog
 FROM license ORDER BY customer_id, row_id
+
+-- name: names
+-- Return the aliases and e-mail domains that customers have or had, customer by customer.
+SELECT customer_id, kind, name, origin, bool_or(open) FROM (
+    SELECT customer_id, 'alias' AS kind, alias AS name, origin, upper_inf(valid) AND upper_inf(recorded) AS open
+    FROM customer_alias
+    UNION ALL
+    SELECT customer_id, 'domain', domain, origin, upper_inf(valid) AND upper_inf(recorded) FROM customer_domain
+) AS held GROUP BY customer_id, kind, name, origin ORDER BY customer_id
+
+-- name: alias_held
+-- Tell whether any customer has the alias.
+SELECT EXISTS (SELECT FROM customer_alias WHERE alias = %(alias)s AND upper_inf(valid) AND upper_inf(recorded))
