@@ -180,9 +180,19 @@ def test_a_catalog_takes_effect_between_two_batches(store: Store, log: Log, road
 def test_a_partition_that_is_stopped_stays_so_for_the_first_reason(store: Store, log: Log, road: Applying) -> None:
     road.apply(log.change({"Id": "acme"}))
     for reason in ("refused", "below_start"):
-        store.projection.stop(log.name, 0, reason, "so it is")
+        store.projection.stop(log.name, 0, 1, reason, "so it is")
     assert list(store.open().positions(log.name, [0, 1])) == [Standing(0, 1, "refused: so it is")]
     assert road.applier.assign(log.name, [0, 1]) == {0: None}
+
+
+def test_a_partition_that_was_moved_meanwhile_is_not_stopped(store: Store, log: Log, road: Applying) -> None:
+    road.apply(log.change({"Id": "acme"}))
+    store.projection.stop(log.name, 0, 0, "below_start", "seen by a worker that has lost it")
+    store.projection.stop(log.name, 0, None, "below_start", "seen by one that never had it")
+    store.projection.stop(log.name, 1, 4, "below_start", "no offset stands there")
+    assert list(store.open().positions(log.name, [0, 1])) == [Standing(0, 1, None)]
+    store.projection.stop(log.name, 1, None, "refused", "so it is")
+    assert Standing(1, None, "refused: so it is") in store.open().positions(log.name, [0, 1])
 
 
 def test_too_many_dead_letters_stop_their_partition_with_the_batch_that_has_them(store: Store, log: Log) -> None:

@@ -280,9 +280,10 @@ class MemoryProjection:
         standings = [self._store.standing(log, partition) for partition in partitions]
         return [each for each in standings if each.next_offset is not None or each.stopped is not None]
 
-    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
+    def stop(self, log: str, partition: int, at: int | None, reason: str, detail: str) -> None:
         self._at("stop")
-        self._store.stops.setdefault((log, partition), f"{reason}: {detail}")
+        if self._store.offsets.get((log, partition)) == at:
+            self._store.stops.setdefault((log, partition), f"{reason}: {detail}")
 
     def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
         self._at("progress")

@@ -91,8 +91,11 @@ class Applier:
         return {each.partition: each.next_offset if each.stopped is None else None for each in standings}
 
     def stop(self, partition: int, reason: str, detail: str) -> None:
-        """Stop a partition, for all workers, until a person has decided. Raises ``StoreUnavailable``."""
-        self._projection.stop(self._log_name, partition, reason, detail)
+        """Stop a partition, for all workers, until a person has decided. Raises ``StoreUnavailable``.
+
+        Where another worker or a person moved it meanwhile only this one stops, until it looks again.
+        """
+        self._projection.stop(self._log_name, partition, self._next.get(partition), reason, detail)
         self.stopped[partition] = f"{reason}: {detail}"
 
     def stop_at(self, gap: LogGap) -> None:

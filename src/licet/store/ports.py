@@ -230,8 +230,11 @@ class Projection(Protocol):
         """
         ...
 
-    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
-        """Stop a partition until a person has decided; the first reason stays. Raises ``StoreUnavailable``."""
+    def stop(self, log: str, partition: int, at: int | None, reason: str, detail: str) -> None:
+        """Stop a partition that stands at this offset until a person has decided; the first reason stays.
+
+        One that stands elsewhere is left alone: another worker, or a person, moved it. Raises ``StoreUnavailable``.
+        """
         ...
 
     def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:

@@ -87,10 +87,10 @@ class PostgresProjection:
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
-    def stop(self, log: str, partition: int, reason: str, detail: str) -> None:
-        """Stop a partition until a person has decided."""
+    def stop(self, log: str, partition: int, at: int | None, reason: str, detail: str) -> None:
+        """Stop a partition that stands at this offset until a person has decided."""
         detail = detail.replace("\x00", "\ufffd")  # PostgreSQL keeps no U+0000
-        self._execute("stop", {"log": log, "partition": partition, "reason": reason, "detail": detail})
+        self._execute("stop", {"log": log, "partition": partition, "at": at, "reason": reason, "detail": detail})
 
     def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
         """Say up to when each partition is applied."""

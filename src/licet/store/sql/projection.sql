@@ -69,10 +69,11 @@ LEFT JOIN partition_stop s ON s.log = %(log)s AND s.partition = p.partition
 WHERE o.partition IS NOT NULL OR s.partition IS NOT NULL
 
 -- name: stop
--- Stop a partition, and say why; the first reason stays.
+-- Stop a partition where it stands at an offset (null: it has none), and say why; the first reason stays.
 INSERT INTO partition_stop (log, partition, reason, detail, next_offset)
-VALUES (%(log)s, %(partition)s, %(reason)s, %(detail)s,
-        (SELECT next_offset FROM consumer_offset WHERE log = %(log)s AND partition = %(partition)s))
+SELECT %(log)s, %(partition)s, %(reason)s, %(detail)s, %(at)s
+WHERE %(at)s::bigint IS NOT DISTINCT FROM (
+    SELECT next_offset FROM consumer_offset WHERE log = %(log)s AND partition = %(partition)s FOR SHARE)
 ON CONFLICT DO NOTHING
 
 -- name: stop_dying
