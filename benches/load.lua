@@ -26,6 +26,14 @@ function asks.strangers()
     seed, number, number % 1000), headers)
 end
 
+-- The same customers, asked of OpenFGA; the key is its path and the model, a space between.
+function asks.openfga()
+  number = number + 1
+  local path, model = key:match("(%S+) (%S+)")
+  return wrk.format("POST", path, json, format('{"tuple_key":{"user":"customer:c%d","relation":"allowed",' ..
+    '"object":"feature:inbound-email-security"},"authorization_model_id":"%s"}', (number * 7) % 1000, model))
+end
+
 function uuid()
   return format("%04x%04x-%04x-4%03x-8%03x-%04x%04x%04x", random(0, 65535), random(0, 65535), random(0, 65535),
     random(0, 4095), random(0, 4095), random(0, 65535), random(0, 65535), random(0, 65535))
@@ -35,7 +43,8 @@ function init(args)
   request = asks[args[1]]
   seed = tonumber(args[2])
   math.randomseed(seed)
-  headers = { Authorization = "Bearer " .. (args[3] or "") }
+  key = args[3] or ""
+  headers, json = { Authorization = "Bearer " .. key }, { ["Content-Type"] = "application/json" }
 end
 
 function done(summary, latency)
