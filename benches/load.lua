@@ -26,11 +26,10 @@ function asks.strangers()
     seed, number, number % 1000), headers)
 end
 
--- The same customers, asked of OpenFGA; the key is its path and the model, a space between.
+-- The same customers, asked of OpenFGA; here "key" is key, path and model, spaces between.
 function asks.openfga()
   number = number + 1
-  local path, model = key:match("(%S+) (%S+)")
-  return wrk.format("POST", path, json, format('{"tuple_key":{"user":"customer:c%d","relation":"allowed",' ..
+  return wrk.format("POST", path, headers, format('{"tuple_key":{"user":"customer:c%d","relation":"allowed",' ..
     '"object":"feature:inbound-email-security"},"authorization_model_id":"%s"}', (number * 7) % 1000, model))
 end
 
@@ -43,8 +42,8 @@ function init(args)
   request = asks[args[1]]
   seed = tonumber(args[2])
   math.randomseed(seed)
-  key = args[3] or ""
-  headers, json = { Authorization = "Bearer " .. key }, { ["Content-Type"] = "application/json" }
+  key, path, model = (args[3] or ""):match("(%S*) ?(%S*) ?(%S*)")
+  headers = { Authorization = "Bearer " .. key }
 end
 
 function done(summary, latency)

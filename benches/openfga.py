@@ -1,6 +1,7 @@
 """OpenFGA, built from its source and run in memory with its check caches on: the peer of ``check``.
 
-Nothing is asked of it that Licet does not do, and less: no authentication, no metrics, users left out.
+It does what Licet does: a key is asked for, metrics are on (its own default), requests are not logged. It is asked
+about customers alone, who are in its caches; half of Licet's questions name a user.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from benches.machine import Api, Machine, environment, eventually, free_port, process
+from benches.machine import KEY, Api, Machine, environment, eventually, free_port, process
 
 VERSION = "v1.22.1"
 PATIENCE_S = 1200  # a first build compiles 400 packages; a second try goes on where this one was ended
@@ -20,7 +21,8 @@ _FLAGS = {
     "datastore-engine": "memory",
     "log-level": "error",
     "playground-enabled": "false",
-    "metrics-enabled": "false",
+    "authn-method": "preshared",
+    "authn-preshared-keys": KEY,
     "check-query-cache-enabled": "true",
     "check-query-cache-ttl": _CACHED,
     "check-iterator-cache-enabled": "true",
@@ -65,10 +67,11 @@ def lacking() -> str | None:
 def openfga(machine: Machine, customers: int, feature: str) -> Iterator[tuple[int, int, str]]:
     """Run it on the server's core with customers ``c0``, ``c1`` … who hold the SKU that grants the feature.
 
-    Yields its port, its pid, and what a check names: the path of the store and the model's id, a space between.
+    Yields its port, its pid, and what a check needs: key, path and the model's id, spaces between.
     """
-    port, grpc = free_port(), free_port()
-    said = _FLAGS | {"http-addr": f"127.0.0.1:{port}", "grpc-addr": f"127.0.0.1:{grpc}"}
+    port = free_port()
+    said = _FLAGS | {"http-addr": f"127.0.0.1:{port}"}
+    said |= {f"{name}-addr": f"127.0.0.1:{free_port()}" for name in ("grpc", "metrics")}
     command = (str(_built()), "run", *(f"--{name}={value}" for name, value in said.items()))
     with process(command, machine.folder / "openfga.log", cores={machine.server}, env=environment()) as running:
         eventually(lambda: Api(port).ask("GET", "/healthz")[0] == 200, "OpenFGA")
@@ -87,7 +90,7 @@ def openfga(machine: Machine, customers: int, feature: str) -> Iterator[tuple[in
                 is not allowed
             ):
                 raise RuntimeError("OpenFGA does not answer by the data")
-        yield port, running.pid, f"{store}/check {model}"
+        yield port, running.pid, f"{KEY} {store}/check {model}"
 
 
 def _binary() -> pathlib.Path:
