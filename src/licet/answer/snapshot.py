@@ -135,6 +135,13 @@ class Snapshot:
         self.catalog = catalog or self.catalog
         self.version = object()
 
+    def forget(self) -> None:
+        """Let go of all names, for any thread: a million objects freed at once would hold the event loop for 90 ms."""
+        for names in (self.customers, self.aliases, self.users, self.domains):
+            while names:
+                names.popitem()
+            names.clear()
+
     def resolve(self, question: Question, *, proven: bool = True) -> Resolution:
         """Say whose licenses a question is about: a user by membership, else by the domain of the address.
 
