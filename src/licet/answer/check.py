@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
 
@@ -150,9 +150,10 @@ class Checker:
         loop has its turn after every slice, but for the look-ups, as the snapshot moves on.
         """
         parsed: dict[Who, Question | InvalidInput] = {}
-        async for one in _sliced(asked):
-            if (who := (one.user, one.customer)) not in parsed:
-                parsed[who] = _parse(Asked("any", *who))
+        for number, who in enumerate(dict.fromkeys((one.user, one.customer) for one in asked), 1):
+            parsed[who] = _parse(Asked("any", *who))
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         fresh, snapshot, now = self._latest.freshness(), self._latest.get(), self._clock()
         catalog, stale = snapshot.catalog, self.stale(fresh)
         found = {
@@ -162,7 +163,7 @@ class Checker:
         known: dict[Who, list[Known]] = {}
         decided: dict[Hashable, Decision | InvalidInput] = {}
         answers: list[Decision | InvalidInput] = []
-        async for one in _sliced(asked):
+        for one in asked:
             who = (one.user, one.customer)
             alike = (who, catalog.grants.get(one.feature, one.feature))
             answer = decided.get(alike)
@@ -175,6 +176,8 @@ class Checker:
                         known[who] = [snapshot.known(*customer, skus) for customer in found[who].customers]
                     answer = _decide(one, question, found[who], known[who], catalog, now, fresh)
                 decided[alike] = answer
+                if len(decided) % SLICE == 0:
+                    await asyncio.sleep(0)
             elif isinstance(answer, Decision) and answer.feature != one.feature:
                 answer = msgspec.structs.replace(answer, feature=one.feature)
             answers.append(self._judge_stale(answer, catalog) if stale and isinstance(answer, Decision) else answer)
@@ -202,14 +205,6 @@ class Checker:
         if feature is not None:
             self._stale[feature.when_stale].inc()
         return decide_stale(decision, catalog)
-
-
-async def _sliced(asked: Sequence[Asked]) -> AsyncIterator[Asked]:
-    """Yield the questions; after every slice others have the loop."""
-    for number, one in enumerate(asked, 1):
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
-        yield one
 
 
 def _parse(asked: Asked) -> Question | InvalidInput:
