@@ -1,4 +1,4 @@
-"""``python -m benches [check|batch|stream|webhook|consume|visible|million|sdk|up|slow|outage …] [--json FILE]``.
+"""``python -m benches [NAME …] [--json FILE]``; ``--help`` lists the names.
 
 Exit codes: 0 every bar is held; 1 a bar is short or a bench failed; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
 """
@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from benches import batch, check, consume, million, outage, sdk, slow, stream, up, visible, webhook
+from benches import batch, check, consume, enforce, million, outage, sdk, slow, stream, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
@@ -25,6 +25,7 @@ BENCHES = {
     "webhook": webhook.run,
     "consume": consume.run,
     "visible": visible.run,
+    "enforce": enforce.run,
     "million": million.run,
     "sdk": sdk.run,
     "up": up.run,

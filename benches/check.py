@@ -1,11 +1,11 @@
-"""``GET /v1/check`` beside a bare ASGI callable with the same bytes and headers."""
+"""``GET /v1/check`` beside a bare ASGI callable with the same bytes and headers, and beside OpenFGA."""
 
 import contextlib
 import dataclasses
 import json
 import statistics
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import psycopg
@@ -22,6 +22,7 @@ from benches.machine import (
     postgres,
     process,
 )
+from benches.openfga import lacking, openfga
 from benches.table import Row, beside, interleaved
 from benches.wrk import CONNECTIONS, Load, load, need_wrk, told
 
@@ -30,7 +31,9 @@ ROUNDS = 5
 SECONDS = 2
 BAR = 0.75
 WORST_P99 = 2.0
-_PATH = "/v1/check?customer=c7&feature=inbound-email-security"
+OPENFGA_BAR = 4.0
+FEATURE = "inbound-email-security"
+_PATH = f"/v1/check?customer=c7&feature={FEATURE}"
 
 
 def run(machine: Machine) -> list[Row]:
@@ -42,26 +45,36 @@ def run(machine: Machine) -> list[Row]:
     ):
         load_customers(machine, url, Api(port))
         key = read_key(url)
-        with _bare(machine, Api(port, key)) as (bare_port, bare):
-            rows = []
+        rows = []
+        with _bare(machine, Api(port, key)) as (bare_port, bare), _peer(machine) as peer:
             for what, connections in (("check", 1), ("check", CONNECTIONS), ("check", 256), ("strangers", CONNECTIONS)):
                 ask = partial(load, what, seconds=SECONDS, key=key, connections=connections)
-                ours, limits = partial(ask, port=port, server=web), partial(ask, port=bare_port, server=bare)
-                ours()  # every answer of this load is kept
-                rows.append(_row(what, connections, *interleaved(ROUNDS, ours, limits)))
+                runs = [partial(ask, port=port, server=web), partial(ask, port=bare_port, server=bare)]
+                barred = what == "check" and connections == CONNECTIONS
+                runs += peer if barred else []
+                for run_ in (runs[0], *runs[2:]):
+                    run_()  # every answer of this load is kept; OpenFGA's caches are filled
+                ours, bares, *peers = interleaved(ROUNDS, *runs)
+                name = f"check, {connections} connections" + ("" if what == "check" else ", never the same question")
+                rows += _rows(name, "bare ASGI", ours, bares, bar=BAR if barred else None)
+                for loads in peers:
+                    rows += _rows(f"{name}, beside OpenFGA", "OpenFGA", ours, loads, bar=OPENFGA_BAR)
     return rows
 
 
-def _row(what: str, connections: int, loads: Sequence[Load], limits: Sequence[Load]) -> Row:
-    """Hold 64 connections to the bar, the 99th percentile to twice the limit's; the others are told."""
-    name = f"check, {connections} connections" + (", never the same question" if what == "strangers" else "")
-    row = Row(what=name, measured=statistics.median(one.rate for one in loads), unit="req/s", note=told(loads, limits))
-    barred = what == "check" and connections == CONNECTIONS
-    row = beside(row, [one.rate for one in loads], [one.rate for one in limits], BAR if barred else None)
-    tail = statistics.median(one.p99 / other.p99 for one, other in zip(loads, limits, strict=True))
-    if barred and tail > WORST_P99:
-        return dataclasses.replace(row, ok=False, note=f"p99 is {tail:.1f} times the limit's; {row.note}")
-    return row
+def _rows(name: str, peer: str, loads: Sequence[Load], peers: Sequence[Load], bar: float | None) -> list[Row]:
+    """Set rates beside the peer's; where there is a bar, the 99th percentiles, too: at most twice the bare one's."""
+    rate = Row(what=name, measured=statistics.median(one.rate for one in loads), unit="req/s", peer=peer)
+    rate = dataclasses.replace(rate, note=told(loads, peers, peer))
+    rate = beside(rate, [one.rate for one in loads], [one.rate for one in peers], bar)
+    if bar is None:
+        return [rate]
+    p99s = [one.p99 for one in loads], [one.p99 for one in peers]
+    p99 = beside(Row(what=f"{name}, p99", measured=statistics.median(p99s[0]), unit="ms", peer=peer), *p99s)
+    assert p99.ratio is not None
+    if peer != "OpenFGA":
+        p99 = dataclasses.replace(p99, bar=f"<= {WORST_P99:.0%}", ok=p99.ratio <= WORST_P99)
+    return [rate, p99]
 
 
 def load_customers(machine: Machine, url: str, api: Api) -> None:
@@ -93,7 +106,7 @@ def load_customers(machine: Machine, url: str, api: Api) -> None:
             api.expect(200, "PUT", f"/v1/customers/c{i}/domains/c{i}.example")
         last = api.expect(200, "PUT", "/v1/customers/c0/domains/c0.example")["revision"]
     for who in ("customer=c7", "user=ada%40c7.example"):
-        decision = api.expect(200, "GET", f"/v1/check?{who}&feature=inbound-email-security&min_revision={last}")
+        decision = api.expect(200, "GET", f"/v1/check?{who}&feature={FEATURE}&min_revision={last}")
         if not decision["allowed"]:
             raise RuntimeError(f"the check does not answer by the data: {decision}")
 
@@ -103,6 +116,17 @@ def read_key(url: str) -> str:
     command = (*LICET, "keys", "create", "bench", "--scope", "read")
     env = environment(database_url=url, log_level="error")
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def _peer(machine: Machine) -> Iterator[list[Callable[[], Load]]]:
+    """Lend the load of OpenFGA; none, and a word why, where it cannot be built."""
+    if said := lacking():
+        print(f"check beside OpenFGA is left out: {said}")
+        yield []
+        return
+    with openfga(machine, CUSTOMERS, FEATURE) as (port, server, named):
+        yield [partial(load, "openfga", port, server, seconds=SECONDS, key=named)]
 
 
 @contextlib.contextmanager

@@ -26,6 +26,13 @@ function asks.strangers()
     seed, number, number % 1000), headers)
 end
 
+-- The same customers, asked of OpenFGA; here "key" is key, path and model, spaces between.
+function asks.openfga()
+  number = number + 1
+  return wrk.format("POST", path, headers, format('{"tuple_key":{"user":"customer:c%d","relation":"allowed",' ..
+    '"object":"feature:inbound-email-security"},"authorization_model_id":"%s"}', (number * 7) % 1000, model))
+end
+
 function uuid()
   return format("%04x%04x-%04x-4%03x-8%03x-%04x%04x%04x", random(0, 65535), random(0, 65535), random(0, 65535),
     random(0, 4095), random(0, 4095), random(0, 65535), random(0, 65535), random(0, 65535))
@@ -35,7 +42,8 @@ function init(args)
   request = asks[args[1]]
   seed = tonumber(args[2])
   math.randomseed(seed)
-  headers = { Authorization = "Bearer " .. (args[3] or "") }
+  key, path, model = (args[3] or ""):match("(%S*) ?(%S*) ?(%S*)")
+  headers = { Authorization = "Bearer " .. key }
 end
 
 function done(summary, latency)

@@ -1,7 +1,8 @@
 """A million customers with three licenses each: how long a load takes, what it takes up, what a check then costs.
 
 The rows are made by SQL straight in the store (``_FILL``), as no queue would carry them in the time of a bench: 3,288
-sets of terms, a quarter of the licenses with an end, no aliases. The snapshot is loaded as the web process loads it.
+sets of terms, a quarter of the licenses with an end, no aliases. The snapshot is loaded as the web process loads it;
+and loaded anew, as after a restored backup, while something else waits for its turn of the event loop each millisecond.
 """
 
 import asyncio
@@ -11,14 +12,15 @@ import os
 import pathlib
 import random
 import statistics
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 import psycopg
 
 from benches.machine import Machine, postgres
-from benches.table import Row, below, interleaved
+from benches.table import Row, below, interleaved, percentile
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
 from licet.answer.snapshot import Latest
@@ -30,7 +32,10 @@ from licet.store.migrate import migrate
 from licet.store.pools import reader_pool
 
 MILLION = 1_000_000
+MANY = 100_000
 THOUSAND = 1000
+RELOADS = 5
+HOLD_BAR_MS = 5
 CHECKS = 20_000
 ROUNDS = 9
 LOAD_BAR_S = 15
@@ -60,9 +65,9 @@ _FILL = (
 
 
 def run(machine: Machine) -> list[Row]:
-    """Measure a thousand, then a million."""
-    checkers = []
-    for count in (THOUSAND, MILLION):
+    """Measure a thousand, a hundred thousand, then a million."""
+    checkers, holds = [], []
+    for count in (THOUSAND, MANY, MILLION):
         with postgres(machine) as (url, _):
             migrate(url)
             with psycopg.connect(url, autocommit=True) as connection:
@@ -73,6 +78,10 @@ def run(machine: Machine) -> list[Row]:
             before, began = _resident(), time.perf_counter()
             checkers.append(asyncio.run(_loaded(url)))
             seconds, taken = time.perf_counter() - began, (_resident() - before) / count
+            if count == MANY:
+                checkers.pop()
+            if count != THOUSAND:
+                holds.append(_held(count, *asyncio.run(_reloaded(url))))
             os.sched_setaffinity(0, machine.others)
     small, large = interleaved(
         ROUNDS, *(partial(_check, *one) for one in zip(checkers, (THOUSAND, MILLION), strict=True))
@@ -83,7 +92,58 @@ def run(machine: Machine) -> list[Row]:
         below(Row(what="a million customers, load", measured=seconds, unit="s"), LOAD_BAR_S),
         below(Row(what="a million customers, resident each", measured=taken, unit="bytes"), BYTES_BAR),
         below(Row(what="check in process, million : thousand", measured=ratio, unit="times", note=note), RATIO_BAR),
+        below(holds[0], HOLD_BAR_MS),
+        holds[1],
     ]
+
+
+def _held(count: int, quiet: Sequence[float], reloads: Sequence[Sequence[float]]) -> Row:
+    """Tell the longest wait for a turn of the loop in a reload, the median of some; the limit is a quiet loop's."""
+    longest = statistics.median(max(one) for one in reloads)
+    p99 = statistics.median(percentile(one, 0.99) for one in reloads)
+    note = f"p99 {p99:.1f} ms; limit: the longest without a reload, p99 {percentile(quiet, 0.99):.1f} ms"
+    what = f"reload of {count:,} customers, longest hold of the loop"
+    return Row(what=what, measured=longest, unit="ms", limit=max(quiet), note=note)
+
+
+async def _reloaded(url: str) -> tuple[list[float], list[list[float]]]:
+    """Return the milliseconds of each wait for a turn of the loop, in quiet and in each of some reloads."""
+    latest = Latest()
+    follower = Follower(PostgresFeed(url), latest, lambda _: None)
+    await follower.step()
+    gc.collect()
+    gc.freeze()  # as `licet web` has it, with both of these
+    gc.set_threshold(50_000, 20, 50)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.001)
+    quiet = await _waits(asyncio.sleep(3))
+    reloads = []
+    for _ in range(RELOADS):
+        before = latest.get()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("UPDATE revision_log SET tag = tag + 1")
+        reloads.append(await _waits(follower.step()))
+        assert latest.get() is not before
+    await follower.close()
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+    return quiet, reloads
+
+
+async def _waits(during: Awaitable[object]) -> list[float]:
+    waits: list[float] = []
+
+    async def look() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            waits.append((time.perf_counter() - began) * 1000 - 1)
+
+    looking = asyncio.create_task(look())
+    await during
+    await asyncio.sleep(0.3)  # what was before is let go of
+    looking.cancel()
+    return waits
 
 
 async def _loaded(url: str) -> Checker:

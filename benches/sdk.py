@@ -119,7 +119,7 @@ def _sizes() -> list[Row]:
             rows += _asked(core, customers, PAGE[:1], f"{said}, cold", bars=False)
             loaded = Row(what=f"sdk load, {said}, 3 SKUs each", measured=seconds, unit="s", note="processor time")
             kept = Row(what="sdk memory", measured=size, unit="bytes a customer", note="and 0.1 users each")
-            rows += [below(loaded, 15), kept]
+            rows += [below(loaded, 15), below(kept, 300)]
         del core
         gc.collect()
     return rows

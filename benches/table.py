@@ -12,7 +12,10 @@ class Skipped(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line. ``limit`` is what the same machine does without Licet; ``ok`` is None where there is no bar."""
+    """One line. ``limit`` is what the same machine does without Licet; ``ok`` is None where there is no bar.
+
+    ``peer`` names whose figure the limit is, where a plot shows it.
+    """
 
     what: str
     measured: float
@@ -22,6 +25,7 @@ class Row:
     bar: str = ""
     ok: bool | None = None
     note: str = ""
+    peer: str = ""
 
 
 def at_least(row: Row, bar: float) -> Row:

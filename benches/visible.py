@@ -19,7 +19,7 @@ from benches.table import Row, below, percentile
 ARRAY = 1000
 LIMIT_S = 10.0  # a change that is not seen by then ends the bench
 POLL_S = 0.002
-_FEATURE = "inbound-email-security"
+FEATURE = "inbound-email-security"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run(machine: Machine) -> list[Row]:
     with kafka.running_broker(machine.folder / "kafka") as broker:
         with all_in_one(machine, broker.bootstrap) as port:
             rows.append(measure(port, "Kafka", CALM))
-        with _apart(machine, broker.bootstrap) as port:
+        with apart(machine, broker.bootstrap) as port:
             rows.append(measure(port, "Kafka", BUSY))
     return rows
 
@@ -68,7 +68,7 @@ def all_in_one(machine: Machine, brokers: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _apart(machine: Machine, brokers: str) -> Iterator[int]:
+def apart(machine: Machine, brokers: str) -> Iterator[int]:
     """Run web and worker as a deployment does, on a topic of their own; yields the web's port."""
     kafka_ = {"kafka_brokers": brokers, "kafka_topic": "licet.busy"}
     with postgres(machine) as (url, _), licet_web(machine, url, **kafka_) as (port, _):
@@ -80,7 +80,7 @@ def _apart(machine: Machine, brokers: str) -> Iterator[int]:
 def measure(port: int, queue: str, pace: Pace) -> Row:
     """Measure how long changes take at a pace until checks see them."""
     customers = [str(uuid.uuid4()) for _ in range(pace.per_second * pace.seconds)]
-    _load(port, customers)
+    bring_in(port, customers, licensed=False)
     accepted, seen = asyncio.run(_drive(port, customers, pace))
     p50, p99, most = percentile(seen, 0.5), percentile(seen, 0.99), max(seen)
     note = (
@@ -91,22 +91,22 @@ def measure(port: int, queue: str, pace: Pace) -> Row:
     return below(Row(what=what, measured=p99, unit="ms", note=note), pace.bar_ms)
 
 
-def _customer(customer: str, *, licensed: bool) -> dict[str, object]:
+def customer_of(customer: str, *, licensed: bool) -> dict[str, object]:
     return {"Id": customer, "Name": "acme.example", "SignedTos": True, "SKU1": licensed}
 
 
-def _load(port: int, customers: Sequence[str]) -> None:
-    """Bring the customers in without a license, and wait until checks know them all: the worker works."""
+def bring_in(port: int, customers: Sequence[str], *, licensed: bool) -> None:
+    """Bring the customers in, and wait until checks know them all: the worker works."""
     api = Api(port)
     for at in range(0, len(customers), ARRAY):
-        some = [_customer(one, licensed=False) for one in customers[at : at + ARRAY]]
+        some = [customer_of(one, licensed=licensed) for one in customers[at : at + ARRAY]]
         api.expect(202, "POST", "/salesforce/webhook", some)
     for one in customers:
         eventually(partial(_known, api, one), "a customer loaded")
 
 
 def _known(api: Api, customer: str) -> bool:
-    decision = api.expect(200, "GET", f"/v1/check?customer={customer}&feature={_FEATURE}")
+    decision = api.expect(200, "GET", f"/v1/check?customer={customer}&feature={FEATURE}")
     return bool(decision["reason"] != "unknown_customer")
 
 
@@ -121,12 +121,12 @@ async def _drive(port: int, customers: Sequence[str], pace: Pace) -> tuple[list[
 
     async def change(customer: str, *, watched: bool) -> None:
         began = time.perf_counter()
-        await lines.ask("POST", "/salesforce/webhook", 202, json.dumps(_customer(customer, licensed=True)))
+        await lines.ask("POST", "/salesforce/webhook", 202, json.dumps(customer_of(customer, licensed=True)))
         confirmed = time.perf_counter()
         accepted.append((confirmed - began) * 1000)
         if not watched:
             return
-        question = f"/v1/check?customer={customer}&feature={_FEATURE}"
+        question = f"/v1/check?customer={customer}&feature={FEATURE}"
         while not (await lines.ask("GET", question, 200))["allowed"]:
             if time.perf_counter() - confirmed > LIMIT_S:
                 raise TimeoutError(f"a change is not seen after {LIMIT_S:g} s")

@@ -29,16 +29,16 @@ class Load:
     cpu_us: float
 
 
-def told(ours: Sequence[Load], limits: Sequence[Load]) -> str:
-    """Say in words what the rates leave out, by medians; the limit's figures in brackets."""
+def told(ours: Sequence[Load], limits: Sequence[Load], peer: str = "bare") -> str:
+    """Say in words what the rates leave out, by medians; in brackets the figures of the limit, a peer."""
     p50, p99, busy, cpu = (
         [statistics.median(getattr(one, what) for one in loads) for loads in (ours, limits)]
         for what in ("p50", "p99", "busy", "cpu_us")
     )
     return (
-        "{:.1f} ({:.1f}) ms p50, {:.1f} ({:.1f}) ms p99, {:.0f} (bare {:.0f}) µs of processor a request, "
+        "{:.1f} ({:.1f}) ms p50, {:.1f} ({:.1f}) ms p99, {:.0f} ({peer} {:.0f}) µs of processor a request, "
         "{:.0%} ({:.0%}) of the core used"
-    ).format(*p50, *p99, *cpu, *busy)
+    ).format(*p50, *p99, *cpu, *busy, peer=peer)
 
 
 def need_wrk() -> None:

@@ -38,8 +38,8 @@ def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> st
 def writer_conninfo(url: str, *, application: str) -> str:
     """Build the settings of a connection that writes.
 
-    One that stands still in its transaction is ended after ``WRITER_TIMEOUT_MS``. A statement, and so a wait for a lock,
-    has half as long again: who waits for a writer that stands still must not give up just as the lock falls free.
+    One that stands still in its transaction is ended after ``WRITER_TIMEOUT_MS``. A statement, and so a wait for a
+    lock, has half as long again: who waits for a writer that stands still must not give up just as the lock falls free.
     """
     patience = WRITER_TIMEOUT_MS * 3 // 2
     return _conninfo(

@@ -167,6 +167,7 @@ def test_the_catalog_is_readable(there: Stage) -> None:
     assert features[0] == {
         "feature": "inbound-email-security",
         "title": "Inbound email security",
+        "when_stale": "last_known",
         "granted_by": [{"sku": "SKU1", "value": True}],
     }
 

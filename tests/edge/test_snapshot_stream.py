@@ -455,34 +455,44 @@ def test_a_reload_cuts_off_and_stopping_ends_all(there: Stage) -> None:
     play(there, scenario)
 
 
-def test_an_openfeature_client_is_told_to_fetch_again_when_its_customer_changed(there: Stage) -> None:
+AGAIN = {"type": "refetchEvaluation"}
+
+
+def test_an_openfeature_client_is_told_to_evaluate_again_as_it_connects_and_when_its_answers_may_differ(
+    there: Stage,
+) -> None:
     there.deal("flagged")
-    there.web.put("/v1/customers/flagged/aliases/tenant:flagged")
-    token = there.web.key("openfeature", "read")
+    there.web.put("/v1/customers/flagged/users/pat")
+    key = ("x-api-key", there.web.key("openfeature", "read"))
+
+    async def quiet(caller: Caller) -> None:
+        there.web.hub.say_alive()
+        assert await caller.chunk() == b":\n\n"
 
     async def scenario() -> None:
         await there.web.follower.step()
-        path, key = "/ofrep/v1/stream?customer=flagged", ("x-api-key", token)
-        async with called_on(there, path, key, key="not-this-one") as caller:
-            assert await caller.chunk() == b":\n\n"
-            there.deal("other", SKU1=True)
+        for path in ("/ofrep/v1/stream?customer=flagged", "/ofrep/v1/stream?user=pat"):
+            async with called_on(there, path, key, key="not-this-one") as caller:
+                event = await caller.event()
+                assert (event.name, event.data) == ("message", AGAIN)
+                there.deal("other", SKU1=True)
+                await there.web.follower.step()
+                await quiet(caller)
+                there.deal("flagged", SKU1=True)
+                await there.web.follower.step()
+                assert (await caller.event()).data == AGAIN
+                await quiet(caller)
+                there.deal("flagged", SKU1=False)
+                await there.web.follower.step()
+                assert (await caller.event()).data == AGAIN
+        async with called_on(there, "/ofrep/v1/stream?user=pat", key) as caller:
+            await caller.event()
+            await write(there, "PUT", "/v1/customers/other/users/pat")
             await there.web.follower.step()
             there.web.hub.say_alive()
-            assert await caller.chunk() == b":\n\n"
-            there.deal("flagged", SKU1=True)
-            await there.web.follower.step()
-            event = await caller.event()
-            assert (event.name, event.data) == ("message", {"type": "refetchEvaluation"})
-            assert event.id == there.web.hub._position().text()
-        there.deal("flagged", SKU1=False)
-        await there.web.follower.step()
-        async with called_on(there, path, key, ("last-event-id", event.id)) as again:
-            assert (await again.event()).data == {"type": "refetchEvaluation"}
-        async with called_on(there, "/ofrep/v1/stream?customer=tenant:flagged", key) as moved:
-            await write(there, "DELETE", "/v1/customers/flagged/aliases/tenant:flagged")
-            await there.web.follower.step()
-            event = await moved.event()
-            assert (event.data, event.id) == ({"type": "refetchEvaluation"}, "")
+            assert (await caller.event()).data == AGAIN
+            await quiet(caller)
+        assert await problem(there, "/ofrep/v1/stream") == (422, "invalid_input")
 
     play(there, scenario)
 

@@ -164,7 +164,9 @@ def running_web(
         routes = ways(handler, asking, catalogs.current, clock) | {
             "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
-            "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
+            "/ofrep/v1/stream": Route(
+                stream.OfrepStream(hub, latest, authenticator, clock, 60.0), ("GET",), stream.OFREP
+            ),
         }
         front = Front(routes, cast("Handler", build_app(rooms)), metrics)
         return Web(runner, front, rooms, follower, patience, keys)

@@ -1,14 +1,26 @@
 """Many questions at once: each answered or refused in its place, nothing cut."""
 
+import asyncio
+import copy
+import datetime as dt
 import json
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from licet.answer.check import SLICE, Checker
+from licet.answer.snapshot import Changes, Latest
+from licet.domain.decision import Asked, Reason
+from licet.domain.errors import InvalidInput
+from licet.observe.metrics import Metrics
 from support.issuer import Issuer
 from support.schema import misfits
 from support.web import Stage
+
+NOW = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
 
 
 def ask(there: Stage, body: Any, **options: Any) -> httpx.Response:
@@ -161,3 +173,35 @@ def test_every_answer_of_a_batch_is_counted_by_its_reason(there: Stage) -> None:
     before = counted("licensed"), counted("unknown_feature")
     results(there, {"customers": ["acme", "both"], "features": ["email", "x"]})
     assert (counted("licensed"), counted("unknown_feature")) == (before[0] + 2, before[1] + 2)
+
+
+def test_a_large_batch_lets_others_go_first_and_is_of_one_revision_all_the_same(there: Stage) -> None:
+    latest = Latest()
+    latest.snapshot, latest.matched_at = copy.copy(there.web.follower._latest.get()), time.monotonic()
+    latest.snapshot.customers = dict(latest.snapshot.customers)
+    checker = Checker(latest, clock=lambda: NOW, metrics=Metrics(), patience=there.web.patience)
+    strangers = [Asked("email", None, f"stranger-{number}") for number in range(10 * SLICE)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            if turns == 15:  # ten to read the questions, then all are looked up
+                latest.get().apply(Changes({}, ["acme"], {}, [], {}, {}), latest.get().position)
+            await asyncio.sleep(0)
+
+    async def scenario() -> Sequence[Any]:
+        task = asyncio.create_task(others())
+        told = await checker.check_many(
+            [Asked("email", None, "acme"), *strangers, Asked("email", None, "tenant:4711"), Asked("", None, "acme")]
+        )
+        task.cancel()
+        return told
+
+    first, *unknown, last, refused = there.web.runner.run(scenario())
+    assert turns >= 20
+    assert (first.allowed, last.allowed) == (True, True)
+    assert {one.reason for one in unknown} == {Reason.UNKNOWN_CUSTOMER}
+    assert isinstance(refused, InvalidInput)
+    assert "acme" not in latest.get().customers

@@ -138,12 +138,15 @@ def test_a_token_goes_before_the_targeting_key(there: Stage, issuer: Issuer) -> 
     assert ask(there, "email", {}, headers=[("x-licet-token", "not.a.token")]).status_code == 401
 
 
-def test_the_bulk_answer_says_where_its_changes_are_announced(there: Stage) -> None:
-    for context, customers in (
-        (ACME, ["acme"]),
-        ({"targetingKey": "someone@acme.example"}, ["acme"]),
-        ({"targetingKey": "nobody@nowhere.example"}, []),
+def test_the_bulk_answer_says_where_its_changes_are_announced(there: Stage, issuer: Issuer) -> None:
+    ada = ("x-licet-token", issuer.token_of("ada@acme.example"))
+    for context, headers, query in (
+        (ACME, [], "customer=acme"),
+        ({"customer": "tenant:4711"}, [], "customer=tenant%3A4711"),
+        ({"targetingKey": "auth0|pat"}, [], "user=auth0%7Cpat"),
+        ({"targetingKey": "nobody@nowhere.example"}, [], "user=nobody%40nowhere.example"),
+        ({}, [ada], "customer=acme&user=ada%40acme.example"),
+        ({"customer": "both"}, [ada], "customer=both&user=ada%40acme.example"),
     ):
-        streams = ask(there, "", context).json()["eventStreams"]
-        uris = [stream["endpoint"]["requestUri"] for stream in streams]
-        assert uris == [f"/ofrep/v1/stream?customer={customer}" for customer in customers]
+        streams = ask(there, "", context, headers=headers).json()["eventStreams"]
+        assert [stream["endpoint"]["requestUri"] for stream in streams] == [f"/ofrep/v1/stream?{query}"]

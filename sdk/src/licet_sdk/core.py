@@ -37,7 +37,7 @@ class Core:
         self.listeners: list[Callable[[str], None]] = []
         self.state = ""
         self.lock = threading.Lock()
-        self._profiles: dict[str | None, Profile] = {}
+        self._holdings: dict[str | None, Holding] = {}
         self._asked = set(features)
         self._said: set[tuple[str, str]] = set()
         self._defaults = dict(defaults or {})
@@ -50,13 +50,13 @@ class Core:
         """Tell whether a customer, a user, or a user as a member of a customer may use a feature."""
         try:
             if user is None:
-                profile = self._profiles[customer]
+                profile = self._holdings[customer].profile
                 if self.clock() < profile.until:
                     verdict = profile.verdicts[feature]
                     if verdict.stale is None:
                         return verdict.allowed
             elif customer is None and self.table is not None and (turn := self.table.turn) is not None:
-                profile = self._profiles[self.table.users[user]]  # several ids are no name: the slow way
+                profile = self._holdings[self.table.users[user]].profile  # several ids are no name: the slow way
                 if self.clock() < profile.until:
                     verdict = profile.verdicts[feature]
                     if verdict.stale is None and self.table.turn is turn:
@@ -149,7 +149,7 @@ class Core:
     def replace(self, table: Table, age_ms: float, lag_ms: int | None = None) -> None:
         """Answer from this table from now on; it was the newest ``age_ms`` ago."""
         self._fresh_at, self._lag_ms = self.monotonic() - age_ms / 1000, lag_ms
-        self.table, self._profiles = table, table.profiles
+        self.table, self._holdings = table, table.holdings
         self._changed(table)
 
     def apply(self, changes: Changes, position: str) -> None:

@@ -45,7 +45,6 @@ class Table:
         self.position, self.revision, self.catalog = head.position, head.revision, head.catalog
         self.turn: object = object()
         self.holdings: dict[str | None, Holding] = {}
-        self.profiles: dict[str | None, Profile] = {}  # the same names: allowed() then follows one pointer less
         self.users: dict[str, str] = {}
         self.domains: dict[str, str] = {}
         self._shared: dict[tuple[Term, ...], Profile] = {}
@@ -69,21 +68,20 @@ class Table:
         """Replace a customer, a user or a domain by its present state; returns the customer before."""
         if not isinstance(record.c, str):
             names, name = (self.users, record.u) if record.u is not None else (self.domains, record.d or "")
-            names[name] = " ".join(record.c)
+            # One id alone stays the object it is: that of the customer costs nothing more.
+            names[name] = " ".join([held.id if (held := self.holdings.get(one)) else one for one in record.c])
             if not record.c:
                 del names[name]
             return None
         before = self.holdings.get(record.c)
         if record.gone:
             self.holdings.pop(record.c, None)
-            self.profiles.pop(record.c, None)
             return before
         licenses = sorted(record.l, key=_sku)
         profile = self._profile(tuple([(one.sku, one.status, one.starts, one.ends, one.quantity) for one in licenses]))
         holding = Holding(b"".join(map(_row, licenses)), record.c, profile, " ".join(record.a))
         for name in (record.c, *record.a):
             self.holdings[name] = holding
-            self.profiles[name] = profile
         return before
 
     def _drop_names(self, before: Holding) -> None:
@@ -92,13 +90,13 @@ class Table:
         for alias in before.aliases.split():
             owner = self.holdings.get(alias)
             if alias not in kept and owner is not None and owner.id == before.id:
-                del self.holdings[alias], self.profiles[alias]
+                del self.holdings[alias]
 
     def _profile(self, terms: tuple[Term, ...]) -> Profile:
         found = self._shared.get(terms)
         if found is None:
             if len(self._shared) >= self._prune_at:
-                self._shared = {profile.terms: profile for profile in self.profiles.values()}
+                self._shared = {one.profile.terms: one.profile for one in self.holdings.values()}
                 self._judged = {}
                 self._prune_at = _PRUNE_FROM + 2 * len(self._shared)
             found = self._shared[terms] = Profile(terms)

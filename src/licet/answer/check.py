@@ -21,6 +21,8 @@ from licet.store.values import Question
 PATIENCE_S = 2.0
 # Each that waits holds a connection.
 WAITING = 1000
+# So many decisions take some 2 ms; then other requests have their turn.
+SLICE = 200
 # An event that is not consumed yet is looked up no more often than this.
 _LOOK_AGAIN_S = 0.02
 Who = tuple[str | None, str | None]  # user, customer
@@ -138,19 +140,27 @@ class Checker:
         """
         fresh = self._latest.freshness()
         answer = self.answer(asked, fresh)
-        return answer.decision if not self.stale(fresh) else self._judge_stale(answer)
+        return answer.decision if not self.stale(fresh) else self._judge_stale(answer.decision, answer.snapshot.catalog)
 
     async def check_many(self, asked: Sequence[Asked]) -> list[Decision | InvalidInput]:
-        """Decide many now, as of one revision; the faults of a question are in its place. Raises ``Unavailable``.
+        """Decide many, as of one revision; the faults of a question are in its place. Raises ``Unavailable``.
 
         Who is meant is looked up once, whatever the number of features; and features that the same SKUs grant with the
-        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions.
+        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions. The
+        loop has its turn after every slice, but for the look-ups, as the snapshot moves on.
         """
+        parsed: dict[Who, Question | InvalidInput] = {}
+        for number, who in enumerate(dict.fromkeys((one.user, one.customer) for one in asked), 1):
+            parsed[who] = _parse(Asked("any", *who))
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         fresh, snapshot, now = self._latest.freshness(), self._latest.get(), self._clock()
-        if self.stale(fresh):
-            return [self._try(one) for one in asked]
-        catalog = snapshot.catalog
-        meant: dict[Who, tuple[Question, Resolution, list[Known]] | None] = {}
+        catalog, stale = snapshot.catalog, self.stale(fresh)
+        found = {
+            who: snapshot.resolve(one, proven=False) for who, one in parsed.items() if not isinstance(one, InvalidInput)
+        }
+        skus = {sku for feature in {one.feature for one in asked} for sku, _ in catalog.grants.get(feature, ())}
+        known: dict[Who, list[Known]] = {}
         decided: dict[Hashable, Decision | InvalidInput] = {}
         answers: list[Decision | InvalidInput] = []
         for one in asked:
@@ -158,21 +168,20 @@ class Checker:
             alike = (who, catalog.grants.get(one.feature, one.feature))
             answer = decided.get(alike)
             if answer is None:
-                if who not in meant:
-                    meant[who] = _look_up(who, snapshot)
-                found = meant[who]
-                answer = _decide(one, *found, catalog, now, fresh) if found and one.feature else self._try(one)
+                question = parsed[who] if one.feature else _parse(one)
+                if isinstance(question, InvalidInput):
+                    answer = question
+                else:
+                    if who not in known:
+                        known[who] = [snapshot.known(*customer, skus) for customer in found[who].customers]
+                    answer = _decide(one, question, found[who], known[who], catalog, now, fresh)
                 decided[alike] = answer
+                if len(decided) % SLICE == 0:
+                    await asyncio.sleep(0)
             elif isinstance(answer, Decision) and answer.feature != one.feature:
                 answer = msgspec.structs.replace(answer, feature=one.feature)
-            answers.append(answer)
+            answers.append(self._judge_stale(answer, catalog) if stale and isinstance(answer, Decision) else answer)
         return answers
-
-    def _try(self, asked: Asked) -> Decision | InvalidInput:
-        try:
-            return self.decide(asked)
-        except InvalidInput as error:
-            return error
 
     def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
@@ -190,23 +199,19 @@ class Checker:
         """Tell whether answers this fresh are older than the limit."""
         return fresh.age_ms > self._stale_ms
 
-    def _judge_stale(self, answer: Answer) -> Decision:
+    def _judge_stale(self, decision: Decision, catalog: Catalog) -> Decision:
         """Say what an answer older than the limit comes to, and count it."""
-        catalog = answer.snapshot.catalog
-        feature = catalog.features.get(answer.decision.feature)
+        feature = catalog.features.get(decision.feature)
         if feature is not None:
             self._stale[feature.when_stale].inc()
-        return decide_stale(answer.decision, catalog)
+        return decide_stale(decision, catalog)
 
 
-def _look_up(who: Who, snapshot: Snapshot) -> tuple[Question, Resolution, list[Known]] | None:
-    """Find whose licenses a question is about, all of them; None where it names nobody who can be."""
+def _parse(asked: Asked) -> Question | InvalidInput:
     try:
-        question = _question(Asked("any", *who))
-    except InvalidInput:
-        return None
-    found = snapshot.resolve(question)
-    return question, found, [snapshot.known(one, kept, snapshot.catalog.skus) for one, kept in found.customers]
+        return _question(asked)
+    except InvalidInput as error:
+        return error
 
 
 def _decide(

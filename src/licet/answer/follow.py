@@ -62,7 +62,11 @@ class FeedThread:
 
     def release(self) -> None:
         """Let go of the connection, after what was asked before."""
-        self._thread.submit(self._feed.close)
+        self.later(self._feed.close)
+
+    def later(self, do: Callable[[], None]) -> None:
+        """Do something after what was asked before."""
+        self._thread.submit(do)
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -176,7 +180,10 @@ class Follower:
         seconds = round(self._monotonic() - asked_at, 3)
 
         def take() -> None:
+            before = self._latest.snapshot
             self._latest.matched_at, self._latest.lag_ms, self._latest.snapshot = asked_at, load.lag_ms, snapshot
+            if before is not None:
+                self._feed.later(before.forget)
             for listener in self.listeners:
                 listener.reloaded()
             self._moved(snapshot.catalog)

@@ -132,6 +132,7 @@ class Reading:
                 FeatureView(
                     feature=name,
                     title=feature.title,
+                    when_stale=feature.when_stale,
                     granted_by=[Grant(sku, value) for sku, value in catalog.grants[name]],
                 )
                 for name, feature in catalog.features.items()

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from licet.domain.catalog import GrantValue
+from licet.domain.catalog import GrantValue, WhenStale
 from licet.domain.decision import Reason
 from licet.domain.errors import Fault
 from licet.domain.license import Status
@@ -149,10 +149,11 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A feature of the catalog, and the SKUs that grant it."""
+    """A feature of the catalog, and the SKUs that grant it. ``when_stale``: what an answer that is too old becomes."""
 
     feature: str
     title: str
+    when_stale: WhenStale
     granted_by: Sequence[Grant]
 
 

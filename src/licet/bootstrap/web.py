@@ -117,7 +117,9 @@ def build_web(settings: Settings) -> Web:
         "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
         "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
         "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
-        "/ofrep/v1/stream": Route(stream.OfrepStream(hub, latest, authenticator), ("GET",), stream.OFREP),
+        "/ofrep/v1/stream": Route(
+            stream.OfrepStream(hub, latest, authenticator, utc_now, settings.stale_after_s), ("GET",), stream.OFREP
+        ),
     }
     front = Front(routes, cast("Handler", api), metrics)
 

@@ -58,7 +58,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 class Evaluations(msgspec.Struct, frozen=True, rename="camel"):
     """All flags of one context; ``metadata`` holds the revision and the age in milliseconds.
 
-    ``event_streams`` name where changes of the customers told of are announced; none without a customer.
+    ``event_streams`` name where it is announced that flags may have changed.
     """
 
     flags: Sequence[Evaluation]
@@ -93,7 +93,7 @@ class Ofrep:
         key: str = scope["path"][len(BULK) + 1 :]
         feature, _, part = key.partition(":")
         try:
-            (decision,) = await self._decide([feature], scope, receive)
+            _, (decision,) = await self._decide([feature], scope, receive)
         except _Unusable as error:
             code, details = error.args
             return await respond(send, 400, JSON, _encode(Failure(code, details, key)))
@@ -107,7 +107,7 @@ class Ofrep:
         """Evaluate every feature. The ETag is over the values alone, so 304 is said until one of them changes."""
         catalog = self._catalog()
         try:
-            decisions = await self._decide(list(catalog.features), scope, receive)
+            context, decisions = await self._decide(list(catalog.features), scope, receive)
         except _Unusable as error:
             return await respond(send, 400, JSON, _encode(Failure(*error.args)))
         known = [one for one in decisions if one.reason is not Reason.UNKNOWN_FEATURE]
@@ -117,12 +117,15 @@ class Ofrep:
         head = [(b"etag", etag), (b"x-licet-revision", b"%d" % revision), (b"x-licet-age-ms", b"%d" % age_ms)]
         if etag in map(bytes.strip, (header(scope["headers"], b"if-none-match") or b"").split(b",")):
             return await respond(send, 304, [*JSON[1:], *head])
-        metadata, streams = _encode({"revision": revision, "age_ms": age_ms}), _encode(_streams(known))
+        metadata = _encode({"revision": revision, "age_ms": age_ms})
+        streams = _encode(_streams(context, known, by_token=user_token(scope["headers"]) is not None))
         body = b'{"flags":%s,"metadata":%s,"eventStreams":%s}' % (flags, metadata, streams)
         return await respond(send, 200, [*JSON, *head], body)
 
-    async def _decide(self, features: Sequence[str], scope: AsgiScope, receive: Receive) -> list[Decision]:
-        """Admit the caller and decide. Raises ``_Unusable``, and what ``Asking`` raises."""
+    async def _decide(
+        self, features: Sequence[str], scope: AsgiScope, receive: Receive
+    ) -> tuple[Context, list[Decision]]:
+        """Admit the caller; return who is meant and the decisions. Raises ``_Unusable``, and what ``Asking`` raises."""
         headers = scope["headers"]
         key = header(headers, b"x-api-key")
         await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
@@ -141,14 +144,22 @@ class Ofrep:
         for one in answers:
             if isinstance(one, InvalidInput):  # who is meant is the same in all, and so is the fault
                 raise _Unusable("INVALID_CONTEXT", one.detail)
-        return [one for one in answers if isinstance(one, Decision)]
+        return context, [one for one in answers if isinstance(one, Decision)]
 
 
-def _streams(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
-    """Say where to hear that flags changed: the stream of the customers that they were decided for."""
-    customers = sorted({one.customer for one in decisions if one.customer and one.reason not in _NOBODY})
-    uri = f"{STREAM}?{urllib.parse.urlencode([('customer', one) for one in customers])}"
-    return [{"type": "sse", "endpoint": {"requestUri": uri}}] if customers else []
+def _streams(context: Context, decisions: Sequence[Decision], *, by_token: bool) -> list[dict[str, Any]]:
+    """Say where to hear that flags may have changed: the stream of all that the answers rest on.
+
+    A client keeps the address until its context changes. So it names the user and not the customers of today; a token
+    may have named its customer itself.
+    """
+    named = {("user", one.user) for one in decisions if one.user is not None}
+    if context.customer is not None:
+        named.add(("customer", context.customer))
+    elif by_token:
+        named |= {("customer", one.customer) for one in decisions if one.customer and one.reason not in _NOBODY}
+    uri = f"{STREAM}?{urllib.parse.urlencode(sorted(named))}"
+    return [{"type": "sse", "endpoint": {"requestUri": uri}}] if named else []
 
 
 def evaluation(key: str, part: str, decision: Decision, catalog: Catalog, more: dict[str, Any]) -> Evaluation:

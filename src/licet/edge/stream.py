@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from licet.answer import wire
 from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub, Part
+from licet.answer.watch import Watch
 from licet.domain.errors import Fault, InvalidInput, LicetError, Unavailable
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
@@ -19,7 +21,7 @@ from licet.store.records import Position
 
 SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
 STREAM = "GET /v1/stream?feature=…&customer=…&after=…: what changes, as server-sent events."
-OFREP = "GET /ofrep/v1/stream?customer=…: OFREP's event stream; each `refetchEvaluation` says that something changed."
+OFREP = "GET /ofrep/v1/stream?user=…&customer=…: OFREP's event stream; `refetchEvaluation`: evaluate again."
 # Each holds a copy of the snapshot's tables, some 30 MB with a million customers.
 SNAPSHOTS = 4
 # Some 80 kB: a thread makes it within 1 ms, in which the loop waits for it at most once.
@@ -29,6 +31,7 @@ STALLED_S = 30.0
 # A stream ends so long after its key was revoked, and the second that the keys are read in.
 STILL_KNOWN_S = 1.0
 _MOST = 100
+_AGAIN = b'event: message\ndata: {"type":"refetchEvaluation"}\n\n'
 _LINES, _EVENTS = b"application/x-ndjson", b"text/event-stream"
 
 
@@ -80,14 +83,13 @@ class Stream:
         """Answer, until the caller hangs up, is too slow or unknown, or Licet stops."""
         key = self.key(scope)
         (await self._authenticator.authenticate(key)).require(self.scope)
-        asked = _read(scope, "feature", "customer", "after")
-        part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
-        async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
+        part, after, say = self.begin(scope)
+        async with self._hub.reader(part, after) as reader:
             await send(_start(_EVENTS))
             judged_at = time.monotonic()
             async with _noticing(receive, reader.end):
                 while events := await reader.next():
-                    await send({"type": "http.response.body", "body": self.say(events), "more_body": True})
+                    await send({"type": "http.response.body", "body": say(events), "more_body": True})
                     if time.monotonic() - judged_at > STILL_KNOWN_S:
                         judged_at = time.monotonic()
                         if reason := await self._stranger(key):
@@ -98,9 +100,11 @@ class Stream:
         """Return what the caller is known by."""
         return header(scope["headers"], b"authorization")
 
-    def say(self, events: bytes) -> bytes:
-        """Put events into the words of the protocol."""
-        return events
+    def begin(self, scope: AsgiScope) -> tuple[Part, Position | None, Callable[[bytes], bytes]]:
+        """Read what is asked for, from where on, and how to put events into the words of the protocol."""
+        asked = _read(scope, "feature", "customer", "after")
+        part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
+        return part, _after(scope, asked["after"]), bytes
 
     async def _stranger(self, key: bytes | None) -> str:
         """Say why the caller may no longer read; nothing where it may."""
@@ -112,22 +116,39 @@ class Stream:
 
 
 class OfrepStream(Stream):
-    """The handler of OFREP's event stream: says when to evaluate again (``refetchEvaluation``), and nothing else."""
+    """The handler of OFREP's event stream: says when to evaluate again (``refetchEvaluation``), and nothing else.
+
+    It says so first of all: clients neither evaluate again by themselves once they are connected again, nor do they
+    ever ask for another address. A change of the customers that were found at first is told at once; what else may
+    change an answer is noticed with the next sign of life.
+    """
 
     scope = Scope.READ
+
+    def __init__(
+        self,
+        hub: Hub,
+        latest: Latest,
+        authenticator: Authenticator,
+        clock: Callable[[], dt.datetime],
+        stale_after_s: float,
+    ) -> None:
+        super().__init__(hub, latest, authenticator)
+        self._clock = clock
+        self._stale_after_s = stale_after_s
 
     def key(self, scope: AsgiScope) -> bytes | None:
         """Return the key, which the protocol's clients may send as ``X-API-Key``."""
         key = dict(scope["headers"]).get(b"x-api-key")
         return b"Bearer " + key if key else header(scope["headers"], b"authorization")
 
-    def say(self, events: bytes) -> bytes:
-        """Say that something changed, or a comment that keeps the connection."""
-        if b"event: changes\n" not in events and b"event: resync\n" not in events:
-            return b":\n\n"
-        _, found, rest = events.rpartition(b"\nid: ")
-        position = rest.partition(b"\n")[0] if found else b""  # nowhere: whoever comes back begins anew
-        return b'event: message\nid: %b\ndata: {"type":"refetchEvaluation"}\n\n' % position
+    def begin(self, scope: AsgiScope) -> tuple[Part, Position | None, Callable[[bytes], bytes]]:
+        """Watch whom the address names."""
+        asked = _read(scope, "user", "customer")
+        if not any(asked.values()):
+            raise InvalidInput.of(Fault("query", "nobody", "a user or a customer"))
+        watch = Watch(self._latest, self._clock, self._stale_after_s, asked["user"], asked["customer"])
+        return Part(customers=watch.customers()), None, lambda _: _AGAIN if watch.moved() else b":\n\n"
 
 
 @contextlib.asynccontextmanager
@@ -151,13 +172,14 @@ def described() -> dict[str, Any]:
     said = {
         "feature": "Only this feature, and licenses of the SKUs that grant it; may stand several times.",
         "customer": "Only this customer, by id or alias; may stand several times.",
+        "user": "What is said of this user; may stand several times.",
         "after": "Resume after this position, the `position` of a snapshot or the `id` of an event.",
         "Last-Event-ID": "The same; goes before `after`.",
     }
 
     def parameter(name: str) -> dict[str, Any]:
         text = {"type": "string"}
-        schema = {"type": "array", "items": text} if name in ("feature", "customer") else text
+        schema = {"type": "array", "items": text} if name in ("feature", "customer", "user") else text
         place = "header" if name == "Last-Event-ID" else "query"
         return {"name": name, "in": place, "description": said[name], "schema": schema}
 
@@ -175,8 +197,10 @@ def described() -> dict[str, Any]:
         }
 
     whole = operation("Snapshot", "All that a decision reads, at one moment", SNAPSHOT, _LINES, ["feature"])
-    changes = operation("Stream", "What changes, as it changes", STREAM, _EVENTS, said)
-    again = operation("OfrepStream", "When to evaluate again (OFREP)", OFREP, _EVENTS, said, "read")
+    changes = operation(
+        "Stream", "What changes, as it changes", STREAM, _EVENTS, [one for one in said if one != "user"]
+    )
+    again = operation("OfrepStream", "When to evaluate again (OFREP)", OFREP, _EVENTS, ["user", "customer"], "read")
     return {"/v1/snapshot": {"get": whole}, "/v1/stream": {"get": changes}, "/ofrep/v1/stream": {"get": again}}
 
 
