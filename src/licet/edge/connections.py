@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
         """Wait for the head of another request."""
         self._awaited = (time.monotonic(), HEAD_LIMIT_S)
         super().on_message_begin()
+        self.scope["licet.connection"] = self  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """Wait for the body."""
@@ -54,6 +55,13 @@ class Connection(HttpToolsProtocol):
         """Wait for nothing more."""
         self._awaited = None
         super().on_message_complete()
+
+    def write(self, chunk: bytes) -> bool:
+        """Write a part of the answer under way, in its frame; False, with nothing written, where the buffer is full."""
+        if self.flow.write_paused:
+            return False
+        self.transport.write(chunk)
+        return True
 
     def _check(self) -> None:
         """End the connection where the time is over, else look again when it may be."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -84,6 +85,8 @@ class Stream:
         part = Part.of(self._latest.get(), asked["feature"], asked["customer"])
         async with self._hub.reader(part, _after(scope, asked["after"])) as reader:
             await send(_start(_EVENTS))
+            if line := scope.get("licet.connection"):
+                reader.write = lambda event: line.write(_chunk(self.say(event)))
             judged_at = time.monotonic()
             async with _noticing(receive, reader.end):
                 while events := await reader.next():
@@ -128,6 +131,12 @@ class OfrepStream(Stream):
         _, found, rest = events.rpartition(b"\nid: ")
         position = rest.partition(b"\n")[0] if found else b""  # nowhere: whoever comes back begins anew
         return b'event: message\nid: %b\ndata: {"type":"refetchEvaluation"}\n\n' % position
+
+
+@functools.lru_cache(4)
+def _chunk(body: bytes) -> bytes:
+    """Put a part of an answer into HTTP's frame, once for all readers."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 @contextlib.asynccontextmanager
