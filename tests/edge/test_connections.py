@@ -1,15 +1,18 @@
 """Slow clients, over real sockets: each is ended in its time, and no one waits for them."""
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import pytest
 import uvicorn
 
 from licet.edge import connections
+from licet.edge.asgi import Send
 from licet.edge.body import Bodies
 from licet.edge.connections import Connection, raise_file_limit
 from support.door import doorway
@@ -24,7 +27,12 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A door behind the connections, with short limits."""
     monkeypatch.setattr(connections, "HEAD_LIMIT_S", 0.4)
     monkeypatch.setattr(connections, "BODY_LIMIT_S", 1.5)
-    app = doorway(bodies=Bodies(1000, 1000, limit_s=0.4)).app
+    with served(doorway(bodies=Bodies(1000, 1000, limit_s=0.4)).app) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=30)
         server = uvicorn.Server(config)
@@ -115,3 +123,27 @@ def test_the_process_may_open_as_many_files_as_the_system_allows() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert raised == min(hard if hard != resource.RLIM_INFINITY else connections.MOST_FILES, connections.MOST_FILES)
+
+
+def test_what_a_full_buffer_does_not_take_is_not_written() -> None:
+    """A connection whose peer reads nothing refuses before its buffer grows beyond uvicorn's own limit."""
+
+    async def app(scope: MutableMapping[str, Any], _receive: object, send: Send) -> None:
+        chunk, sent = b"a\r\n" + b"x" * 10 + b"\r\n", 0
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while scope["licet.connection"].write(chunk):
+            sent += 1
+            if not sent % 1000:
+                await asyncio.sleep(0)
+        taken.append(sent)
+        await send({"type": "http.response.body", "body": b""})
+
+    taken: list[int] = []
+    with served(app) as port, opened(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as line:
+        deadline = time.monotonic() + 10
+        while not taken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        said, _ = rest(line)
+    assert taken
+    assert said.count(b"x" * 10) == taken[0]
+    assert said.endswith(b"0\r\n\r\n")
