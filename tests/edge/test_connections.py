@@ -156,3 +156,27 @@ def test_a_head_does_not_wait_for_a_body_that_is_long_in_coming() -> None:
     with served(_in_pieces) as port, opened(port, b"GET /pause/5 HTTP/1.1\r\nHost: a\r\n\r\n") as line:
         assert line.recv(65536).endswith(b"\r\n\r\n")
         assert line.recv(65536) == b"xxxxx"
+
+
+def test_what_a_full_buffer_does_not_take_is_not_written() -> None:
+    """A connection whose peer reads nothing refuses before its buffer grows beyond uvicorn's own limit."""
+
+    async def app(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        chunk, sent = b"a\r\n" + b"x" * 10 + b"\r\n", 0
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while scope["licet.connection"].write(chunk):
+            sent += 1
+            if not sent % 1000:
+                await asyncio.sleep(0)
+        taken.append(sent)
+        await send({"type": "http.response.body", "body": b""})
+
+    taken: list[int] = []
+    with served(app) as port, opened(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as line:
+        deadline = time.monotonic() + 10
+        while not taken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        said, _ = rest(line)
+    assert taken
+    assert said.count(b"x" * 10) == taken[0]
+    assert said.endswith(b"0\r\n\r\n")

@@ -286,6 +286,16 @@ def test_changes_are_told_in_steps_that_grow_with_the_number_of_readers(
             event = await one.event("changes")
             assert loop.time() - began > 0.3  # two readers: 0.4 s after the step before
             assert event.data["customers"][0]["l"][0][1] == "ended"
+            there.deal("step", SKU1=True)
+            await there.web.follower.step()
+            await asyncio.sleep(0.2)
+            there.web.hub.say_alive()  # tells early, and must not cut the step after it short
+            began = loop.time()
+            there.deal("step", SKU1=False)
+            await there.web.follower.step()
+            for status in ("active", "ended"):
+                assert (await one.event("changes")).data["customers"][0]["l"][0][1] == status
+            assert loop.time() - began > 0.3
 
     play(there, scenario)
 
@@ -326,7 +336,7 @@ def test_a_slow_reader_is_cut_off_with_the_reason_and_the_others_are_not(
                 there.deal(f"burst-{number}", SKU1=True)
                 told += len(await news(there, quick_))
             assert told == 30
-            reader = max(there.web.hub._readers, key=lambda one: one._over)
+            reader = max(*there.web.hub._readers.values(), key=lambda one: one._over)
             assert len(reader._events) <= 1
             slow.flow.set()
             reason = (await slow.event("cut_off")).data["reason"]

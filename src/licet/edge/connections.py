@@ -42,6 +42,11 @@ class _Joined:
             self._held = data
             self._loop.call_soon(self._flush)
 
+    def write_at_once(self, data: bytes) -> None:
+        """Write, and wait for nothing."""
+        self._flush()
+        self._send(data)
+
     def close(self) -> None:
         """Close, once all is sent."""
         self._flush()
@@ -71,7 +76,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head."""
-        super().connection_made(cast("asyncio.Transport", _Joined(transport, self.loop)))
+        self._joined = _Joined(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._joined))
         self._awaited = (time.monotonic(), HEAD_LIMIT_S)
         # Connections that were opened together need not end together, with all others waiting.
         self._look = self.loop.call_later(HEAD_LIMIT_S * random.uniform(1, 1.2), self._check)  # noqa: S311 no secret
@@ -86,6 +92,7 @@ class Connection(HttpToolsProtocol):
         """Wait for the head of another request."""
         self._awaited = (time.monotonic(), HEAD_LIMIT_S)
         super().on_message_begin()
+        self.scope["licet.connection"] = self  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """Wait for the body."""
@@ -96,6 +103,13 @@ class Connection(HttpToolsProtocol):
         """Wait for nothing more."""
         self._awaited = None
         super().on_message_complete()
+
+    def write(self, chunk: bytes) -> bool:
+        """Write a part of the answer under way, in its frame; False, with nothing written, where the buffer is full."""
+        if self.flow.write_paused:
+            return False
+        self._joined.write_at_once(chunk)
+        return True
 
     def _check(self) -> None:
         """End the connection where the time is over, else look again when it may be."""

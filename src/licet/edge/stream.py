@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -86,6 +87,8 @@ class Stream:
         part, after, say = self.begin(scope)
         async with self._hub.reader(part, after) as reader:
             await send(_start(_EVENTS))
+            if line := scope.get("licet.connection"):
+                reader.write = lambda event: line.write(_chunk(say(event)))
             judged_at = time.monotonic()
             async with _noticing(receive, reader.end):
                 while events := await reader.next():
@@ -149,6 +152,12 @@ class OfrepStream(Stream):
             raise InvalidInput.of(Fault("query", "nobody", "a user or a customer"))
         watch = Watch(self._latest, self._clock, self._stale_after_s, asked["user"], asked["customer"])
         return Part(customers=watch.customers()), None, lambda _: _AGAIN if watch.moved() else b":\n\n"
+
+
+@functools.lru_cache(4)
+def _chunk(body: bytes) -> bytes:
+    """Put a part of an answer into HTTP's frame, once for all readers."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 @contextlib.asynccontextmanager

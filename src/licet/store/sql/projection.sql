@@ -54,10 +54,12 @@ WHERE NOT EXISTS (SELECT FROM consumer_offset o WHERE o.log = %(log)s AND o.part
 ON CONFLICT DO NOTHING
 
 -- name: tell_progress
--- Say up to when the partitions are applied; "ago" is in seconds. What was said before stands if it was more.
+-- Say up to when the partitions are applied; "ago" is in seconds. What was said before stands if it was more. The worker
+-- does not wait for the disk: a crash may lose it, and it is said again within a second.
 INSERT INTO consumer_progress AS before (log, partition, caught_up_at)
 SELECT %(log)s, partition, clock_timestamp() - make_interval(secs => ago)
 FROM json_to_recordset(%(partitions)s) AS p (partition int, ago float8)
+CROSS JOIN set_config('synchronous_commit', 'off', true)
 ON CONFLICT (log, partition) DO UPDATE SET caught_up_at = greatest(before.caught_up_at, excluded.caught_up_at)
 
 -- name: positions
