@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -230,6 +230,26 @@ def test_readiness_names_what_it_waits_for_while_liveness_and_metrics_answer(dat
         assert "licet_http_requests_total" in metrics.text
 
 
+def test_a_queue_may_be_away_once_it_was_there_and_the_end_of_the_process_may_not(database: str) -> None:
+    said: dict[str, str | None] = {"queue": "no broker", "process": None}
+
+    def check(name: str) -> Callable[[], Awaitable[str | None]]:
+        async def run() -> str | None:
+            return said[name]
+
+        return run
+
+    with running_web(database, checks={name: check(name) for name in said}) as web:
+        assert web.ask("GET", "/readyz").status_code == 503, "a start waits for it"
+        said["queue"] = None
+        assert web.ask("GET", "/readyz").status_code == 200
+        said["queue"] = "no broker"
+        answer = web.ask("GET", "/readyz")
+        assert (answer.status_code, answer.json()["checks"]["queue"]) == (200, "away: no broker")
+        said["process"] = "it ends"
+        assert web.ask("GET", "/readyz").status_code == 503
+
+
 def test_a_check_that_never_ends_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CHECK_LIMIT_S", 0.05)
 
@@ -257,7 +277,9 @@ def test_while_the_store_is_away_checks_are_answered_and_the_rest_says_come_back
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path
             assert int(answer.headers["retry-after"]) >= 1
         assert web.ask("PUT", "/v1/customers/acme/users/ada").status_code == 503
-        assert web.ask("GET", "/readyz").json()["checks"]["store"].startswith("the store does not answer")
+        ready = web.ask("GET", "/readyz")
+        assert ready.status_code == 200, "what still answers must get traffic"
+        assert ready.json()["checks"]["store"].startswith("away: the store does not answer")
         assert web.ask("GET", "/livez").status_code == 200
         assert web.get("/v1/skus")["items"]
 

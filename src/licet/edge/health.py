@@ -13,6 +13,9 @@ from licet.edge.problems import CONTENT_TYPE
 # A check that has said nothing after this long (s) counts as waiting: orchestrators give up after some 5 s.
 CHECK_LIMIT_S = 2.0
 Checks = Mapping[str, Callable[[], Awaitable[str | None]]]
+# What a process waits for when it starts and can be without later: it answers from memory, and the door says for itself
+# when it cannot take a change. Not ready for their sake, all processes at once would leave applications without answers.
+MAY_BE_AWAY = frozenset({"store", "queue"})
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -22,7 +25,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether traffic may come: each check with ``ok`` (and a remark) or what it waits for."""
+    """Whether traffic may come: each check with ``ok`` (and a remark), ``away:`` and why, or what it waits for."""
 
     ready: bool
     checks: dict[str, str]
@@ -57,6 +60,7 @@ async def run_checks(checks: Checks) -> dict[str, str]:
 
 def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[ControllerRouterHandler]:
     """Return the routes. They need no key."""
+    seen: set[str] = set()
 
     @get("/livez", summary="Is the process alive?", tags=["Health"], exclude_from_auth=True, sync_to_thread=False)
     def livez() -> Live:
@@ -65,9 +69,16 @@ def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[Co
 
     @get("/readyz", summary="May traffic come?", tags=["Health"], exclude_from_auth=True)
     async def readyz() -> Response[Ready | NotReady]:
-        """200 when every check is `ok`, else 503 with what each waits for."""
+        """200 when every check is `ok`, else 503 with what each waits for; store and queue may be away once seen."""
         found = await run_checks(checks)
-        waiting = [f"{name}: {said}" for name, said in found.items() if said.partition(":")[0] != "ok"]
+        waiting = []
+        for name, said in found.items():
+            if said.partition(":")[0] == "ok":
+                seen.add(name)
+            elif name in seen & MAY_BE_AWAY:
+                found[name] = f"away: {said}"
+            else:
+                waiting.append(f"{name}: {said}")
         if not waiting:
             return Response(Ready(ready=True, checks=found))
         detail = "waiting for " + "; ".join(waiting)
