@@ -21,6 +21,8 @@ KNOWN = {
     "alias": ["tenant:4711"],
     "feature": ["inbound-email-security", "account-takeover-protection"],
     "event_id": ["first-acme", "first-umbrella"],
+    "after_event": ["first-acme", "first-umbrella", "", "x" * 300],
+    "min_revision": ["0", "1", "2", "-1", "two"],
 }
 
 

@@ -14,7 +14,7 @@ from licet.edge.problems import CONTENT_TYPE
 CHECK_LIMIT_S = 2.0
 Checks = Mapping[str, Callable[[], Awaitable[str | None]]]
 # What a process waits for when it starts and can be without later: it answers from memory, and the door says for itself
-# when it cannot take a change. Not ready for their sake, all processes at once would leave applications without answers.
+# when it cannot take a change. Not ready for their sake, all processes at once would leave applications alone.
 MAY_BE_AWAY = frozenset({"store", "queue"})
 
 
