@@ -50,11 +50,11 @@ def test_all_faults_of_a_catalog_are_named_and_the_current_one_stays(stored: Cli
     said = stored("catalog", "apply", str(file))
     assert said.code == 2
     for words in (
-        'licet: source.time_zone: found "Europe/Pari", expected an IANA zone',
-        'licet: skus.SKU1.grants: found "post", expected a feature of the [features] table',
-        "licet: skus.SKU1.grants.mail: found false, expected true or a number",
-        "licet: exclude.nothing: found no values, expected equals",
-        'licet: skus.SKU1.flag: found "Id", expected a field that does not name the change itself',
+        'catalog.toml:3:1 source.time_zone: found "Europe/Pari", expected an IANA zone',
+        'catalog.toml:7:26 skus.SKU1.grants: found "post", expected a feature of the [features] table',
+        "catalog.toml:7:12 skus.SKU1.grants.mail: found false, expected true or a number",
+        "catalog.toml:9:1 exclude.nothing: found no values, expected equals",
+        'catalog.toml:6:1 skus.SKU1.flag: found "Id", expected a field that does not name the change itself',
     ):
         assert words in said.err
     assert len(said.err.splitlines()) == 5

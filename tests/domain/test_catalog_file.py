@@ -67,7 +67,7 @@ FAULTS = {
     ),
     "a SKU without a flag": (
         '[skus.S]\ntitle = "x"',
-        "skus[...]",
+        "skus.S",
         "Object missing required field `flag`",
         "the catalog's own fields",
     ),

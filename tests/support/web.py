@@ -41,7 +41,7 @@ from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.pools import reader_pool, store_ready, writer_pool
 from support.database import database_url_for
-from support.world import Log, Road, fresh
+from support.world import TESTER, Log, Road, fresh
 
 T = TypeVar("T")
 ADMIN = "an-admin-key-of-the-tests"
@@ -103,7 +103,7 @@ class Web:
 
     def key(self, name: str, *scopes: str) -> str:
         """Make a key and return what a caller sends."""
-        return self.run(lambda keys: keys.create(name, scopes, "a test")).token
+        return self.run(lambda keys: keys.create(name, scopes, TESTER)).token
 
     def forget_keys(self) -> None:
         """Read the keys anew, as the process does every second."""

@@ -1,7 +1,6 @@
 """``licet dead``: what could not be applied."""
 
 import asyncio
-import getpass
 import uuid
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from licet.answer.letters import list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
 from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import operator, read_settings
 from licet.cli.table import show_table
 from licet.domain.errors import LicetError
 from licet.settings import Settings
@@ -105,7 +104,7 @@ async def _show(settings: Settings, letter: int) -> str:
 
 async def _replay(settings: Settings, letter: int) -> str:
     async with letter_desk(settings) as (_, desk):
-        replayed = await desk.replay(letter, getpass.getuser())
+        replayed = await desk.replay(letter, operator())
     return f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
 
 
@@ -116,7 +115,7 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("dead letters", total=total)
             try:
-                async for more, cannot in desk.replay_all(run, reason, getpass.getuser()):
+                async for more, cannot in desk.replay_all(run, reason, operator()):
                     taken, barred = taken + more, barred + cannot
                     progress.update(task, completed=taken + barred)
             except (LicetError, asyncio.CancelledError):
@@ -127,7 +126,7 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
 
 async def _drop(settings: Settings, letter: int, reason: str) -> None:
     async with letter_desk(settings) as (_, desk):
-        await desk.drop(letter, reason, getpass.getuser())
+        await desk.drop(letter, reason, operator())
 
 
 def _settings() -> Settings:

@@ -8,7 +8,7 @@ import typer
 
 from licet.bootstrap.desks import key_desk
 from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import operator, read_settings
 from licet.cli.table import show_table
 from licet.manage.keys import CreatedKey
 from licet.settings import Settings
@@ -65,7 +65,7 @@ def _settings() -> Settings:
 
 async def _create(settings: Settings, name: str, scopes: Sequence[str]) -> CreatedKey:
     async with key_desk(settings) as desk:
-        return await desk.create(name, scopes, "licet keys")
+        return await desk.create(name, scopes, operator())
 
 
 async def _all(settings: Settings) -> Sequence[StoredKey]:
@@ -75,4 +75,4 @@ async def _all(settings: Settings) -> Sequence[StoredKey]:
 
 async def _revoke(settings: Settings, key_id: str) -> StoredKey:
     async with key_desk(settings) as desk:
-        return await desk.revoke(key_id)
+        return await desk.revoke(key_id, operator())

@@ -8,6 +8,7 @@ import msgspec
 
 from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
 from licet.domain.ids import shown
+from licet.domain.principal import Actor
 from licet.queue.message import Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.store.values import Letter, LetterState
@@ -27,11 +28,11 @@ class LetterStore(Protocol):
         """Return the next open letters that the run has not replayed, in the order in which they were kept."""
         ...
 
-    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, author: str) -> None:
+    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, by: Actor) -> None:
         """Keep where the log has the replays of letters: (letter, partition, offset) of each."""
         ...
 
-    async def note_drop(self, letter: int, reason: str, author: str) -> None:
+    async def note_drop(self, letter: int, reason: str, by: Actor) -> None:
         """Keep that a letter was dropped, and why."""
         ...
 
@@ -54,7 +55,7 @@ class LetterDesk:
         self._store = store
         self._log = log
 
-    async def replay(self, letter: int, author: str) -> Replayed:
+    async def replay(self, letter: int, by: Actor) -> Replayed:
         """Append a letter again. Raises ``NotFound``, ``Conflict`` (it cannot be replayed), ``Unavailable``."""
         message = _message(await self._open(letter))
         if message is None:
@@ -62,10 +63,10 @@ class LetterDesk:
         [result] = await self._log.append([message])
         if isinstance(result, AppendFailed):
             raise Unavailable(f"the queue did not take it: {result.reason}")
-        await self._store.note_replays([(letter, result.partition, result.offset)], uuid.uuid4(), author)
+        await self._store.note_replays([(letter, result.partition, result.offset)], uuid.uuid4(), by)
         return Replayed(letter, result.partition, result.offset)
 
-    async def replay_all(self, run: uuid.UUID, reason: str | None, author: str) -> AsyncIterator[tuple[int, int]]:
+    async def replay_all(self, run: uuid.UUID, reason: str | None, by: Actor) -> AsyncIterator[tuple[int, int]]:
         """Replay the open letters, or those of a reason, in the order in which they were kept.
 
         Yields, chunk by chunk, how many the log took and how many cannot be replayed. Interrupted, the same ``run``
@@ -83,18 +84,18 @@ class LetterDesk:
                 if isinstance(at, Position)
             ]
             if taken:
-                await self._store.note_replays(taken, run, author)
+                await self._store.note_replays(taken, run, by)
             yield len(taken), len(numbers) - len(sent)
             for result in results:
                 if isinstance(result, AppendFailed):
                     raise Unavailable(f"the queue did not take all: {result.reason}")
 
-    async def drop(self, letter: int, reason: str, author: str) -> None:
+    async def drop(self, letter: int, reason: str, by: Actor) -> None:
         """Close a letter without a replay. Raises ``NotFound``, ``Conflict`` and ``InvalidInput`` (no reason)."""
         if not reason.strip() or len(reason) > _REASON_LENGTH or "\x00" in reason:
             raise InvalidInput.of(Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why"))
         await self._open(letter)
-        await self._store.note_drop(letter, reason, author)
+        await self._store.note_drop(letter, reason, by)
 
     async def get(self, letter: int) -> Letter:
         """Return a letter, with its value as text where it is UTF-8. Raises ``NotFound``."""

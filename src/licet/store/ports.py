@@ -274,7 +274,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned."""
+    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned, or a person acted."""
 
     sequence: int
     revision: int
@@ -285,6 +285,8 @@ class Entry(msgspec.Struct, frozen=True):
     reason: str | None
     replay_of: int | None
     payload: bytes | None
+    payload_hash: bytes
+    source_time: dt.datetime | None
 
 
 class StoredCustomer(msgspec.Struct, frozen=True):

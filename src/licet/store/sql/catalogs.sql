@@ -34,3 +34,16 @@ INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog
 -- Return a version of the catalog, or the current one where none is named.
 SELECT version, document FROM catalog_version
 WHERE CASE WHEN %(version)s::int IS NULL THEN upper_inf(recorded) ELSE version = %(version)s::int END
+
+-- name: versions
+-- Return versions with who applied them and when, the current one first; "reached": no customer waits for it.
+SELECT version, document, author, lower(valid), lower(recorded), coalesce(refolded = '~', false) FROM catalog_version
+WHERE %(before)s::int IS NULL OR version < %(before)s::int ORDER BY version DESC LIMIT %(limit)s
+
+-- name: count_customers
+-- Count the customers beyond an id.
+SELECT count(*) FROM customer WHERE customer_id > %(after)s
+
+-- name: next_customers
+-- Return the next customers beyond an id.
+SELECT customer_id FROM customer WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s
