@@ -19,6 +19,7 @@ from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub
 from licet.answer.token import Tokens
+from licet.bootstrap.desks import build_operations
 from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check, stream
@@ -33,6 +34,7 @@ from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.observe.metrics import Metrics
 from licet.queue.postgres import PostgresLog, log_name
+from licet.settings import Settings
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
@@ -153,6 +155,7 @@ def running_web(
             directory=Directory(PostgresDirectory(writer)),
             letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log),
+            operations=build_operations(Settings(database_url=url), reader),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import functools
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from licet.bootstrap.queue import build_log, build_survey
@@ -14,12 +15,14 @@ from licet.consume.verify import Report, verify
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
 from licet.domain.principal import Actor
+from licet.edge.operations import Operations
 from licet.manage.catalog import CatalogDesk
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.manage.partitions import PartitionDesk
 from licet.settings import Settings
 from licet.store.audit import PostgresAudit, export_audit
+from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
@@ -86,6 +89,18 @@ def catalog_plans(settings: Settings) -> Plans:
 def customer_desk(settings: Settings) -> CustomerDesk:
     """Build what a person does to whole customers."""
     return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
+
+
+def build_operations(settings: Settings, readers: Pool) -> Operations:
+    """Build the same for the API."""
+    return Operations(
+        versions=PostgresCatalogReader(readers).versions,
+        catalog=catalog_desk(settings),
+        plans=catalog_plans(settings),
+        customers=customer_desk(settings),
+        audit=PostgresAudit(readers),
+        refold=lambda: deque(refold_customers(settings), maxlen=0),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -75,12 +75,14 @@ def worker(
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
+) -> None:
     """Bring the database to the schema of this release. Safe to run twice, and from two places at once.
 
     Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
     """
-    for migration in migrate_store(read_settings()):
+    for migration in migrate_store(read_settings(), role):
         typer.echo(f"applied {migration.name}")
     typer.echo("the database is at this release's schema")
 

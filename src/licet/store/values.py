@@ -148,13 +148,14 @@ class NameKind(enum.Enum):
 
 
 class CatalogVersion(msgspec.Struct, frozen=True):
-    """A version of the catalog, who applied it, when, and in which revision."""
+    """A version of the catalog, who applied it, when, in which revision, and whether it reached every customer."""
 
     version: int
     document: str
     author: str
     applied_at: dt.datetime
     revision: int
+    reached: bool
 
 
 class Action(enum.StrEnum):

@@ -1,7 +1,3 @@
--- name: current_version
--- Return the current version of the catalog, who applied it and when.
-SELECT version, document, author, lower(valid), lower(recorded) FROM catalog_version WHERE upper_inf(recorded)
-
 -- name: close_version
 -- End the current version. Versions follow each other and none is back-dated, so their starts alone tell which one was
 -- true, and believed, when; no copy is needed.
