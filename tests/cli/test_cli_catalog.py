@@ -1,10 +1,15 @@
 """``licet catalog`` and ``licet migrate``."""
 
+import json
 import pathlib
 
 import pytest
 
 from cli.said import Cli
+from licet.store.migrate import default_catalog
+from support.processes import LICET
+from support.terminal import Terminal
+from support.world import Log, Road, rows
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
 
@@ -86,6 +91,60 @@ def test_a_file_that_is_not_there_is_named(stored: Cli, file: pathlib.Path) -> N
     said = stored("catalog", "apply", str(file))
     assert said.code == 2
     assert str(file) in said.err
+
+
+@pytest.fixture
+def three(database: str, file: pathlib.Path) -> pathlib.Path:
+    """Three customers with SKU1, one with SKU2 only, and a catalog under which SKU1 no longer grants anything."""
+    log = Log()
+    road = Road(database, log.name)
+    for number in range(4):
+        sold = "SKU1" if number < 3 else "SKU2"
+        road.apply(log.change({"Id": f"c{number}", "Name": f"Customer {number}", "SignedTos": True, sold: True}))
+    road.close()
+    file.write_text(default_catalog().replace("grants = { inbound-email-security = true }", "grants = {}"))
+    return file
+
+
+def test_a_plan_lists_who_gains_and_loses_what_and_why_and_changes_nothing(stored: Cli, three: pathlib.Path) -> None:
+    said = stored("catalog", "plan", str(three))
+    *lines, totals = said.out.splitlines()
+    change = "loses\tinbound-email-security\tlicensed (SKU1)\tnot_licensed"
+    assert lines == [f"c{number}\tCustomer {number}\t{change}" for number in range(3)]
+    assert totals == "3 of 4 customers are affected: 0 gains, 3 loses, 0 changes"
+    assert "against version 1" in said.err
+    assert stored("catalog", "show").err == "version 1\n"
+
+
+def test_a_plan_that_is_cut_says_so_and_how_to_go_on(stored: Cli, three: pathlib.Path) -> None:
+    first = stored("catalog", "plan", str(three), "--limit", "2")
+    assert [line[:2] for line in first.out.splitlines()] == ["c0", "c1", "3 "]
+    assert "1 changes are not listed: --after c1, or --limit 0" in first.err
+    rest = stored("catalog", "plan", str(three), "--limit", "2", "--after", "c1")
+    assert [line[:2] for line in rest.out.splitlines()] == ["c2", "1 "]
+    assert len(stored("catalog", "plan", str(three), "--limit", "0").out.splitlines()) == 4
+
+
+def test_a_plan_for_programs_is_lines_of_json(stored: Cli, three: pathlib.Path) -> None:
+    *effects, last = [json.loads(line) for line in stored("catalog", "plan", str(three), "--json").out.splitlines()]
+    assert [(one["customer"], one["effect"], one["before"]["sku"]) for one in effects] == [
+        (f"c{number}", "loses", "SKU1") for number in range(3)
+    ]
+    assert last == {"totals": {"customers": 4, "affected": 3, "effects": {"gains": 0, "loses": 3, "changes": 0}}}
+
+
+def test_on_a_terminal_a_plan_fits_its_width_and_apply_asks_first(database: str, three: pathlib.Path) -> None:
+    environment = {"LICET_DATABASE_URL": database}
+    with Terminal([*LICET, "catalog", "plan", str(three)], three.parent, environment) as terminal:
+        assert terminal.ended(30) == 0, terminal.text
+        assert "inbound-ema" in terminal.text
+        assert max(len(line) for line in terminal.text.splitlines()) <= 80
+    for answer, code, version in (("n", 1, 1), ("y", 0, 2)):
+        with Terminal([*LICET, "catalog", "apply", str(three)], three.parent, environment) as terminal:
+            terminal.wait_for(r"replace version 1 of the catalog\?", 30)
+            terminal.enter(answer)
+            assert terminal.ended(30) == code
+        assert rows(database, "SELECT max(version) AS n FROM catalog_version") == [{"n": version}]
 
 
 def test_migrating_says_what_it_applied_and_twice_applies_nothing(cli: Cli, empty_database: str) -> None:

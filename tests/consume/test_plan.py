@@ -108,9 +108,9 @@ def test_what_was_planned_is_what_happens(
     bring_under(there, second)
     for customer in customers:
         was, comes = before[customer], view(there, customer)
-        found = {(effect.kind, effect.what): effect for effect in planned[customer]}
+        found: dict[tuple[str, str], Effect] = {(one.kind, one.what): one for one in planned[customer]}
         for kind, what in was.keys() | comes.keys():
-            absent = UNKNOWN if kind == "feature" else None
+            absent: Any = UNKNOWN if kind == "feature" else None
             old, new = was.get((kind, what), absent), comes.get((kind, what), absent)
             planned_effect = found.pop((kind, what), None)
             if old == new:
@@ -137,9 +137,10 @@ def test_over_the_api_a_plan_comes_in_pages_and_an_applied_one_is_for_its_versio
     base = shown.json()["version"]
     assert shown.headers["etag"] == f'"{base}"'
     monkeypatch.setattr(planning, "CHUNK", 7)
-    cursor, items, looked_at = None, [], 0
+    items: list[Any] = []
+    cursor, looked_at = None, 0
     while cursor is not None or not looked_at:
-        query = {"cursor": cursor} if cursor else {}
+        query: dict[str, Any] = {"cursor": cursor} if cursor else {}
         page = there.web.ask("POST", "/v1/catalog/plan", json={"document": proposed}, params=query).json()
         assert page["base"] == base
         items, cursor, looked_at = items + page["items"], page["next"], looked_at + page["customers"]

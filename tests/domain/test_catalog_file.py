@@ -3,6 +3,8 @@
 import pathlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from licet.domain.catalog import Exclusion, Role, read_catalog
 from licet.domain.errors import InvalidInput
@@ -144,6 +146,37 @@ FAULTS = {
 def test_a_fault_says_where_it_stands_what_was_found_and_what_was_expected(what: str) -> None:
     text, *fault = FAULTS[what]
     assert faults(text) == [tuple(fault)]
+
+
+# What may stand before the line with the fault; none of it may move the place that is told.
+BEFORE = [
+    "# [skus.S] WRONG = 1",
+    "",
+    '[features."a.b"]\ntitle = "[skus.S]"',
+    '[features.note]\ntitle = """\n[skus.S]\nWRONG = 1\n"""',
+    "[features.flat]\ntitle = '''\nWRONG = 1\n'''",
+    '[[exclude]]\nname = "x"\nfield = "Type"\nequals = [\n  "a", # ]\n  "WRONG = 1",\n]',
+    "[source.aliases]\ntenant = 'T'",
+]
+LINES = {
+    "a table": "[skus.S]\nflag = 'F'\n  WRONG = 1",
+    "a grant": "[features.f]\n[skus.S]\nflag = 'F'\ngrants = { f = true, WRONG = true }",
+    "grants of their own": "[features.f]\n[skus.S]\nflag = 'F'\n[skus.S.grants]\nWRONG = true",
+    "a dotted key": "[skus.S]\nflag = 'F'\ngrants.WRONG = true",
+    "a quoted key": "[skus.S]\nflag = 'F'\ngrants = { \"WRONG\" = true }",
+    "a rule": '[[exclude]]\nname = "y"\nfield = "T"\nequals = ["a"]\n\n[[exclude]]\nname = "z"\nfield = "T"\nWRONG = 3',
+    "no TOML": "[skus.S]\nflag = 'F'\nfrom = WRONG",
+}
+
+
+@given(st.lists(st.sampled_from(BEFORE), unique=True), st.sampled_from(sorted(LINES)), st.sampled_from(["\n", "\r\n"]))
+def test_a_fault_points_to_its_line_and_column(before: list[str], kind: str, end: str) -> None:
+    text = "\n".join([*before, LINES[kind]]) + "\n"
+    at = text.rindex("WRONG")
+    with pytest.raises(InvalidInput) as refused:
+        read_catalog(text.replace("\n", end))
+    [fault] = refused.value.faults
+    assert (fault.line, fault.column) == (text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)), (fault, text)
 
 
 def test_all_faults_are_told_at_once() -> None:

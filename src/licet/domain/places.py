@@ -53,6 +53,6 @@ def _paths(value: Any, above: str, counted: dict[str, int]) -> Iterator[tuple[st
 
 
 def _place(key: str, statement: str, first: int) -> Place:
-    named = re.search(rf"(?<![\w\-])[\"']?{re.escape(key)}[\"']?\s*[=.\]]", statement)
-    before = statement[: named.start()] if named else statement[: len(statement) - len(statement.lstrip())]
+    named = re.search(rf"(?<![\w\-])[\"']?({re.escape(key)})[\"']?\s*[=.\]]", statement)
+    before = statement[: named.start(1)] if named else statement[: len(statement) - len(statement.lstrip())]
     return first + before.count("\n"), len(before) - before.rfind("\n")
