@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 from typing import Annotated
 
-import msgspec
 import typer
 
 from licet.answer.audit import list_audit
@@ -27,7 +26,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many entries.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list before this one ended.")] = None,
 ) -> None:
-    """List what people did, the last first.
+    """List what people did, the last first; `export` tells what it was before and after, too.
 
     Example: licet audit list --customer acme-1
     """
@@ -42,12 +41,11 @@ def list_(
             one.action,
             one.customer or "",
             one.subject if one.subject != one.customer else "",
-            " -> ".join(msgspec.json.encode(said).decode() for said in (one.before, one.after) if said is not None),
             one.reason or "",
         ]
         for one in page.items
     ]
-    show_table(("Entry", "At", "Who", "Did", "Customer", "What", "Before and after", "Why"), rows)
+    show_table(("Entry", "At", "Who", "Did", "Customer", "What", "Why"), rows)
     if page.next:
         typer.echo(f"there is more: --cursor {page.next}", err=True)
 

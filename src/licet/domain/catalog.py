@@ -21,7 +21,7 @@ NOT_REQUIRED: Literal["not_required"] = "not_required"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,99}\Z")
 _SYSTEM = re.compile(r"[a-z][a-z0-9_\-]{0,31}\Z")
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
-_NAMED = re.compile(r"[\"`](.+)[\"`]")  # a key, as a fault's ``found`` names it
+_NAMED = re.compile(r"(?:\"|field `)(.+)[\"`]")  # a key, as a fault's ``found`` names it
 
 GrantValue = bool | int | float
 
@@ -189,7 +189,9 @@ def _misshapen(raw: dict[str, Any], whole: msgspec.ValidationError) -> list[Faul
 def _misfit(error: msgspec.ValidationError, above: str) -> Fault:
     said, _, path = str(error).partition(" - at ")
     below = re.sub(r"\[(\d+)\]", r".\1", path.strip("`$"))
-    return Fault(f"{above}{below}".strip(".") or "catalog", said, "the catalog's own fields")
+    typed = re.fullmatch(r"Expected (.+), got (.+)", said)
+    found, expected = (typed[2], typed[1]) if typed else (said, "the catalog's own fields")
+    return Fault(f"{above}{below}".strip(".") or "catalog", found, expected)
 
 
 def _located(faults: Sequence[Fault], text: str) -> list[Fault]:
