@@ -1,6 +1,7 @@
 """The catalog is data: read whole, or refused with every fault and where it stands."""
 
 import pathlib
+import re
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from licet.domain.catalog import Exclusion, Role, read_catalog
 from licet.domain.errors import InvalidInput
 from licet.store.migrate import default_catalog
 
-EXAMPLE = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs/examples/custom-fields.toml"
 
 
 def faults(text: str) -> list[tuple[str, str, str]]:
@@ -189,6 +191,23 @@ def test_all_faults_are_told_at_once() -> None:
         "skus.S.flag",
         "skus.S.flag",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"EmailDomain__c": "ours.example"}, "our own domains"),
+        ({"EmailDomain__c": "lab.ours.example"}, "our own domains"),
+        ({"EmailDomain__c": "colours.example"}, None),
+        ({"RecordTypeId": "0125g000000AbCeAAK"}, "partners and suppliers"),
+        ({"IsTest__c": True}, "test accounts"),
+        ({"IsTest__c": "true"}, None),
+    ],
+)
+def test_the_rules_of_the_page_keep_out_what_it_says(fields: dict[str, object], rule: str | None) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/how-to/change-the-catalog.md").read_text(), re.DOTALL)
+    found = [one.name for one in read_catalog(block).exclusions if one.matches(fields)]
+    assert found == ([rule] if rule else [])
 
 
 def test_two_skus_may_share_a_flag() -> None:
