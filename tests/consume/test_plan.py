@@ -166,6 +166,8 @@ def test_over_the_api_a_plan_comes_in_pages_and_an_applied_one_is_for_its_versio
     [entry] = there.web.get("/v1/audit", action="catalog.apply", limit=1)["items"]
     assert (entry["actor"], entry["via"], entry["after"]) == ("bootstrap (bootstrap)", "api", {"version": base + 1})
     reader = there.web.key("reader", "read")
-    assert there.web.ask("GET", "/v1/catalog", key=reader).status_code == 403
+    assert there.web.ask("GET", "/v1/catalog", key=reader).status_code == 200
+    refused = there.web.ask("POST", "/v1/catalog/plan", key=reader, json={"document": proposed})
+    assert refused.status_code == 403
     faulty = there.web.ask("POST", "/v1/catalog/plan", json={"document": "[source\n"})
     assert (faulty.status_code, faulty.json()["faults"][0]["line"]) == (422, 1)

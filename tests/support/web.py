@@ -155,7 +155,7 @@ def running_web(
             directory=Directory(PostgresDirectory(writer)),
             letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log),
-            operations=build_operations(Settings(database_url=url), reader),
+            operations=build_operations(Settings(database_url=url), reader, asyncio.Event()),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),

@@ -1,9 +1,9 @@
 """What operators do from the command line."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import functools
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from licet.bootstrap.queue import build_log, build_survey
@@ -91,15 +91,21 @@ def customer_desk(settings: Settings) -> CustomerDesk:
     return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
 
 
-def build_operations(settings: Settings, readers: Pool) -> Operations:
-    """Build the same for the API."""
+def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> Operations:
+    """Build the same for the API. Once ``ends`` is set a refold stops; the next one goes on where it stood."""
+
+    def refold_all() -> None:
+        for _ in refold_customers(settings):
+            if ends.is_set():
+                return
+
     return Operations(
         versions=PostgresCatalogReader(readers).versions,
         catalog=catalog_desk(settings),
         plans=catalog_plans(settings),
         customers=customer_desk(settings),
         audit=PostgresAudit(readers),
-        refold=lambda: deque(refold_customers(settings), maxlen=0),
+        refold=refold_all,
     )
 
 

@@ -109,7 +109,7 @@ def build_web(settings: Settings) -> Web:
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log),
-            operations=build_operations(settings, readers),
+            operations=build_operations(settings, readers, ends),
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),

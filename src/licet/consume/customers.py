@@ -6,7 +6,7 @@ them as their cause, and ``licet verify`` folds them again.
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -19,31 +19,18 @@ from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavail
 from licet.domain.filter import ERASED, RESTORED, Outcome
 from licet.domain.ids import shown
 from licet.domain.principal import Actor
-from licet.store.ports import CustomerState, Folded, StoreUnavailable
+from licet.store.ports import CatalogTransaction, CustomerState, Folded, StoreUnavailable
 from licet.store.values import Act, Action
 
 _REASON_LENGTH = 500
 
 
-class ActTransaction(Protocol):
+class ActTransaction(CatalogTransaction, Protocol):
     """A transaction in which a person changes a customer."""
-
-    @property
-    def revision(self) -> int:
-        """The revision that this transaction writes."""
-        ...
 
     @property
     def first_sequence(self) -> int:
         """The sequence number of the act."""
-        ...
-
-    def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
-        """Return the state of each customer that is stored."""
-        ...
-
-    def write(self, folded: Folded) -> None:
-        """Write a fold."""
         ...
 
     def erase(self, customer_id: str, by: Actor) -> None:

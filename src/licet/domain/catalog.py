@@ -144,7 +144,7 @@ def read_catalog(text: str, version: int = 0) -> Catalog:
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = _AT.search(str(error))
         line, column = (int(at[1]), int(at[2])) if at else (text.count("\n") + 1, 1)
         raise InvalidInput.of(Fault("catalog", str(error), "TOML", line, column)) from error

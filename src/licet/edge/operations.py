@@ -1,6 +1,7 @@
-"""The API of what administrators do (scope ``admin``): the catalog, the audit, whole customers."""
+"""The API of the catalog (reading: scope ``read``), the audit and whole customers (all else: ``admin``)."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -29,6 +30,8 @@ OfActor = Annotated[
 ]
 OfAction = Annotated[Action | None, QueryParameter(description="Only this.")]
 
+_READ, _ADMIN = [needs(Scope.READ)], [needs(Scope.ADMIN)]
+
 
 class Operations(msgspec.Struct, frozen=True):
     """What the routes are wired to. ``refold`` brings existing customers under the current catalog; it blocks."""
@@ -53,14 +56,14 @@ class Why(msgspec.Struct, frozen=True):
     reason: str
 
 
-@get("/v1/catalog", summary="Show the catalog")
+@get("/v1/catalog", summary="Show the catalog", guards=_READ)
 async def get_catalog(operations: NamedDependency[Operations]) -> Response[CatalogVersion]:
     """The current version: its text, who applied it and when, and whether it has reached every customer."""
     current: CatalogVersion = (await operations.versions(None, 1)).rows[0]
     return Response(current, headers={"etag": f'"{current.version}"'})
 
 
-@get("/v1/catalog/versions", summary="List the versions of the catalog")
+@get("/v1/catalog/versions", summary="List the versions of the catalog", guards=_READ)
 async def list_versions(
     operations: NamedDependency[Operations], cursor: Cursor = None, limit: Limit = 50
 ) -> Listing[CatalogVersion]:
@@ -69,7 +72,7 @@ async def list_versions(
     return Listing(page.rows, write_cursor(page.rows[-1].version) if page.more else None)
 
 
-@post("/v1/catalog/plan", summary="Plan a catalog", status_code=200)
+@post("/v1/catalog/plan", summary="Plan a catalog", status_code=200, guards=_ADMIN)
 async def plan_catalog(
     operations: NamedDependency[Operations], data: JSONBody[CatalogText], cursor: Cursor = None
 ) -> PlanPage:
@@ -79,7 +82,7 @@ async def plan_catalog(
     return msgspec.structs.replace(page, next=write_cursor(page.next) if page.next is not None else None)
 
 
-@put("/v1/catalog", summary="Apply a catalog")
+@put("/v1/catalog", summary="Apply a catalog", guards=_ADMIN)
 async def put_catalog(
     operations: NamedDependency[Operations],
     caller: NamedDependency[Principal],
@@ -91,17 +94,17 @@ async def put_catalog(
     Existing customers follow after the answer; `reached` of `GET /v1/catalog` tells when all have. The present text
     makes no new version, and lets customers follow that an interruption left behind.
     """
-    version = (if_match or "").strip('"')
-    if not version.isdecimal():
+    version = re.fullmatch(r'"?([0-9]{1,9})"?', if_match or "")
+    if version is None:
         raise InvalidInput.of(Fault("If-Match", shown(if_match), 'the version that is to be replaced, such as "3"'))
     desk = operations.catalog
-    await asyncio.to_thread(desk.apply, data.document, caller.actor, int(version))
+    await asyncio.to_thread(desk.apply, data.document, caller.actor, int(version[1]))
     current = await asyncio.to_thread(desk.show)
     follow = BackgroundTask(asyncio.to_thread, operations.refold)
     return Response(current, headers={"etag": f'"{current.version}"'}, background=follow)
 
 
-@get("/v1/audit", summary="List what people did")
+@get("/v1/audit", summary="List what people did", guards=_ADMIN)
 async def get_audit(
     operations: NamedDependency[Operations],
     customer: OfCustomer = None,
@@ -114,7 +117,7 @@ async def get_audit(
     return await list_audit(operations.audit, customer, actor, action, cursor, limit)
 
 
-@post("/v1/customers/{customer:str}/restore", summary="Restore a deleted customer", status_code=200)
+@post("/v1/customers/{customer:str}/restore", summary="Restore a deleted customer", status_code=200, guards=_ADMIN)
 async def restore_customer(
     operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
 ) -> Acted:
@@ -122,7 +125,7 @@ async def restore_customer(
     return await asyncio.to_thread(operations.customers.restore, customer, data.reason, caller.actor)
 
 
-@post("/v1/customers/{customer:str}/erase", summary="Erase a customer", status_code=200)
+@post("/v1/customers/{customer:str}/erase", summary="Erase a customer", status_code=200, guards=_ADMIN)
 async def erase_customer(
     operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
 ) -> Acted:
@@ -131,6 +134,6 @@ async def erase_customer(
 
 
 def routers() -> list[Router]:
-    """Return the routes."""
+    """Return the routes. One path takes several scopes, so each route names its own."""
     handlers = [get_catalog, list_versions, plan_catalog, put_catalog, get_audit, restore_customer, erase_customer]
-    return [Router("/", route_handlers=handlers, guards=[needs(Scope.ADMIN)], tags=["Operations"])]
+    return [Router("/", route_handlers=handlers, tags=["Operations"])]
