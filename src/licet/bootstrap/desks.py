@@ -104,7 +104,7 @@ def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> 
         catalog=catalog_desk(settings),
         plans=catalog_plans(settings),
         customers=customer_desk(settings),
-        audit=PostgresAudit(readers),
+        audit=PostgresAudit(readers).search,
         refold=refold_all,
     )
 

@@ -9,8 +9,7 @@ import typer
 from licet.answer.audit import list_audit
 from licet.answer.views import Listing
 from licet.bootstrap.desks import audit_lines, audit_search
-from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import store_settings
 from licet.cli.table import show_table
 from licet.settings import Settings
 from licet.store.values import Action, AuditEntry
@@ -30,9 +29,7 @@ def list_(
 
     Example: licet audit list --customer acme-1
     """
-    settings = read_settings()
-    check_store(settings)
-    page = asyncio.run(_list(settings, customer, actor, action, cursor, limit))
+    page = asyncio.run(_list(store_settings(), customer, actor, action, cursor, limit))
     rows = [
         [
             str(one.entry),
@@ -61,9 +58,7 @@ def export(
 
     Example: licet audit export --since 2026-11-01 > audit.jsonl
     """
-    settings = read_settings()
-    check_store(settings)
-    for line in audit_lines(settings, since.replace(tzinfo=dt.UTC) if since else None):
+    for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
         typer.echo(line)
 
 
@@ -71,4 +66,4 @@ async def _list(
     settings: Settings, customer: str | None, actor: str | None, action: Action | None, cursor: str | None, limit: int
 ) -> Listing[AuditEntry]:
     async with audit_search(settings) as audit:
-        return await list_audit(audit, customer, actor, action, cursor, limit)
+        return await list_audit(audit.search, customer, actor, action, cursor, limit)

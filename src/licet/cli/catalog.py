@@ -10,13 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from licet.bootstrap.desks import catalog_desk, catalog_plans, refold_customers
-from licet.bootstrap.store import check_store
-from licet.cli.settings import confirm, operator, read_settings
+from licet.cli.settings import confirm, operator, store_settings
 from licet.cli.table import show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
-from licet.settings import Settings
 
 app = typer.Typer(help="Show, plan and apply the catalog of SKUs and features.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="The catalog, in TOML.")]
@@ -30,7 +28,7 @@ def show() -> None:
 
     Example: licet catalog show > catalog.toml
     """
-    current = catalog_desk(_settings()).show()
+    current = catalog_desk(store_settings()).show()
     typer.echo(current.document, nl=False)
     typer.echo(f"version {current.version}", err=True)
 
@@ -48,7 +46,7 @@ def plan(
 
     Example: licet catalog plan catalog.toml
     """
-    settings, document = _settings(), _read(file)
+    settings, document = store_settings(), _read(file)
     totals, listing = Totals(), _Listing(as_json=as_json, limit=0 if as_json else limit)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("customers", total=None)
@@ -77,7 +75,7 @@ def apply(file: File, yes: Annotated[bool, typer.Option("--yes", help="Do not as
 
     Example: licet catalog apply catalog.toml
     """
-    settings, document = _settings(), _read(file)
+    settings, document = store_settings(), _read(file)
     desk = catalog_desk(settings)
     current = desk.show()
     if document != current.document:
@@ -148,9 +146,3 @@ def _read(file: Path) -> str:
         ]
         raise InvalidInput.of(*placed) from error
     return document
-
-
-def _settings() -> Settings:
-    settings = read_settings()
-    check_store(settings)
-    return settings

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from licet.bootstrap.desks import customer_desk
-from licet.bootstrap.store import check_store
-from licet.cli.settings import confirm, operator, read_settings
+from licet.cli.settings import confirm, operator, store_settings
 from licet.consume.customers import CustomerDesk
 
 app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
@@ -37,6 +36,4 @@ def erase(customer: Customer, reason: Reason, yes: Yes = False) -> None:
 
 
 def _desk() -> CustomerDesk:
-    settings = read_settings()
-    check_store(settings)
-    return customer_desk(settings)
+    return customer_desk(store_settings())

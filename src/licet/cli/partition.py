@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from licet.bootstrap.desks import partition_desk
-from licet.bootstrap.store import check_store
-from licet.cli.settings import operator, read_settings
+from licet.cli.settings import operator, store_settings
 from licet.cli.table import show_table
 from licet.manage.partitions import PartitionDesk
 
@@ -72,6 +71,4 @@ def _which(partition: int | None, *, every: bool) -> int | None:
 
 
 def _desk() -> PartitionDesk:
-    settings = read_settings()
-    check_store(settings)
-    return partition_desk(settings)
+    return partition_desk(store_settings())

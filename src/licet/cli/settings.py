@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from licet.bootstrap.store import check_store
 from licet.cli.table import show_table
 from licet.domain.errors import ConfigurationError
 from licet.domain.principal import Actor
@@ -16,6 +17,13 @@ from licet.settings import Settings
 def read_settings(**overrides: Any) -> Settings:
     """Read the environment; options given on the command line win. Raises ``ConfigurationError``."""
     return Settings.read(os.environ, **overrides)
+
+
+def store_settings() -> Settings:
+    """Read the settings of a command that needs the store, and look that it is there and at this release's schema."""
+    settings = read_settings()
+    check_store(settings)
+    return settings
 
 
 def operator() -> Actor:
