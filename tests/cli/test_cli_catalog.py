@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 
 import pytest
 
@@ -45,7 +46,11 @@ def test_what_is_shown_can_be_applied_and_changes_nothing(stored: Cli, file: pat
 def test_a_new_catalog_becomes_the_next_version(stored: Cli) -> None:
     applied = stored("catalog", "apply", str(EXAMPLE))
     assert applied.code == 0
-    assert applied.out.splitlines() == ["version 2 is current", "0 customers brought under it"]
+    assert applied.out.splitlines() == [
+        "0 of 0 customers are affected: 0 gains, 0 loses, 0 changes",
+        "version 2 is current",
+        "0 customers brought under it",
+    ]
     shown = stored("catalog", "show")
     assert (shown.out, shown.err) == (EXAMPLE.read_text("utf-8"), "version 2\n")
 
@@ -139,6 +144,10 @@ def test_on_a_terminal_a_plan_fits_its_width_and_apply_asks_first(database: str,
         assert terminal.ended(30) == 0, terminal.text
         assert "inbound-ema" in terminal.text
         assert max(len(line) for line in terminal.text.splitlines()) <= 80
+    piped = shlex.join([*LICET, "catalog", "plan", str(three), "--json"]) + " > plan.jsonl"
+    with Terminal(["/bin/sh", "-c", piped], three.parent, environment) as terminal:
+        assert terminal.ended(30) == 0, terminal.text
+    assert len((three.parent / "plan.jsonl").read_text().splitlines()) == 4, "the bar takes no line for itself"
     for answer, code, version in (("n", 1, 1), ("y", 0, 2)):
         with Terminal([*LICET, "catalog", "apply", str(three)], three.parent, environment) as terminal:
             terminal.wait_for(r"replace version 1 of the catalog\?", 30)

@@ -1,5 +1,6 @@
 """``licet catalog``: which Salesforce field means what, and which SKU grants which feature."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +16,11 @@ from licet.cli.table import show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
+from licet.settings import Settings
 
 app = typer.Typer(help="Show, plan and apply the catalog of SKUs and features.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="The catalog, in TOML.")]
-_PAGE = 500  # rows of a table that are held at once
+_PAGE = 500  # rows of a table without a limit that are held at once
 _HEADINGS = ("Customer", "Name", "", "What", "Before", "After")
 
 
@@ -46,25 +48,14 @@ def plan(
 
     Example: licet catalog plan catalog.toml
     """
-    settings, document = store_settings(), _read(file)
-    totals, listing = Totals(), _Listing(as_json=as_json, limit=0 if as_json else limit)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("customers", total=None)
-
-        def begins(version: int, count: int) -> None:
-            progress.update(task, total=count)
-            progress.console.print(f"against version {version}, the current one", highlight=False)
-
-        for step in catalog_plans(settings).steps(document, after, begins):
-            totals.add(step)
-            listing.take(step.effects)
-            progress.advance(task, step.customers)
+    listing = _Listing(as_json=as_json, limit=0 if as_json else limit)
+    totals, version = _look(store_settings(), _read(file), after, listing)
     listing.flush()
+    typer.echo(f"against version {version}, the current one", err=True)
     if as_json:
         typer.echo(msgspec.json.encode({"totals": vars(totals)}))
     else:
-        counted = ", ".join(f"{count} {effect}" for effect, count in totals.effects.items())
-        typer.echo(f"{totals.affected} of {totals.customers} customers are affected: {counted}")
+        typer.echo(_summary(totals))
         if listing.left_out:
             typer.echo(f"{listing.left_out} changes are not listed: --after {listing.last}, or --limit 0", err=True)
 
@@ -77,11 +68,14 @@ def apply(file: File, yes: Annotated[bool, typer.Option("--yes", help="Do not as
     """
     settings, document = store_settings(), _read(file)
     desk = catalog_desk(settings)
-    current = desk.show()
-    if document != current.document:
-        confirm(f"replace version {current.version} of the catalog? (`licet catalog plan` shows what changes)", yes=yes)
-    applied = desk.apply(document, operator(), current.version)
-    typer.echo(f"version {applied.version} is current" if applied else "this catalog is current already")
+    if document != desk.show().document:
+        totals, version = _look(settings, document, "", None)
+        typer.echo(_summary(totals))
+        confirm(f"replace version {version} of the catalog? (`licet catalog plan` lists what changes)", yes=yes)
+        desk.apply(document, operator(), version)
+        typer.echo(f"version {version + 1} is current")
+    else:
+        typer.echo("this catalog is current already")
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("customers", total=None)
         reached = 0
@@ -91,12 +85,40 @@ def apply(file: File, yes: Annotated[bool, typer.Option("--yes", help="Do not as
     typer.echo(f"{reached} customers brought under it")
 
 
+def _look(settings: Settings, document: str, after: str, listing: "_Listing | None") -> tuple[Totals, int]:
+    """Plan with a progress bar; returns the totals and the version that the plan was made against."""
+    totals, against = Totals(), 0
+    # Rows that are printed while the bar moves must not land in it, nor in its stream.
+    torn = listing is not None and listing.streams and sys.stdout.isatty()
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=torn) as progress:
+        task = progress.add_task("customers", total=None)
+
+        def begins(version: int, count: int) -> None:
+            nonlocal against
+            against = version
+            progress.update(task, total=count)
+
+        for step in catalog_plans(settings).steps(document, after, begins):
+            totals.add(step)
+            progress.advance(task, step.customers)
+            if listing is not None:
+                listing.take(step.effects)
+    return totals, against
+
+
+def _summary(totals: Totals) -> str:
+    counted = ", ".join(f"{count} {effect}" for effect, count in totals.effects.items())
+    return f"{totals.affected} of {totals.customers} customers are affected: {counted}"
+
+
 class _Listing:
     """Prints changes as they come, up to a limit, never half of a customer's; the rest is counted."""
 
     def __init__(self, *, as_json: bool, limit: int) -> None:
         self._as_json = as_json
         self._limit = limit
+        self.streams = not limit
         self._printed = self.left_out = 0
         self._rows: list[Sequence[str]] = []
         self.last = ""
@@ -114,7 +136,7 @@ class _Listing:
                 name = (effect.name or "")[:30]
                 said = [_said(effect.before), _said(effect.after)]
                 self._rows.append([effect.customer, name, effect.effect, what, *said])
-        if len(self._rows) >= _PAGE:
+        if self.streams and len(self._rows) >= _PAGE:
             self.flush()
 
     def flush(self) -> None:
