@@ -144,16 +144,23 @@ def test_on_a_terminal_a_plan_fits_its_width_and_apply_asks_first(database: str,
         assert terminal.ended(30) == 0, terminal.text
         assert "inbound-ema" in terminal.text
         assert max(len(line) for line in terminal.text.splitlines()) <= 80
-    piped = shlex.join([*LICET, "catalog", "plan", str(three), "--json"]) + " > plan.jsonl"
-    with Terminal(["/bin/sh", "-c", piped], three.parent, environment) as terminal:
-        assert terminal.ended(30) == 0, terminal.text
-    assert len((three.parent / "plan.jsonl").read_text().splitlines()) == 4, "the bar takes no line for itself"
     for answer, code, version in (("n", 1, 1), ("y", 0, 2)):
         with Terminal([*LICET, "catalog", "apply", str(three)], three.parent, environment) as terminal:
             terminal.wait_for(r"replace version 1 of the catalog\?", 30)
             terminal.enter(answer)
             assert terminal.ended(30) == code
         assert rows(database, "SELECT max(version) AS n FROM catalog_version") == [{"n": version}]
+
+
+def test_a_long_plan_that_is_piped_from_a_terminal_is_whole(database: str, three: pathlib.Path) -> None:
+    log = Log()
+    road = Road(database, log.name)
+    road.apply(*(log.change({"Id": f"d{number}", "SignedTos": True, "SKU1": True}) for number in range(600)))
+    road.close()
+    piped = shlex.join([*LICET, "catalog", "plan", str(three), "--limit", "0"]) + " > plan.txt"
+    with Terminal(["/bin/sh", "-c", piped], three.parent, {"LICET_DATABASE_URL": database}) as terminal:
+        assert terminal.ended(30) == 0, terminal.text
+    assert len((three.parent / "plan.txt").read_text().splitlines()) == 604, "none of it went where the bar is"
 
 
 def test_migrating_says_what_it_applied_and_twice_applies_nothing(cli: Cli, empty_database: str) -> None:
