@@ -24,7 +24,6 @@ tenant = "Tenant"
 [skus.SKU1]
 flag = "SKU1"
 from = "From"
-from support.world import TESTER
 until = "Until"
 grants = { email = true, mailboxes = 100, ratio = 0.5 }
 [skus.SKU2]
