@@ -181,7 +181,7 @@ def test_a_fresh_store_takes_the_catalog_of_the_setting_and_a_later_one_is_not_t
     file.write_text(FAULTY)
     faulty = cli("migrate", database_url=empty_database, catalog=str(file))
     assert faulty.code == 2
-    assert "source.time_zone" in faulty.err
+    assert "licet: 3:1 source.time_zone" in faulty.err
     assert cli("migrate", database_url=empty_database, catalog=str(EXAMPLE)).code == 0
     assert cli("migrate", database_url=empty_database, catalog=str(EXAMPLE)).code == 0
     shown = cli("catalog", "show", database_url=empty_database)

@@ -163,7 +163,7 @@ def _read(file: Path) -> str:
         raise ConfigurationError(f"{file}: {error}") from error
     except InvalidInput as error:
         placed = [
-            msgspec.structs.replace(fault, field=f"{file}:{fault.line}:{fault.column} {fault.field}")
+            msgspec.structs.replace(fault, field=f"{file}:{fault.line}:{fault.column} {fault.field}", line=0)
             for fault in error.faults
         ]
         raise InvalidInput.of(*placed) from error

@@ -16,7 +16,7 @@ from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
 from licet.cli.verify import run_prune, run_verify
-from licet.domain.errors import ConfigurationError, InvalidInput, LicetError
+from licet.domain.errors import ConfigurationError, Fault, InvalidInput, LicetError
 
 app = typer.Typer(
     name="licet",
@@ -133,8 +133,9 @@ def main() -> None:
         app()
     except InvalidInput as error:
         for fault in error.faults or [error.detail]:
+            where = f"{fault.line}:{fault.column} " if isinstance(fault, Fault) and fault.line else ""
             said = fault if isinstance(fault, str) else f"{fault.field}: found {fault.found}, expected {fault.expected}"
-            print(f"licet: {said}", file=sys.stderr)  # noqa: T201 the command's own voice
+            print(f"licet: {where}{said}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2)
     except LicetError as error:
         for line in error.detail.splitlines():

@@ -34,7 +34,7 @@ WHERE CASE WHEN %(version)s::int IS NULL THEN upper_inf(recorded) ELSE version =
 -- name: versions
 -- Return versions with who applied them and when, the current one first; "reached": no customer waits for it.
 SELECT version, document, author, lower(valid), lower(recorded), coalesce(refolded = '~', false) FROM catalog_version
-WHERE %(before)s::int IS NULL OR version < %(before)s::int ORDER BY version DESC LIMIT %(limit)s
+WHERE %(before)s::bigint IS NULL OR version < %(before)s::bigint ORDER BY version DESC LIMIT %(limit)s
 
 -- name: count_customers
 -- Count the customers beyond an id.
