@@ -8,11 +8,11 @@ import datetime as dt
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 import msgspec
 
 from licet.consume.fold import Fold, World
+from licet.consume.refold import Refolding
 from licet.domain import ids
 from licet.domain.catalog import Catalog
 from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
@@ -25,35 +25,6 @@ from licet.store.values import Act, Action
 _REASON_LENGTH = 500
 
 
-class ActTransaction(CatalogTransaction, Protocol):
-    """A transaction in which a person changes a customer."""
-
-    @property
-    def first_sequence(self) -> int:
-        """The sequence number of the act."""
-        ...
-
-    def erase(self, customer_id: str, by: Actor) -> None:
-        """Empty all that is kept of a customer beside its row and its licenses."""
-        ...
-
-    def audit(self, act: Act) -> None:
-        """Keep who did it."""
-        ...
-
-
-class ActStore(Protocol):
-    """The store as a person's act needs it."""
-
-    def transaction(self, deliveries: int) -> AbstractContextManager[ActTransaction]:
-        """Open a transaction. Raises ``StoreUnavailable``."""
-        ...
-
-    def current_catalog(self) -> Catalog:
-        """Return the current catalog."""
-        ...
-
-
 class Acted(msgspec.Struct, frozen=True):
     """The customer as it is kept, and the revision from which on checks know of the act."""
 
@@ -64,7 +35,9 @@ class Acted(msgspec.Struct, frozen=True):
 class CustomerDesk:
     """Restores and erases customers. Both raise ``InvalidInput``, ``NotFound`` and ``Unavailable``."""
 
-    def __init__(self, open_: Callable[[], AbstractContextManager[ActStore]], clock: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self, open_: Callable[[], AbstractContextManager[Refolding]], clock: Callable[[], dt.datetime]
+    ) -> None:
         self._open = open_
         self._clock = clock
 
@@ -108,7 +81,9 @@ class CustomerDesk:
         except StoreUnavailable as error:
             raise Unavailable(f"the store does not answer: {error}") from error
 
-    def _folded(self, catalog: Catalog, transaction: ActTransaction, state: CustomerState, outcome: Outcome) -> Folded:
+    def _folded(
+        self, catalog: Catalog, transaction: CatalogTransaction, state: CustomerState, outcome: Outcome
+    ) -> Folded:
         world = World(
             catalog=catalog,
             revision=transaction.revision,

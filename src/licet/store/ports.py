@@ -12,6 +12,8 @@ from licet.domain.errors import Fault
 from licet.domain.fields import Fields
 from licet.domain.filter import Earlier, Outcome
 from licet.domain.license import License
+from licet.domain.principal import Actor
+from licet.store.values import Act
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -183,11 +185,16 @@ class Transaction(Protocol):
 
 
 class CatalogTransaction(Protocol):
-    """A transaction that brings existing customers under a new catalog version."""
+    """A transaction in which what a person did reaches customers: a catalog, a restoration, an erasure."""
 
     @property
     def revision(self) -> int:
         """The revision that this transaction writes."""
+        ...
+
+    @property
+    def first_sequence(self) -> int:
+        """The first of the sequence numbers that the transaction took when it began."""
         ...
 
     def unfolded(self, version: int, limit: int) -> Sequence[str]:
@@ -204,6 +211,14 @@ class CatalogTransaction(Protocol):
 
     def mark_refolded(self, version: int, customer_id: str) -> None:
         """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
+    def erase(self, customer_id: str, by: Actor) -> None:
+        """Empty all that is kept of a customer beside its row and its licenses."""
+        ...
+
+    def audit(self, act: Act) -> None:
+        """Keep what a person did."""
         ...
 
 
