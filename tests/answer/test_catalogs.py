@@ -16,6 +16,7 @@ from licet.store.feed import PostgresFeed
 from licet.store.migrate import default_catalog
 from licet.store.pools import reader_pool
 from support.proxy import proxied
+from support.world import TESTER
 
 
 def test_the_current_catalog_follows_the_store_and_outlives_it(database: str) -> None:
@@ -33,7 +34,7 @@ def test_the_current_catalog_follows_the_store_and_outlives_it(database: str) ->
         await follower.step()
         assert await catalogs.ready() is None
         for number in range(2, 13):
-            desk.apply(default_catalog() + f"# {number}\n", "Ada")
+            desk.apply(default_catalog() + f"# {number}\n", TESTER)
         await follower.step()
         assert catalogs.current().version == 12
         assert (await catalogs.at(2)).version == 2

@@ -13,7 +13,7 @@ from licet.domain.decision import MESSAGES, Reason
 from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
 from support.web import ADMIN, Stage, stage
-from support.world import fresh, rows
+from support.world import TESTER, fresh, rows
 
 FEATURE = "inbound-email-security"
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
@@ -38,7 +38,7 @@ def dial() -> Dial:
 def custom(postgres: str, template: str, dial: Dial) -> Iterator[Stage]:
     """A deployment whose catalog has first and last days, quantities, values and an alias field."""
     with stage(postgres, template, clock=dial) as built:
-        assert CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), "a test")
+        assert CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), TESTER)
         yield built
 
 
@@ -240,7 +240,7 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
     postgres: str, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stage(postgres, template) as there:
-        assert CatalogDesk(PostgresCatalogs(there.url)).apply(STALE_CATALOG, "a test")
+        assert CatalogDesk(PostgresCatalogs(there.url)).apply(STALE_CATALOG, TESTER)
         there.deal("paying", SKU1=True)
         there.deal("former", SKU1=True)
         there.deal("former", SKU1=False)

@@ -24,6 +24,7 @@ from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.records import CustomerRecord, Position, Records
 from support.properties import quick
 from support.web import Stage, stage
+from support.world import TESTER
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
 FEATURES = ("inbound-email-security", "mailboxes", "teleportation")
@@ -62,7 +63,7 @@ CLOCK = Clock()
 def custom(postgres: str, template: str) -> Iterator[Stage]:
     """A deployment with dates, values, and an alias and a domain from fields."""
     with stage(postgres, template, clock=CLOCK) as built:
-        assert CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), "a test")
+        assert CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), TESTER)
         yield built
 
 

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from cli.said import Cli, Said
+from licet.cli.settings import operator
 
 
 def columns(said: Said) -> list[list[str]]:
@@ -33,8 +34,8 @@ def test_keys_are_listed_for_scripts_in_columns_that_are_never_cut(stored: Cli) 
     second = stored("keys", "create", "b", "--scope", "write", "--scope", "read").out.split("_")[1]
     rows = columns(stored("keys", "list"))
     assert [row[:4] for row in rows] == [
-        [first, name, "admin", "licet keys"],
-        [second, "b", "read write", "licet keys"],
+        [first, name, "admin", operator().name],
+        [second, "b", "read write", operator().name],
     ]
     assert all(row[4] and row[5:] == ["", ""] for row in rows)
 

@@ -14,7 +14,7 @@ from licet.queue.ports import Extent
 from licet.store.partitions import PostgresPartitions
 from licet.store.ports import DeadLimit
 from support.processes import eventually
-from support.world import Log, Road, fresh, rows
+from support.world import TESTER, Log, Road, fresh, rows
 
 
 class Survey:
@@ -69,14 +69,14 @@ def test_a_gap_stops_its_partition_over_restarts_and_the_others_go_on_until_a_pe
     works.reader.first, works.reader.records = 4, [*lost, *others]
     with caplog.at_level(logging.INFO, "licet"), working(works):
         works.until(lambda: set(works.worker.stopped()) == {0})
-        [(stop, at)] = desk(database, log.name, p0=Extent(4, 6)).accept(0, None, "ada")
+        [(stop, at)] = desk(database, log.name, p0=Extent(4, 6)).accept(0, None, TESTER)
         assert (stop.next_offset, at) == (2, 4)
         works.until_applied(2)
         works.until(lambda: works.worker.stopped() == {})
     assert "partition_resumed" in events(caplog)
     assert ledger(database, log) == [(0, 0), (0, 1), (0, 4), (0, 5)]
     (kept,) = rows(database, "SELECT * FROM partition_decision")
-    assert (kept["author"], kept["action"], kept["from_offset"], kept["next_offset"]) == ("ada", "accept", 2, 4)
+    assert (kept["author"], kept["action"], kept["from_offset"], kept["next_offset"]) == ("a test", "accept", 2, 4)
     assert kept["reason"] == "below_start"
     assert "the next offset is 2" in kept["detail"]
 
@@ -111,7 +111,7 @@ def test_what_still_holds_stops_a_resumed_partition_again(database: str, log: Lo
     works.reader.records = records
     with working(works):
         works.until(lambda: stops(database) == [(0, "below_start", 1)])
-        desk(database, log.name).resume(None, "ada")
+        desk(database, log.name).resume(None, TESTER)
         works.until(lambda: stops(database) == [(0, "below_start", 1)])
     assert [row["action"] for row in rows(database, "SELECT action FROM partition_decision")] == ["resume"]
     assert ledger(database, log) == [(0, 0)]
@@ -126,9 +126,9 @@ def test_a_log_made_anew_does_not_start_at_its_start_where_an_older_one_of_its_n
     assert stops(database) == [(0, "recreated", None), (1, "recreated", None)]
     assert road.apply(*good(new, 0, 1)) == []
     found = desk(database, new.name, p0=Extent(0, 1), p1=Extent(0, 0))
-    found.resume(0, "ada")  # is no decision on where to go on
+    found.resume(0, TESTER)  # is no decision on where to go on
     assert road.applier.assign(new.name, [0]) == {0: None}
-    assert [at for _, at in found.accept(None, None, "ada")] == [0, 0]
+    assert [at for _, at in found.accept(None, None, TESTER)] == [0, 0]
     assert road.applier.assign(new.name, [0, 1]) == {0: 0, 1: 0}
     assert road.apply(*good(Log(new.name), 0, 2)) == ["applied", "applied"]
     road.close()
@@ -148,7 +148,7 @@ def test_a_worker_that_looks_while_a_person_accepts_does_not_stop_the_partition_
 
     with ThreadPoolExecutor(2) as pool, psycopg.connect(database) as holder:
         holder.execute("LOCK TABLE partition_decision IN EXCLUSIVE MODE")
-        accepted = pool.submit(found.accept, None, None, "ada")
+        accepted = pool.submit(found.accept, None, None, TESTER)
         eventually("the decision is held", lambda: waiting() == 1 or None)
         looked = pool.submit(road.applier.assign, new.name, [0, 1])
         eventually("the worker waits for it", lambda: waiting() == 2 or None)
@@ -165,7 +165,7 @@ def test_a_stop_of_a_log_that_is_gone_is_lifted_with_the_others(database: str) -
     road.apply(*good(old, 0, 1))
     road.applier.stop(0, "beyond_end", "a test")
     assert road.applier.assign(new.name, [0]) == {0: None}
-    accepted = desk(database, new.name, p0=Extent(0, 1)).accept(None, None, "ada")
+    accepted = desk(database, new.name, p0=Extent(0, 1)).accept(None, None, TESTER)
     assert [(stop.log, at) for stop, at in accepted] == [(old.name, None), (new.name, 0)]
     assert road.applier.assign(new.name, [0]) == {0: 0}
     assert stops(database) == []
@@ -178,7 +178,7 @@ def test_offsets_that_a_restored_log_gives_again_are_another_logs_in_the_ledger(
     before = good(log, 0, 5)
     road.apply(*before)
     road.applier.stop(0, "beyond_end", "a test")
-    desk(database, log.name, p0=Extent(0, 3)).accept(0, None, "ada")
+    desk(database, log.name, p0=Extent(0, 3)).accept(0, None, TESTER)
     road.applier.assign(log.name, [0])
     restored = Log(log.name)
     again = [restored.place(before[0]), restored.place(before[1]), *good(restored, 0, 1)]
@@ -196,11 +196,11 @@ def test_an_offset_that_the_log_does_not_have_is_not_accepted(database: str, log
     road.applier.stop(0, "beyond_end", "a test")
     road.close()
     with pytest.raises(InvalidInput, match="4 to 6"):
-        desk(database, log.name, p0=Extent(4, 6)).accept(0, 7, "ada")
+        desk(database, log.name, p0=Extent(4, 6)).accept(0, 7, TESTER)
     with pytest.raises(Conflict):
-        desk(database, "another", p0=Extent(4, 6)).accept(0, 5, "ada")
+        desk(database, "another", p0=Extent(4, 6)).accept(0, 5, TESTER)
     with pytest.raises(Conflict, match="partition 1 is not stopped"):
-        desk(database, log.name, p1=Extent(4, 6)).resume(1, "ada")
+        desk(database, log.name, p1=Extent(4, 6)).resume(1, TESTER)
     assert stops(database) == [(0, "beyond_end", None)]
 
 
@@ -215,7 +215,7 @@ def test_too_many_dead_letters_stop_their_partition_and_not_the_topic(database: 
     assert road.apply(*rest) == ["applied"]
     assert stops(database) == [(0, "dead_limit", 7)]
 
-    desk(database, log.name).resume(0, "ada")
+    desk(database, log.name).resume(0, TESTER)
     road.applier.assign(log.name, [0])
     assert road.apply(rest[0]) == ["dead(unreadable)"], "what was counted before the decision counts no more"
     assert road.applier.stopped == {}

@@ -1,14 +1,18 @@
 """The catalog is data: read whole, or refused with every fault and where it stands."""
 
 import pathlib
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from licet.domain.catalog import Exclusion, Role, read_catalog
 from licet.domain.errors import InvalidInput
 from licet.store.migrate import default_catalog
 
-EXAMPLE = pathlib.Path(__file__).parents[2] / "docs/examples/custom-fields.toml"
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs/examples/custom-fields.toml"
 
 
 def faults(text: str) -> list[tuple[str, str, str]]:
@@ -67,7 +71,7 @@ FAULTS = {
     ),
     "a SKU without a flag": (
         '[skus.S]\ntitle = "x"',
-        "skus[...]",
+        "skus.S",
         "Object missing required field `flag`",
         "the catalog's own fields",
     ),
@@ -146,6 +150,37 @@ def test_a_fault_says_where_it_stands_what_was_found_and_what_was_expected(what:
     assert faults(text) == [tuple(fault)]
 
 
+# What may stand before the line with the fault; none of it may move the place that is told.
+BEFORE = [
+    "# [skus.S] WRONG = 1",
+    "",
+    '[features."a.b"]\ntitle = "[skus.S]"',
+    '[features.note]\ntitle = """\n[skus.S]\nWRONG = 1\n"""',
+    "[features.flat]\ntitle = '''\nWRONG = 1\n'''",
+    '[[exclude]]\nname = "x"\nfield = "Type"\nequals = [\n  "a", # ]\n  "WRONG = 1",\n]',
+    "[source.aliases]\ntenant = 'T'",
+]
+LINES = {
+    "a table": "[skus.S]\nflag = 'F'\n  WRONG = 1",
+    "a grant": "[features.f]\n[skus.S]\nflag = 'F'\ngrants = { f = true, WRONG = true }",
+    "grants of their own": "[features.f]\n[skus.S]\nflag = 'F'\n[skus.S.grants]\nWRONG = true",
+    "a dotted key": "[skus.S]\nflag = 'F'\ngrants.WRONG = true",
+    "a quoted key": "[skus.S]\nflag = 'F'\ngrants = { \"WRONG\" = true }",
+    "a rule": '[[exclude]]\nname = "y"\nfield = "T"\nequals = ["a"]\n\n[[exclude]]\nname = "z"\nfield = "T"\nWRONG = 3',
+    "no TOML": "[skus.S]\nflag = 'F'\nfrom = WRONG",
+}
+
+
+@given(st.lists(st.sampled_from(BEFORE), unique=True), st.sampled_from(sorted(LINES)), st.sampled_from(["\n", "\r\n"]))
+def test_a_fault_points_to_its_line_and_column(before: list[str], kind: str, end: str) -> None:
+    text = "\n".join([*before, LINES[kind]]) + "\n"
+    at = text.rindex("WRONG")
+    with pytest.raises(InvalidInput) as refused:
+        read_catalog(text.replace("\n", end))
+    [fault] = refused.value.faults
+    assert (fault.line, fault.column) == (text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)), (fault, text)
+
+
 def test_all_faults_are_told_at_once() -> None:
     text = '[source]\ntime_zone = "Mars"\nname = "Id"\n[features."a b"]\n[skus.S]\nflag = "Id"\ngrants = { f = true }\n'
     assert [field for field, _, _ in faults(text)] == [
@@ -156,6 +191,23 @@ def test_all_faults_are_told_at_once() -> None:
         "skus.S.flag",
         "skus.S.flag",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"EmailDomain__c": "ours.example"}, "our own domains"),
+        ({"EmailDomain__c": "lab.ours.example"}, "our own domains"),
+        ({"EmailDomain__c": "colours.example"}, None),
+        ({"RecordTypeId": "0125g000000AbCeAAK"}, "partners and suppliers"),
+        ({"IsTest__c": True}, "test accounts"),
+        ({"IsTest__c": "true"}, None),
+    ],
+)
+def test_the_rules_of_the_page_keep_out_what_it_says(fields: dict[str, object], rule: str | None) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/how-to/change-the-catalog.md").read_text(), re.DOTALL)
+    found = [one.name for one in read_catalog(block).exclusions if one.matches(fields)]
+    assert found == ([rule] if rule else [])
 
 
 def test_two_skus_may_share_a_flag() -> None:

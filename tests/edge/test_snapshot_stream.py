@@ -18,7 +18,7 @@ from support.properties import quick
 from support.proxy import proxied
 from support.streams import Caller, Event, Mirror, called
 from support.web import ADMIN, Stage, running_web, stage
-from support.world import Log, Road, apply_catalog, fresh, rows
+from support.world import TESTER, Log, Road, apply_catalog, fresh, rows
 
 FEATURE = "inbound-email-security"
 Scenario = Callable[[], Awaitable[None]]
@@ -387,7 +387,7 @@ def test_a_stream_ends_when_its_key_is_revoked(there: Stage, monkeypatch: pytest
     async def scenario() -> None:
         async with called_on(there, "/v1/stream", key=token) as caller:
             await news(there, caller)
-            await there.web.keys.revoke(key_id)
+            await there.web.keys.revoke(key_id, TESTER)
             await there.web.rooms.authenticator.refresh()
             there.web.hub.say_alive()
             assert "revoked" in (await caller.event("cut_off")).data["reason"]

@@ -10,7 +10,7 @@ from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.migrate import default_catalog
 from support.web import running_web
-from support.world import rows
+from support.world import TESTER, rows
 
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml").read_text()
 
@@ -19,10 +19,10 @@ def test_a_new_document_is_the_next_version_and_an_unchanged_one_is_none(databas
     desk = CatalogDesk(PostgresCatalogs(database))
     first = desk.show()
     assert (first.version, first.document, first.author) == (1, default_catalog(), "the first start")
-    applied = desk.apply(EXAMPLE, "Ada")
+    applied = desk.apply(EXAMPLE, TESTER)
     assert applied is not None
-    assert (applied.version, applied.author, applied.revision) == (2, "Ada", first.revision + 1)
-    assert desk.apply(EXAMPLE, "Bob") is None
+    assert (applied.version, applied.author, applied.revision) == (2, "a test", first.revision + 1)
+    assert desk.apply(EXAMPLE, TESTER) is None
     assert desk.show() == applied
     kept = rows(database, "SELECT version, upper_inf(recorded) AS open FROM catalog_version ORDER BY version")
     assert kept == [{"version": 1, "open": False}, {"version": 2, "open": True}]
@@ -31,7 +31,7 @@ def test_a_new_document_is_the_next_version_and_an_unchanged_one_is_none(databas
 def test_a_document_with_faults_changes_nothing(database: str) -> None:
     desk = CatalogDesk(PostgresCatalogs(database))
     with pytest.raises(InvalidInput) as caught:
-        desk.apply('[skus.A]\nflag = "A"\ngrants = { nowhere = true }\n', "Ada")
+        desk.apply('[skus.A]\nflag = "A"\ngrants = { nowhere = true }\n', TESTER)
     assert caught.value.faults[0].field == "skus.A.grants"
     assert desk.show().version == 1
 
@@ -39,7 +39,7 @@ def test_a_document_with_faults_changes_nothing(database: str) -> None:
 def test_two_who_apply_at_the_same_time_follow_each_other(database: str) -> None:
     documents = [default_catalog() + f"# {number}\n" for number in range(6)]
     desks = [
-        threading.Thread(target=CatalogDesk(PostgresCatalogs(database)).apply, args=(document, "Ada"))
+        threading.Thread(target=CatalogDesk(PostgresCatalogs(database)).apply, args=(document, TESTER))
         for document in documents
     ]
     for desk in desks:
@@ -55,7 +55,7 @@ def test_a_running_web_answers_by_the_new_catalog_and_lists_it(database: str) ->
     desk = CatalogDesk(PostgresCatalogs(database))
     with running_web(database) as web:
         assert web.check("teleportation", customer="a")["reason"] == "unknown_feature"
-        desk.apply(default_catalog() + '[features.teleportation]\ntitle = "Teleportation"\n', "Ada")
+        desk.apply(default_catalog() + '[features.teleportation]\ntitle = "Teleportation"\n', TESTER)
         assert web.check("teleportation", customer="a")["reason"] == "unknown_customer"
         assert "teleportation" in [one["feature"] for one in web.get("/v1/features")["items"]]
 

@@ -13,7 +13,7 @@ from licet.manage.keys import Keys
 from licet.settings import Settings
 from support.asgi import request
 from support.web import Stage
-from support.world import rows
+from support.world import TESTER, rows
 
 T = TypeVar("T")
 
@@ -30,27 +30,27 @@ def test_a_new_key_opens_what_its_scopes_say_and_nothing_else(there: Stage) -> N
 def test_a_revoked_key_no_longer_opens_anything(there: Stage) -> None:
     key = there.web.key("shortlived", "read")
     assert there.web.ask("GET", "/v1/skus", key=key).status_code == 200
-    there.web.run(lambda keys: keys.revoke(key.split("_")[1]))
+    there.web.run(lambda keys: keys.revoke(key.split("_")[1], TESTER))
     there.web.forget_keys()
     assert there.web.ask("GET", "/v1/skus", key=key).status_code == 401
 
 
 def test_the_store_never_sees_a_secret(there: Stage) -> None:
-    created = there.web.run(lambda keys: keys.create("quiet", ["read", "write"], "Ada"))
+    created = there.web.run(lambda keys: keys.create("quiet", ["read", "write"], TESTER))
     match = re.fullmatch(r"licet_([a-z0-9]{10})_([A-Za-z0-9]{43})", created.token)
     assert match is not None
     (row,) = rows(there.url, "SELECT *, k::text AS whole FROM api_key k WHERE key_id = %(id)s", id=match[1])
     assert match[2] not in row["whole"]
     assert match[2].encode() not in bytes(row["hash"])
     assert match[2] not in repr(created)
-    assert (row["name"], row["author"], sorted(row["scopes"])) == ("quiet", "Ada", ["read", "write"])
+    assert (row["name"], row["author"], sorted(row["scopes"])) == ("quiet", "a test", ["read", "write"])
 
 
 def test_keys_are_listed_the_oldest_first_with_the_moment_they_ended(there: Stage) -> None:
-    first = there.web.run(lambda keys: keys.create("list-1", ["read"], "Ada")).key
-    second = there.web.run(lambda keys: keys.create("list-2", ["read"], "Ada")).key
-    ended = there.web.run(lambda keys: keys.revoke(first.key_id))
-    again = there.web.run(lambda keys: keys.revoke(first.key_id))
+    first = there.web.run(lambda keys: keys.create("list-1", ["read"], TESTER)).key
+    second = there.web.run(lambda keys: keys.create("list-2", ["read"], TESTER)).key
+    ended = there.web.run(lambda keys: keys.revoke(first.key_id, TESTER))
+    again = there.web.run(lambda keys: keys.revoke(first.key_id, TESTER))
     assert ended.revoked_at is not None
     assert ended.revoked_at == again.revoked_at
     listed = [key for key in there.web.run(lambda keys: keys.all()) if key.name.startswith("list-")]
@@ -61,7 +61,7 @@ def test_keys_are_listed_the_oldest_first_with_the_moment_they_ended(there: Stag
 
 
 def test_the_last_use_of_a_key_only_moves_forward(there: Stage) -> None:
-    key = there.web.run(lambda keys: keys.create("used", ["read"], "Ada")).key
+    key = there.web.run(lambda keys: keys.create("used", ["read"], TESTER)).key
     early, late = (dt.datetime(2026, 1, day, tzinfo=dt.UTC) for day in (1, 2))
     for moment in (late, early):
         there.web.runner.run(there.web.keys.touch({key.key_id: moment}))
@@ -71,7 +71,7 @@ def test_the_last_use_of_a_key_only_moves_forward(there: Stage) -> None:
 
 
 def test_the_last_use_is_written_when_the_web_process_ends(there: Stage) -> None:
-    made = there.web.run(lambda keys: keys.create("last", ["read"], "Ada"))
+    made = there.web.run(lambda keys: keys.create("last", ["read"], TESTER))
     before = dt.datetime.now(dt.UTC)
 
     async def serve_once() -> None:
@@ -91,7 +91,7 @@ def test_the_last_use_is_written_when_the_web_process_ends(there: Stage) -> None
 
 def test_a_key_that_does_not_exist_cannot_be_revoked(there: Stage) -> None:
     with pytest.raises(NotFound, match="keys list"):
-        there.web.run(lambda keys: keys.revoke("nothing"))
+        there.web.run(lambda keys: keys.revoke("nothing", TESTER))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_key_that_does_not_exist_cannot_be_revoked(there: Stage) -> None:
 def test_a_key_without_a_name_or_with_an_unknown_scope_is_not_made(
     there: Stage, name: str, scopes: list[str], fields: list[str]
 ) -> None:
-    create: Callable[[Keys], Awaitable[object]] = lambda keys: keys.create(name, scopes, "Ada")  # noqa: E731
+    create: Callable[[Keys], Awaitable[object]] = lambda keys: keys.create(name, scopes, TESTER)  # noqa: E731
     with pytest.raises(InvalidInput) as caught:
         there.web.run(create)
     assert [fault.field for fault in caught.value.faults] == fields

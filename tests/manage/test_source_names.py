@@ -8,7 +8,7 @@ import pytest
 from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
 from support.web import Stage, stage
-from support.world import fresh
+from support.world import TESTER, fresh
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
 
@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "custom-fields.toml"
 @pytest.fixture(scope="module")
 def custom(postgres: str, template: str) -> Iterator[Stage]:
     with stage(postgres, template) as built:
-        CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), "a test")
+        CatalogDesk(PostgresCatalogs(built.url)).apply(EXAMPLE.read_text(), TESTER)
         yield built
 
 

@@ -11,7 +11,7 @@ from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.ports import Projection
 from licet.store.projection import PostgresProjection
 from sim.store import Kept, MemoryProjection, MemoryStore
-from support.world import Reader, reader
+from support.world import TESTER, Reader, reader
 
 Row = dict[str, Any]
 
@@ -170,7 +170,7 @@ def postgres_store(url: str) -> Iterator[Store]:
             opened.append(PostgresProjection(url))
             return opened[-1]
 
-        yield Store(open_, PostgresLook(connection), lambda text: PostgresCatalogs(url).replace(text, "a test"))
+        yield Store(open_, PostgresLook(connection), lambda text: PostgresCatalogs(url).replace(text, TESTER))
         for projection in opened:
             projection.close()
 

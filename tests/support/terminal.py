@@ -49,6 +49,9 @@ class Terminal:
                 raise AssertionError(f"the terminal does not show {pattern!r}:\n{self.text}")
         return found
 
+    def enter(self, line: str) -> None:
+        os.write(self._master, f"{line}\n".encode())
+
     def press_ctrl_c(self) -> None:
         os.write(self._master, b"\x03")
 

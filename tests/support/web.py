@@ -19,6 +19,7 @@ from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub
 from licet.answer.token import Tokens
+from licet.bootstrap.desks import build_operations
 from licet.domain.errors import Unavailable
 from licet.domain.ids import canonical_customer_id
 from licet.edge import check, stream
@@ -33,6 +34,7 @@ from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.observe.metrics import Metrics
 from licet.queue.postgres import PostgresLog, log_name
+from licet.settings import Settings
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
@@ -41,7 +43,7 @@ from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.pools import reader_pool, store_ready, writer_pool
 from support.database import database_url_for
-from support.world import Log, Road, fresh
+from support.world import TESTER, Log, Road, fresh
 
 T = TypeVar("T")
 ADMIN = "an-admin-key-of-the-tests"
@@ -103,7 +105,7 @@ class Web:
 
     def key(self, name: str, *scopes: str) -> str:
         """Make a key and return what a caller sends."""
-        return self.run(lambda keys: keys.create(name, scopes, "a test")).token
+        return self.run(lambda keys: keys.create(name, scopes, TESTER)).token
 
     def forget_keys(self) -> None:
         """Read the keys anew, as the process does every second."""
@@ -153,6 +155,7 @@ def running_web(
             directory=Directory(PostgresDirectory(writer)),
             letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log, catalogs.current),
+            operations=build_operations(Settings(database_url=url), reader, asyncio.Event()),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),

@@ -10,11 +10,13 @@ import psycopg
 from psycopg.rows import dict_row
 
 from licet.consume.apply import Applied, Applier
+from licet.domain.principal import Actor
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.ports import DeadLimit, Projection
 from licet.store.projection import PostgresProjection
 
+TESTER = Actor("a test")
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 
@@ -115,7 +117,7 @@ class Road(Applying):
 
 def apply_catalog(url: str, document: str) -> None:
     """Make a catalog the next version, as ``licet catalog apply`` does before it reaches the customers."""
-    assert PostgresCatalogs(url).replace(document, "a test") is not None
+    assert PostgresCatalogs(url).replace(document, TESTER) is not None
 
 
 Reader = psycopg.Connection[dict[str, Any]]

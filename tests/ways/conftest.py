@@ -10,6 +10,7 @@ from licet.settings import Settings
 from licet.store.catalog_writer import PostgresCatalogs
 from support.issuer import AUDIENCE, ISSUER, Issuer
 from support.web import Stage, stage
+from support.world import TESTER
 
 CATALOG = """
 [source]
@@ -43,7 +44,7 @@ def there(postgres: str, template: str, issuer: Issuer) -> Iterator[Stage]:
         oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_customer_claim="org", oidc_customer_system="tenant"
     )
     with stage(postgres, template, tokens=Tokens(trusted, issuer.fetch)) as built:
-        assert CatalogDesk(PostgresCatalogs(built.url)).apply(CATALOG, "a test")
+        assert CatalogDesk(PostgresCatalogs(built.url)).apply(CATALOG, TESTER)
         built.deal("acme", SKU1=True, Tenant="4711")
         built.deal("both", SKU1=True, SKU2=True, Tenant="4712")
         built.deal("poor", signed=False, SKU1=True)

@@ -1,26 +1,35 @@
 """What operators do from the command line."""
 
+import asyncio
 import contextlib
+import datetime as dt
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from licet.answer.catalogs import Catalogs
 from licet.bootstrap.queue import build_log, build_survey
 from licet.bootstrap.store import utc_now
+from licet.consume.customers import CustomerDesk
+from licet.consume.plan import Plans
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
 from licet.domain.errors import ConfigurationError
 from licet.domain.license import Cause, Moment
+from licet.domain.principal import Actor
+from licet.edge.operations import Operations
 from licet.manage.catalog import CatalogDesk
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.manage.partitions import PartitionDesk
 from licet.settings import Settings
+from licet.store.audit import PostgresAudit, export_audit
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.partitions import PostgresPartitions
-from licet.store.pools import Pool, writer_pool
+from licet.store.planning import open_planning
+from licet.store.pools import Pool, reader_pool, writer_pool
 from licet.store.projection import PostgresProjection
 from licet.store.prune import prune
 from licet.store.verification import open_books
@@ -62,16 +71,56 @@ def verify_store(settings: Settings, begins: Callable[[int], None], told: Callab
         return verify(books, build_survey(settings), told)
 
 
-def prune_store(settings: Settings) -> Iterator[tuple[int, int, int]]:
+def prune_store(settings: Settings, by: Actor) -> Iterator[tuple[int, int, int]]:
     """Empty what the settings keep no longer; see ``store.prune``. Raises ``ConfigurationError`` for no limit."""
     if not settings.payload_days:
         raise ConfigurationError("LICET_PAYLOAD_DAYS is 0: payloads are kept for ever, there is nothing to prune")
-    return prune(settings.database_url, settings.payload_days)
+    return prune(settings.database_url, settings.payload_days, by)
 
 
 def partition_desk(settings: Settings) -> PartitionDesk:
     """Build the operator's side of stopped partitions."""
     return PartitionDesk(PostgresPartitions(settings.database_url), build_survey(settings))
+
+
+def catalog_plans(settings: Settings) -> Plans:
+    """Build what says beforehand what a catalog would change."""
+    return Plans(functools.partial(open_planning, settings.database_url), utc_now)
+
+
+def customer_desk(settings: Settings) -> CustomerDesk:
+    """Build what a person does to whole customers."""
+    return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
+
+
+def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> Operations:
+    """Build the same for the API. Once ``ends`` is set a refold stops; the next one goes on where it stood."""
+
+    def refold_all() -> None:
+        for _ in refold_customers(settings):
+            if ends.is_set():
+                return
+
+    return Operations(
+        versions=PostgresCatalogReader(readers).versions,
+        catalog=catalog_desk(settings),
+        plans=catalog_plans(settings),
+        customers=customer_desk(settings),
+        audit=PostgresAudit(readers).search,
+        refold=refold_all,
+    )
+
+
+@contextlib.asynccontextmanager
+async def audit_search(settings: Settings) -> AsyncIterator[PostgresAudit]:
+    """Lend the reading side of the audit."""
+    async with reader_pool(settings.database_url, 1) as pool:
+        yield PostgresAudit(pool)
+
+
+def audit_lines(settings: Settings, since: dt.datetime | None) -> Iterator[str]:
+    """Yield the audit since a moment (None: all) as lines of JSON."""
+    return export_audit(settings.database_url, since)
 
 
 def refold_customers(settings: Settings) -> Iterator[int]:

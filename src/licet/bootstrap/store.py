@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
-from licet.store.migrate import Migration, check_migrated, default_catalog, migrate
+from licet.store.migrate import Migration, check_migrated, default_catalog, grant, migrate
 
 
 def utc_now() -> dt.datetime:
@@ -19,10 +19,16 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def migrate_store(settings: Settings) -> list[Migration]:
-    """Bring the database to this release's schema; returns what was applied. Raises ``ConfigurationError``."""
+def migrate_store(settings: Settings, role: str | None = None) -> list[Migration]:
+    """Bring the database to this release's schema, for services that run as ``role``; returns what was applied.
+
+    Raises ``ConfigurationError``.
+    """
     with _told(settings):
-        return migrate(settings.database_url, _initial_catalog(settings.catalog))
+        done = migrate(settings.database_url, _initial_catalog(settings.catalog))
+        if role is not None:
+            grant(settings.database_url, role)
+        return done
 
 
 def _initial_catalog(path: str | None) -> str:

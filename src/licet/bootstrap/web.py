@@ -17,6 +17,7 @@ from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub
 from licet.answer.token import Tokens
+from licet.bootstrap.desks import build_operations
 from licet.bootstrap.queue import (
     build_log,
     build_spool_log,
@@ -108,6 +109,7 @@ def build_web(settings: Settings) -> Web:
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
+            operations=build_operations(settings, readers, ends),
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),

@@ -1,7 +1,6 @@
 """``licet dead``: what could not be applied."""
 
 import asyncio
-import getpass
 import uuid
 from typing import Annotated
 
@@ -13,8 +12,7 @@ from rich.progress import Progress
 from licet.answer.letters import list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
-from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import operator, store_settings
 from licet.cli.table import show_table
 from licet.domain.errors import LicetError
 from licet.settings import Settings
@@ -35,7 +33,7 @@ def list_(
 
     Example: licet dead list --reason unreadable
     """
-    asyncio.run(_list(_settings(), None if every else state, reason))
+    asyncio.run(_list(store_settings(), None if every else state, reason))
 
 
 @app.command()
@@ -44,7 +42,7 @@ def show(letter: Number) -> None:
 
     Example: licet dead show 12
     """
-    typer.echo(asyncio.run(_show(_settings(), letter)))
+    typer.echo(asyncio.run(_show(store_settings(), letter)))
 
 
 @app.command()
@@ -60,7 +58,7 @@ def replay(
     """
     if (letter is None) != (every or reason is not None):
         raise typer.BadParameter("name one letter, or --all, or --reason")
-    settings = _settings()
+    settings = store_settings()
     check_queue(settings)
     if letter is not None:
         typer.echo(asyncio.run(_replay(settings, letter)))
@@ -78,7 +76,7 @@ def drop(letter: Number, reason: Annotated[str, typer.Option(help="Why; it is ke
 
     Example: licet dead drop 12 --reason "a test of the sandbox"
     """
-    asyncio.run(_drop(_settings(), letter, reason))
+    asyncio.run(_drop(store_settings(), letter, reason))
     typer.echo(f"dead letter {letter} is dropped")
 
 
@@ -105,7 +103,7 @@ async def _show(settings: Settings, letter: int) -> str:
 
 async def _replay(settings: Settings, letter: int) -> str:
     async with letter_desk(settings) as (_, desk):
-        replayed = await desk.replay(letter, getpass.getuser())
+        replayed = await desk.replay(letter, operator())
     return f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
 
 
@@ -116,7 +114,7 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("dead letters", total=total)
             try:
-                async for more, cannot in desk.replay_all(run, reason, getpass.getuser()):
+                async for more, cannot in desk.replay_all(run, reason, operator()):
                     taken, barred = taken + more, barred + cannot
                     progress.update(task, completed=taken + barred)
             except (LicetError, asyncio.CancelledError):
@@ -127,10 +125,4 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
 
 async def _drop(settings: Settings, letter: int, reason: str) -> None:
     async with letter_desk(settings) as (_, desk):
-        await desk.drop(letter, reason, getpass.getuser())
-
-
-def _settings() -> Settings:
-    settings = read_settings()
-    check_store(settings)
-    return settings
+        await desk.drop(letter, reason, operator())

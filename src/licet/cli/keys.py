@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from licet.bootstrap.desks import key_desk
-from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import operator, store_settings
 from licet.cli.table import show_table
 from licet.manage.keys import CreatedKey
 from licet.settings import Settings
@@ -28,7 +27,7 @@ def create(
 
     Example: licet keys create billing-app --scope read
     """
-    created = asyncio.run(_create(_settings(), name, scope))
+    created = asyncio.run(_create(store_settings(), name, scope))
     typer.echo(created.token)
     typer.echo(f"key {created.key.key_id} for {name}: keep it now, it is not shown again", err=True)
 
@@ -40,7 +39,7 @@ def list_() -> None:
     Example: licet keys list
     """
     rows = []
-    for key in asyncio.run(_all(_settings())):
+    for key in asyncio.run(_all(store_settings())):
         moments = [key.created_at, key.last_used_at, key.revoked_at]
         said = [moment.isoformat(" ", "seconds") if moment else "" for moment in moments]
         rows.append([key.key_id, key.name, " ".join(sorted(key.scopes)), key.author, *said])
@@ -53,19 +52,13 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `licet k
 
     Example: licet keys revoke k3f9a0c1d2
     """
-    key = asyncio.run(_revoke(_settings(), key_id))
+    key = asyncio.run(_revoke(store_settings(), key_id))
     typer.echo(f"key {key.key_id} ({key.name}) is revoked")
-
-
-def _settings() -> Settings:
-    settings = read_settings()
-    check_store(settings)
-    return settings
 
 
 async def _create(settings: Settings, name: str, scopes: Sequence[str]) -> CreatedKey:
     async with key_desk(settings) as desk:
-        return await desk.create(name, scopes, "licet keys")
+        return await desk.create(name, scopes, operator())
 
 
 async def _all(settings: Settings) -> Sequence[StoredKey]:
@@ -75,4 +68,4 @@ async def _all(settings: Settings) -> Sequence[StoredKey]:
 
 async def _revoke(settings: Settings, key_id: str) -> StoredKey:
     async with key_desk(settings) as desk:
-        return await desk.revoke(key_id)
+        return await desk.revoke(key_id, operator())

@@ -11,13 +11,13 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import catalog, dead, keys, partition
+from licet.cli import audit, catalog, customer, dead, keys, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
 from licet.cli.verify import run_prune, run_verify
-from licet.domain.errors import ConfigurationError, InvalidInput, LicetError
+from licet.domain.errors import ConfigurationError, Fault, InvalidInput, LicetError
 
 app = typer.Typer(
     name="licet",
@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(catalog.app, name="catalog")
+app.add_typer(customer.app, name="customer")
+app.add_typer(audit.app, name="audit")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
 
@@ -74,12 +76,14 @@ def worker(
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
+) -> None:
     """Bring the database to the schema of this release. Safe to run twice, and from two places at once.
 
     Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
     """
-    for migration in migrate_store(read_settings()):
+    for migration in migrate_store(read_settings(), role):
         typer.echo(f"applied {migration.name}")
     typer.echo("the database is at this release's schema")
 
@@ -143,8 +147,9 @@ def main() -> None:
         app()
     except InvalidInput as error:
         for fault in error.faults or [error.detail]:
+            where = f"{fault.line}:{fault.column} " if isinstance(fault, Fault) and fault.line else ""
             said = fault if isinstance(fault, str) else f"{fault.field}: found {fault.found}, expected {fault.expected}"
-            print(f"licet: {said}", file=sys.stderr)  # noqa: T201 the command's own voice
+            print(f"licet: {where}{said}", file=sys.stderr)  # noqa: T201 the command's own voice
         sys.exit(2)
     except LicetError as error:
         for line in error.detail.splitlines():

@@ -1,13 +1,11 @@
 """``licet partition``: the partitions that stopped, and what to do with them."""
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from licet.bootstrap.desks import partition_desk
-from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import operator, store_settings
 from licet.cli.table import show_table
 from licet.manage.partitions import PartitionDesk
 
@@ -46,7 +44,7 @@ def resume(partition: Partition = None, every: All = False) -> None:
 
     Example: licet partition resume 3
     """
-    for stop in _desk().resume(_which(partition, every=every), getpass.getuser()):
+    for stop in _desk().resume(_which(partition, every=every), operator()):
         typer.echo(f"partition {stop.partition} tries again")
 
 
@@ -60,7 +58,7 @@ def accept(
 
     Example: licet partition accept 3
     """
-    for stop, at in _desk().accept(_which(partition, every=every), offset, getpass.getuser()):
+    for stop, at in _desk().accept(_which(partition, every=every), offset, operator()):
         before = "no offset" if stop.next_offset is None else str(stop.next_offset)
         goes_on = f"goes on at {at}" if at is not None else f"is done with: {stop.log} is no more"
         typer.echo(f"partition {stop.partition} {goes_on}; it stood at {before}")
@@ -73,6 +71,4 @@ def _which(partition: int | None, *, every: bool) -> int | None:
 
 
 def _desk() -> PartitionDesk:
-    settings = read_settings()
-    check_store(settings)
-    return partition_desk(settings)
+    return partition_desk(store_settings())

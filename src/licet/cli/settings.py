@@ -1,15 +1,46 @@
 """The settings at the command line."""
 
+import getpass
 import os
+import sys
 from typing import Any
 
+import typer
+
+from licet.bootstrap.store import check_store
 from licet.cli.table import show_table
+from licet.domain.errors import ConfigurationError
+from licet.domain.principal import Actor
 from licet.settings import Settings
 
 
 def read_settings(**overrides: Any) -> Settings:
     """Read the environment; options given on the command line win. Raises ``ConfigurationError``."""
     return Settings.read(os.environ, **overrides)
+
+
+def store_settings() -> Settings:
+    """Read the settings of a command that needs the store, and look that it is there and at this release's schema."""
+    settings = read_settings()
+    check_store(settings)
+    return settings
+
+
+def operator() -> Actor:
+    """Return who runs the command: the user of this machine."""
+    try:
+        return Actor(getpass.getuser())
+    except (KeyError, OSError):  # a container's user without an entry
+        return Actor(f"uid {os.getuid()}")
+
+
+def confirm(question: str, *, yes: bool, needed: bool = False) -> None:
+    """Ask on a terminal, unless ``yes``. Elsewhere nobody can answer: what ``needed`` an answer ends there."""
+    if yes or (not needed and not sys.stdin.isatty()):
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError("nobody can be asked here: say --yes")
+    typer.confirm(question, abort=True, err=True)
 
 
 def show_settings(settings: Settings) -> None:

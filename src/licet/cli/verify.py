@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from licet.bootstrap.desks import prune_store, verify_store
 from licet.bootstrap.store import check_store
+from licet.cli.settings import operator
 from licet.settings import Settings
 
 INCOMPLETE = 3
@@ -42,7 +43,7 @@ def run_prune(settings: Settings) -> None:
     emptied = 0
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("deliveries", total=None)
-        for done, total, count in prune_store(settings):
+        for done, total, count in prune_store(settings, operator()):
             emptied += count
             progress.update(task, completed=done, total=total)
     typer.echo(f"{emptied} payloads emptied")

@@ -4,6 +4,7 @@ Deliveries are taken in order; each ends in exactly one outcome. A customer that
 twice in memory and written once.
 """
 
+import datetime as dt
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,8 @@ from licet.domain import ids
 from licet.domain.catalog import Catalog
 from licet.domain.change import CustomerChange
 from licet.domain.errors import Fault, InvalidInput
-from licet.domain.fields import Field, Fields, Written, microseconds, write_fields
-from licet.domain.filter import INAPPLICABLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
+from licet.domain.fields import Field, Fields, Written, microseconds, moment_of, write_fields
+from licet.domain.filter import ERASED, INAPPLICABLE, PEOPLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
 from licet.domain.license import Cause, License, Moment, derive, transition
 from licet.store.ports import (
     CustomerState,
@@ -167,6 +168,37 @@ class Fold:
         else:
             self._readable(one, sequence)
 
+    def act(self, customer_id: str, outcome: Outcome, at: dt.datetime, sequence: int, time: int | None) -> None:
+        """Let a person restore or erase a customer. ``time``: the newest source time of its fields.
+
+        A tombstone that is lifted gets a source time just above its own, so that the same deletion, sent once more,
+        does not undo it; the tombstone of an erasure gets the newest, so that only a newer change brings life back.
+        """
+        customer, field = self._customer(customer_id), self.world.catalog.source.deleted
+        erased = outcome is ERASED
+        stored = customer.fields.get(field)
+        if not erased and stored is not None:
+            time = stored.time + 1 if stored.time is not None else None
+        flag = Field(erased, sequence, time, timed=False)
+        self._follow(customer, {field: flag} if erased else {**customer.fields, field: flag}, at, sequence)
+        self.deliveries.append(
+            Delivery(
+                log=PEOPLE,
+                partition=0,
+                offset=sequence,
+                sequence=sequence,
+                source=PEOPLE,
+                event_id=f"{outcome.rule}-{sequence}",
+                customer_id=customer_id,
+                payload_hash=b"",
+                received_at=at,
+                source_time=moment_of(time) if time is not None else None,
+                outcome=outcome,
+                replay_of=None,
+                payload=None,
+            )
+        )
+
     def folded(self) -> Folded:
         """Return all that is to be written."""
         written = [customer for customer in self.customers.values() if customer.written]
@@ -233,10 +265,7 @@ class Fold:
 
     def _judge(self, one: Readable, key: EventKey, sequence: int, original: int | None) -> Outcome:
         change, catalog = one.change, self.world.catalog
-        customer = self.customers.get(change.customer_id)
-        if customer is None:
-            customer = Customer(change.customer_id, self.world.customers.get(change.customer_id))
-            self.customers[change.customer_id] = customer
+        customer = self._customer(change.customer_id)
         replay = one.envelope.replay_of is not None
         time = microseconds(change.source_time) if change.source_time is not None else None
         place = original if original is not None else sequence
@@ -269,16 +298,8 @@ class Fold:
         sequence: int,
     ) -> None:
         if outcome.kind is Kind.APPLIED:
-            before = customer.names(self.world.catalog)
-            customer.keep(written.fields, sequence)
             at = min(change.source_time or change.received_at, change.received_at)
-            moment = Moment(at, self.world.revision, Cause(delivery=sequence))
-            customer.relicense(self.world.catalog, moment, self.world.new_id)
-            # A name is whose it was last said to be: what a change does not alter it does not take back.
-            after = customer.names(self.world.catalog)
-            self.aliases += moved_names(customer.customer_id, before.aliases, after.aliases)
-            self.domains += moved_names(customer.customer_id, before.domains, after.domains)
-            self.touched.add(customer.customer_id)
+            self._follow(customer, written.fields, at, sequence)
         elif outcome.reason == "unchanged":
             customer.keep(written.fields, sequence)  # raises the stored times
         elif outcome.reason == "tombstoned" and change.is_deleted and deletion.time is not None:
@@ -288,6 +309,25 @@ class Fold:
                 stored is None or stored.time is None or stored.time < deletion.time
             ):  # a later deletion: what lies between cannot undo it
                 customer.keep({**customer.fields, field: deletion}, sequence)
+
+    def _follow(self, customer: Customer, fields: Fields, at: dt.datetime, sequence: int) -> None:
+        """Let a customer's licenses and names follow its new fields."""
+        before = customer.names(self.world.catalog)
+        customer.keep(fields, sequence)
+        moment = Moment(at, self.world.revision, Cause(delivery=sequence))
+        customer.relicense(self.world.catalog, moment, self.world.new_id)
+        # A name is whose it was last said to be: what a change does not alter it does not take back.
+        after = customer.names(self.world.catalog)
+        self.aliases += moved_names(customer.customer_id, before.aliases, after.aliases)
+        self.domains += moved_names(customer.customer_id, before.domains, after.domains)
+        self.touched.add(customer.customer_id)
+
+    def _customer(self, customer_id: str) -> Customer:
+        customer = self.customers.get(customer_id)
+        if customer is None:
+            customer = Customer(customer_id, self.world.customers.get(customer_id))
+            self.customers[customer_id] = customer
+        return customer
 
     def _faults(self, one: Readable, outcome: Outcome) -> Sequence[Fault]:
         change = one.change

@@ -17,7 +17,7 @@ DONE = "~"  # sorts after every customer id
 
 
 class Refolding(Protocol):
-    """The store as a catalog change needs it."""
+    """The store as a person's act needs it."""
 
     def transaction(self, deliveries: int) -> AbstractContextManager[CatalogTransaction]:
         """Open a transaction."""

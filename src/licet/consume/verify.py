@@ -23,8 +23,8 @@ from licet.consume.read import Readable
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.change import Identity, read_change
 from licet.domain.errors import InvalidInput
-from licet.domain.fields import NEVER, Field, Fields
-from licet.domain.filter import Earlier
+from licet.domain.fields import NEVER, Field, Fields, microseconds
+from licet.domain.filter import ERASED, RESTORED, Earlier, Outcome
 from licet.domain.license import Cause, License, Moment
 from licet.domain.payload import read_object
 from licet.queue.message import Envelope, Record
@@ -32,6 +32,7 @@ from licet.queue.ports import Extent, LogSurvey, LogUnavailable
 from licet.store.ports import Account, CustomerState, Entry, EventKey, Place, StoredCustomer, StoredName
 
 _NOBODY = uuid.UUID(int=0)
+_ACTS: Mapping[str | None, Outcome] = {outcome.reason: outcome for outcome in (RESTORED, ERASED)}
 SHOWN = 100  # findings kept in words; all are counted
 T = TypeVar("T")
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
@@ -206,6 +207,23 @@ class _Memory:
         self.earlier: dict[EventKey, list[Earlier]] = {}
         self.there = False
 
+    def forget(self, entries: Sequence[Entry], licenses: Sequence[License]) -> Sequence[Entry]:
+        """Return what is to be folded: all, or from an erasure on, over what stood then and cannot be folded again."""
+        last = max((at for at, entry in enumerate(entries) if entry.reason == ERASED.reason), default=None)
+        if last is None:
+            return entries
+        for one in entries[:last]:
+            key = EventKey(one.source, one.event_id, self.customer_id)
+            self.earlier.setdefault(key, []).append(Earlier(one.payload_hash, dead=False))
+        revision = entries[last].revision
+        for row in licenses:
+            if row.recorded_from < revision:
+                open_ = row.recorded_to is None or row.recorded_to >= revision
+                kept = msgspec.structs.replace(row, row=len(self.rows), recorded_to=None if open_ else row.recorded_to)
+                self.rows.append(kept)
+        self.there = True
+        return entries[last:]
+
     def state(self) -> CustomerState:
         open_ = {row.sku: row for row in self.rows if row.valid_to is None and row.recorded_to is None}
         return CustomerState(customer_id=self.customer_id, deleted=self.deleted, fields=self.fields, licenses=open_)
@@ -242,11 +260,13 @@ class _Refold:
 
         Returns the names that its fields say; None where they are not known, or the catalog has not reached it yet.
         """
-        if any(entry.payload is None for entry in entries):
+        memory = _Memory(customer_id)
+        entries = memory.forget(entries, licenses)
+        if any(entry.payload is None and entry.reason not in _ACTS for entry in entries):
             report.left_out("customers of whom payloads were pruned")
             return None
-        memory = _Memory(customer_id)
-        steps = _catalog_steps(licenses)
+        since = entries[0].revision if entries else 0
+        steps = {at: step for at, step in _catalog_steps(licenses).items() if at > since}
         events = itertools.chain(
             ((revision, None) for revision in steps),
             ((revision, list(some)) for revision, some in itertools.groupby(entries, lambda entry: entry.revision)),
@@ -290,6 +310,10 @@ class _Refold:
         )
         folding = Fold(world, None)
         for entry in entries:
+            if entry.reason in _ACTS:
+                time = microseconds(entry.source_time) if entry.source_time is not None else None
+                folding.act(memory.customer_id, _ACTS[entry.reason], entry.received_at, entry.sequence, time)
+                continue
             try:
                 folding.take(_readable(memory.customer_id, entry, catalog), entry.sequence)
             except InvalidInput as error:

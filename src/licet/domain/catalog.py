@@ -8,16 +8,20 @@ import math
 import re
 import tomllib
 import zoneinfo
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
+from licet.domain.places import places
 
 NOT_REQUIRED: Literal["not_required"] = "not_required"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,99}\Z")
 _SYSTEM = re.compile(r"[a-z][a-z0-9_\-]{0,31}\Z")
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_NAMED = re.compile(r"(?:\"|field `)(.+)[\"`]")  # a key, as a fault's ``found`` names it
 
 GrantValue = bool | int | float
 
@@ -134,17 +138,23 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_catalog(text: str, version: int = 0) -> Catalog:
-    """Read a catalog from TOML. Raises ``InvalidInput`` with every fault that does not hide another."""
+    """Read a catalog from TOML.
+
+    Raises ``InvalidInput`` with every fault that does not hide another, each with its line and column.
+    """
     try:
-        document = msgspec.convert(tomllib.loads(text), _Document)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput.of(Fault("catalog", str(error), "TOML")) from error
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        at = _AT.search(str(error))
+        line, column = (int(at[1]), int(at[2])) if at else (text.count("\n") + 1, 1)
+        raise InvalidInput.of(Fault("catalog", str(error), "TOML", line, column)) from error
+    try:
+        document = msgspec.convert(raw, _Document)
     except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at ")
-        raise InvalidInput.of(Fault(path.strip("`$.") or "catalog", said, "the catalog's own fields")) from error
-    faults = list(_faults(document))
+        raise InvalidInput.of(*_located(_misshapen(raw, error), text)) from error
+    faults = _faults(document)
     if faults:
-        raise InvalidInput.of(*faults)
+        raise InvalidInput.of(*_located(faults, text))
     return Catalog(
         version=version,
         source=document.source,
@@ -161,6 +171,40 @@ def read_catalog(text: str, version: int = 0) -> Catalog:
         zone=zoneinfo.ZoneInfo(document.source.time_zone),
         text=text,
     )
+
+
+def _misshapen(raw: dict[str, Any], whole: msgspec.ValidationError) -> list[Fault]:
+    """Name what has not the shape of a catalog: each entry of a table, or the document as a whole."""
+    faults = []
+    for table, kind in (("features", Feature), ("skus", Sku)):
+        entries = raw.get(table)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            try:
+                msgspec.convert(entry, kind)
+            except msgspec.ValidationError as error:
+                faults.append(_misfit(error, f"{table}.{name}"))
+    return faults or [_misfit(whole, "")]
+
+
+def _misfit(error: msgspec.ValidationError, above: str) -> Fault:
+    said, _, path = str(error).partition(" - at ")
+    below = re.sub(r"\[(\d+)\]", r".\1", path.strip("`$"))
+    typed = re.fullmatch(r"Expected (.+), got (.+)", said)
+    found, expected = (typed[2], typed[1]) if typed else (said, "the catalog's own fields")
+    return Fault(f"{above}{below}".strip(".") or "catalog", found, expected)
+
+
+def _located(faults: Sequence[Fault], text: str) -> list[Fault]:
+    """Say where each fault stands: at the key that it names in its field, or at the nearest above it."""
+    known, located = places(text), []
+    for fault in faults:
+        named = _NAMED.search(fault.found)
+        path = f"{fault.field}.{named[1]}".removeprefix("catalog.") if named else fault.field
+        while path and path not in known:
+            path = path.rpartition(".")[0]
+        line, column = known.get(path, (1, 1))
+        located.append(msgspec.structs.replace(fault, line=line, column=column))
+    return located
 
 
 def _roles(document: _Document) -> dict[str, Role]:

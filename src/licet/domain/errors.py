@@ -21,15 +21,18 @@ from typing import ClassVar
 import msgspec
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wrong with an input: where it stands, what was found, what was expected.
 
-    ``found`` is a short rendering for people, never the whole value.
+    ``found`` is a short rendering for people, never the whole value. ``line`` and ``column`` (from 1) are told where
+    the input is a text that a person wrote; 0: not known.
     """
 
     field: str
     found: str
     expected: str
+    line: int = 0
+    column: int = 0
 
 
 class LicetError(Exception):

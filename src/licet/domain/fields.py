@@ -55,6 +55,11 @@ def microseconds(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def moment_of(count: int) -> dt.datetime:
+    """Return the moment so many microseconds after 1970."""
+    return _EPOCH + count * _MICROSECOND
+
+
 def write_fields(
     stored: Fields,
     sent: Mapping[str, Any],

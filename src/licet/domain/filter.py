@@ -26,7 +26,7 @@ class Kind(enum.StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a delivery ended: the kind, its reason (none for ``applied`` and ``superseded``), the rule that said so."""
+    """How a delivery ended: the kind, its reason (none for ``superseded`` and what a change applied), the rule."""
 
     kind: Kind
     reason: str | None
@@ -127,6 +127,11 @@ _TABLE = tuple(zip(RULES, OUTCOMES, strict=True))
 # What ends a delivery before any rule can look at it; see consume/read.py.
 UNREADABLE = Outcome(Kind.DEAD, "unreadable", "unreadable")
 INAPPLICABLE = Outcome(Kind.DEAD, "inapplicable", "inapplicable")
+
+# What a person did to a customer; the ledger keeps it as a delivery of the log PEOPLE.
+RESTORED = Outcome(Kind.APPLIED, "restored", "restored")
+ERASED = Outcome(Kind.APPLIED, "erased", "erased")
+PEOPLE = "people"
 
 
 def judge(facts: Facts) -> Outcome:

@@ -1,4 +1,4 @@
-"""Who asks: the caller of a request, as authentication found it."""
+"""Who asks and who acts: the caller of a request, as authentication found it, or the person at a shell."""
 
 import enum
 
@@ -20,12 +20,37 @@ class Scope(enum.StrEnum):
     __hash__ = str.__hash__  # an enumeration's own is written in Python: 0.2 µs a look-up, two for each request
 
 
+class Via(enum.StrEnum):
+    """Which way a person came in."""
+
+    API = "api"
+    CLI = "cli"
+    PAGE = "page"
+    SERVICE = "service"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who does something: a key's name and id, or at a shell the user of the machine."""
+
+    name: str
+    via: Via = Via.CLI
+    key_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.key_id})" if self.key_id else self.name
+
+
 class Principal(msgspec.Struct, frozen=True):
     """A caller. ``name`` is the key's name; it is the author of what the caller changes."""
 
     name: str
     key_id: str
     scopes: frozenset[Scope]
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the author of what it changes."""
+        return Actor(self.name, Via.API, self.key_id)
 
     def require(self, scope: Scope) -> None:
         """Raise ``Forbidden`` unless the caller has the scope."""

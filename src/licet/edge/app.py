@@ -23,7 +23,7 @@ from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
-from licet.edge import api, health, letters, openapi
+from licet.edge import api, health, letters, openapi, operations
 from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
 from licet.edge.pages import pages
@@ -54,6 +54,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     directory: Directory
     letter_search: LetterSearch
     letter_desk: LetterDesk
+    operations: operations.Operations
     authenticator: Authenticator
     metrics: Metrics
     checks: dict[str, Callable[[], Awaitable[str | None]]]
@@ -66,6 +67,7 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
         "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
         "letter_search": Provide(lambda: rooms.letter_search, sync_to_thread=False),
         "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),
+        "operations": Provide(lambda: rooms.operations, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
     }
     described = openapi.document(_routes(rooms), dependencies)
@@ -84,7 +86,12 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
 
 
 def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
-    return [*api.routers(), *letters.routers(), *health.handlers(rooms.checks, rooms.metrics.render)]
+    return [
+        *api.routers(),
+        *letters.routers(),
+        *operations.routers(),
+        *health.handlers(rooms.checks, rooms.metrics.render),
+    ]
 
 
 class _Authentication(AbstractAuthenticationMiddleware):

@@ -51,7 +51,7 @@ async def replay_letter(
     letter_desk: NamedDependency[LetterDesk], caller: NamedDependency[Principal], letter: Number
 ) -> Replayed:
     """Append it to the queue again; it is judged at its original place. 409 where it is not open or names no event."""
-    return await letter_desk.replay(letter, caller.name)
+    return await letter_desk.replay(letter, caller.actor)
 
 
 @delete("/v1/dead-letters/{letter:int}", summary="Drop a dead letter", status_code=200, guards=_ADMIN)
@@ -59,7 +59,7 @@ async def drop_letter(
     letter_desk: NamedDependency[LetterDesk], caller: NamedDependency[Principal], letter: Number, reason: Why
 ) -> Dropped:
     """Close it without a replay. Who did it and why is kept."""
-    await letter_desk.drop(letter, reason, caller.name)
+    await letter_desk.drop(letter, reason, caller.actor)
     return Dropped(letter)
 
 

@@ -1,6 +1,7 @@
 """The catalog, as an operator handles it: shown, and applied as the next version."""
 
 from licet.domain.catalog import read_catalog
+from licet.domain.principal import Actor
 from licet.manage.ports import CatalogStore
 from licet.store.values import CatalogVersion
 
@@ -15,11 +16,11 @@ class CatalogDesk:
         """Return the current version."""
         return self._store.current()
 
-    def apply(self, document: str, author: str) -> CatalogVersion | None:
+    def apply(self, document: str, by: Actor, base: int | None = None) -> CatalogVersion | None:
         """Make the document the next version; None where it is the current one already.
 
-        Raises ``InvalidInput`` with every fault. Existing customers come under the new version once the worker has
-        re-derived their licenses.
+        Raises ``InvalidInput`` with every fault, ``Conflict`` where ``base`` is named and not the current version.
+        Existing customers come under the new version as a refold reaches them.
         """
         read_catalog(document)
-        return self._store.replace(document, author)
+        return self._store.replace(document, by, base)

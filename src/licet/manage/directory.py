@@ -23,12 +23,12 @@ class Directory:
     async def put(self, kind: NameKind, customer: str, name: str, by: Principal) -> tuple[str, Written]:
         """Give the name to the customer."""
         kept = _CHECKS[kind](name)
-        return kept, await self._writer.put(kind, CustomerRef.parse(customer), kept, by.name)
+        return kept, await self._writer.put(kind, CustomerRef.parse(customer), kept, by.actor)
 
     async def delete(self, kind: NameKind, customer: str, name: str, by: Principal) -> tuple[str, Written]:
         """Take the name from the customer."""
         kept = _plain(name) if kind is NameKind.DOMAIN else _CHECKS[kind](name)
-        return kept, await self._writer.delete(kind, CustomerRef.parse(customer), kept, by.name)
+        return kept, await self._writer.delete(kind, CustomerRef.parse(customer), kept, by.actor)
 
 
 def _plain(domain: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from licet.domain.errors import Fault, InvalidInput, NotFound
 from licet.domain.ids import shown
-from licet.domain.principal import Scope
+from licet.domain.principal import Actor, Scope
 from licet.manage.ports import KeyStore
 from licet.store.ports import StoredKey
 
@@ -36,21 +36,21 @@ class Keys:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
 
-    async def create(self, name: str, scopes: Collection[str], author: str) -> CreatedKey:
+    async def create(self, name: str, scopes: Collection[str], by: Actor) -> CreatedKey:
         """Make a key. Raises ``InvalidInput`` for a name or a scope that is none."""
         wanted = _checked(name, scopes)
         key_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_ID_LENGTH))
         secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
         digest = hashlib.sha256(secret.encode()).digest()
-        return CreatedKey(await self._store.insert(key_id, name, digest, wanted, author), f"licet_{key_id}_{secret}")
+        return CreatedKey(await self._store.insert(key_id, name, digest, wanted, by), f"licet_{key_id}_{secret}")
 
     async def all(self) -> Sequence[StoredKey]:
         """Return all keys, revoked ones too, the oldest first."""
         return await self._store.all()
 
-    async def revoke(self, key_id: str) -> StoredKey:
+    async def revoke(self, key_id: str, by: Actor) -> StoredKey:
         """End a key; the first time counts. Raises ``NotFound``."""
-        key = await self._store.revoke(key_id)
+        key = await self._store.revoke(key_id, by)
         if key is None:
             raise NotFound(f"there is no key {shown(key_id)}; `licet keys list` names them")
         return key

@@ -11,6 +11,7 @@ from licet.domain.change import check_change, sent_event_id
 from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
 from licet.domain.ids import shown
 from licet.domain.payload import read_object
+from licet.domain.principal import Actor
 from licet.queue.message import DOOR, Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.store.values import Letter, LetterState
@@ -30,11 +31,11 @@ class LetterStore(Protocol):
         """Return the next open letters that the run has not replayed, in the order in which they were kept."""
         ...
 
-    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, author: str) -> None:
+    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, by: Actor) -> None:
         """Keep where the log has the replays of letters: (letter, partition, offset) of each."""
         ...
 
-    async def note_drop(self, letter: int, reason: str, author: str) -> None:
+    async def note_drop(self, letter: int, reason: str, by: Actor) -> None:
         """Keep that a letter was dropped, and why."""
         ...
 
@@ -59,7 +60,7 @@ class LetterDesk:
         self._log = log
         self._catalog = catalog
 
-    async def replay(self, letter: int, author: str) -> Replayed:
+    async def replay(self, letter: int, by: Actor) -> Replayed:
         """Append a letter again. Raises ``NotFound``, ``Conflict`` (it cannot be replayed), ``Unavailable``."""
         message = self._message(await self._open(letter))
         if isinstance(message, str):
@@ -67,10 +68,10 @@ class LetterDesk:
         [result] = await self._log.append([message])
         if isinstance(result, AppendFailed):
             raise Unavailable(f"the queue did not take it: {result.reason}")
-        await self._store.note_replays([(letter, result.partition, result.offset)], uuid.uuid4(), author)
+        await self._store.note_replays([(letter, result.partition, result.offset)], uuid.uuid4(), by)
         return Replayed(letter, result.partition, result.offset)
 
-    async def replay_all(self, run: uuid.UUID, reason: str | None, author: str) -> AsyncIterator[tuple[int, int]]:
+    async def replay_all(self, run: uuid.UUID, reason: str | None, by: Actor) -> AsyncIterator[tuple[int, int]]:
         """Replay the open letters, or those of a reason, in the order in which they were kept.
 
         Yields, chunk by chunk, how many the log took and how many cannot be replayed. Interrupted, the same ``run``
@@ -89,18 +90,18 @@ class LetterDesk:
                 if isinstance(at, Position)
             ]
             if taken:
-                await self._store.note_replays(taken, run, author)
+                await self._store.note_replays(taken, run, by)
             yield len(taken), len(numbers) - len(sent)
             for result in results:
                 if isinstance(result, AppendFailed):
                     raise Unavailable(f"the queue did not take all: {result.reason}")
 
-    async def drop(self, letter: int, reason: str, author: str) -> None:
+    async def drop(self, letter: int, reason: str, by: Actor) -> None:
         """Close a letter without a replay. Raises ``NotFound``, ``Conflict`` and ``InvalidInput`` (no reason)."""
         if not reason.strip() or len(reason) > _REASON_LENGTH or "\x00" in reason:
             raise InvalidInput.of(Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why"))
         await self._open(letter)
-        await self._store.note_drop(letter, reason, author)
+        await self._store.note_drop(letter, reason, by)
 
     async def get(self, letter: int) -> Letter:
         """Return a letter, with its value as text where it is UTF-8. Raises ``NotFound``."""

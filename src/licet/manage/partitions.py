@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from licet.domain.errors import Conflict, Fault, InvalidInput, Unavailable
+from licet.domain.principal import Actor
 from licet.manage.ports import PartitionStore
 from licet.queue.ports import LogSurvey, LogUnavailable
 from licet.store.values import PartitionStop
@@ -19,11 +20,11 @@ class PartitionDesk:
         """Return the stopped partitions, the one that stopped first first."""
         return self._store.stops()
 
-    def resume(self, partition: int | None, author: str) -> list[PartitionStop]:
+    def resume(self, partition: int | None, by: Actor) -> list[PartitionStop]:
         """Let one partition (None: all) try again where it stands. What still holds stops it again."""
-        return [self._store.decide(stop.log, stop.partition, author, None) for stop in self._of(partition)]
+        return [self._store.decide(stop.log, stop.partition, by, None) for stop in self._of(partition)]
 
-    def accept(self, partition: int | None, offset: int | None, author: str) -> list[tuple[PartitionStop, int | None]]:
+    def accept(self, partition: int | None, offset: int | None, by: Actor) -> list[tuple[PartitionStop, int | None]]:
         """Let one partition (None: all) go on at an offset of the present log (None: its start).
 
         Returns each stop with the offset; None for a stop of a log that the present one replaced, which is only lifted.
@@ -36,7 +37,7 @@ class PartitionDesk:
         accepted: list[tuple[PartitionStop, int | None]] = []
         for stop in self._of(partition):
             if stop.log != name and stop.log.startswith(f"{name.rpartition('@')[0]}@"):
-                self._store.decide(stop.log, stop.partition, author, None)
+                self._store.decide(stop.log, stop.partition, by, None)
                 accepted.append((stop, None))
                 continue
             extent = extents.get(stop.partition) if stop.log == name else None
@@ -45,7 +46,7 @@ class PartitionDesk:
             at = extent.first if offset is None else offset
             if not extent.first <= at <= extent.end:
                 raise InvalidInput.of(Fault("offset", str(at), f"{extent.first} to {extent.end}, as the log has them"))
-            self._store.decide(stop.log, stop.partition, author, at)
+            self._store.decide(stop.log, stop.partition, by, at)
             accepted.append((stop, at))
         return accepted
 

@@ -2,7 +2,7 @@
 
 from licet.database import named_queries
 from licet.store.pools import Pool, connection_of
-from licet.store.values import CatalogText
+from licet.store.values import CatalogText, CatalogVersion, Page
 
 
 class PostgresCatalogReader:
@@ -19,3 +19,10 @@ class PostgresCatalogReader:
         if row is None:
             raise LookupError("the store has no catalog: run `licet migrate`" if version is None else str(version))
         return CatalogText(*row)
+
+    async def versions(self, before: int | None, limit: int) -> Page:
+        """Return versions below the one given, the current one first. Raises ``Unavailable``."""
+        asked = {"before": before, "limit": limit + 1}
+        async with connection_of(self._pool) as connection:
+            rows = await (await connection.execute(self._sql["versions"], asked)).fetchall()
+        return Page([CatalogVersion(*row) for row in rows[:limit]], more=len(rows) > limit)

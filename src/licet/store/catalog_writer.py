@@ -7,9 +7,11 @@ import psycopg
 
 from licet.database import Connection, writer_conninfo
 from licet.domain.catalog import read_catalog
-from licet.domain.errors import Unavailable
+from licet.domain.errors import Conflict, Unavailable
+from licet.domain.principal import Actor
+from licet.store.audit import audit
 from licet.store.catalogs import begin, find_version, insert_version
-from licet.store.values import CatalogVersion
+from licet.store.values import Act, Action, CatalogVersion
 
 
 class PostgresCatalogs:
@@ -23,18 +25,24 @@ class PostgresCatalogs:
         with self._connection() as connection:
             return find_version(connection)
 
-    def replace(self, document: str, author: str) -> CatalogVersion | None:
+    def replace(self, document: str, by: Actor, base: int | None = None) -> CatalogVersion | None:
         """Make the document the next version; None where it is the current one already.
 
-        Raises ``InvalidInput`` for a document that is no catalog.
+        Raises ``InvalidInput`` for a document that is no catalog, ``Conflict`` where ``base`` is
+        another than the current version.
         """
         with self._connection() as connection:
             with connection.transaction():
                 began = begin(connection)  # the write lock first: two operators at once follow each other
                 before = find_version(connection)
+                if base is not None and base != before.version:
+                    raise Conflict(f"version {before.version} is the current catalog by now, not {base}: plan again")
                 if before.document == document:
                     raise psycopg.Rollback
-                insert_version(connection, read_catalog(document, before.version + 1), author, *began)
+                insert_version(connection, read_catalog(document, before.version + 1), by.name, *began)
+                versions = ({"version": before.version}, {"version": before.version + 1})
+                act = Act(action=Action.CATALOG_APPLY, subject="catalog", by=by, before=versions[0], after=versions[1])
+                audit(connection, act)
             after = find_version(connection)
             return after if after.version != before.version else None
 

@@ -39,7 +39,7 @@ def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author
 def find_version(connection: psycopg.Connection[Any]) -> CatalogVersion:
     """Return the current version. Raises ``LookupError`` where the store has none."""
     sql = named_queries("licet.store", "sql/catalogs.sql")
-    row = connection.execute(sql["current_version"]).fetchone()
+    row = connection.execute(sql["versions"], {"before": None, "limit": 1}).fetchone()
     if row is None:
         raise LookupError("the store has no catalog: run `licet migrate`")
     return CatalogVersion(*row)

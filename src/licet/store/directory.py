@@ -9,9 +9,11 @@ import psycopg
 from licet.database import AsyncConnection, named_queries
 from licet.domain.errors import Conflict, NotFound
 from licet.domain.ids import CustomerRef
+from licet.domain.principal import Actor
+from licet.store.audit import audit
 from licet.store.customers import unknown
 from licet.store.pools import Pool, connection_of
-from licet.store.values import NameKind, Written
+from licet.store.values import Act, Action, NameKind, Written
 
 # The kind under which followers find it in the change feed; an alias is read with its customer.
 _FEED = {NameKind.MEMBER: "user", NameKind.DOMAIN: "domain", NameKind.ALIAS: "customer"}
@@ -38,30 +40,30 @@ class PostgresDirectory:
             **_some("sql/customers.sql", "find_customer_id"),
         }
 
-    async def put(self, kind: NameKind, ref: CustomerRef, name: str, author: str) -> Written:
+    async def put(self, kind: NameKind, ref: CustomerRef, name: str, by: Actor) -> Written:
         """Give the name to the customer. Nothing is written where a person gave it before.
 
         A name that a Salesforce field gave to the same customer becomes the person's, so that the field no longer
         takes it away. Raises ``NotFound``, ``Conflict`` (another customer has the alias), ``Unavailable``.
         """
-        return await self._write(kind, ref, name, author, _to_put)
+        return await self._write(kind, ref, name, by, _to_put)
 
-    async def delete(self, kind: NameKind, ref: CustomerRef, name: str, author: str) -> Written:
+    async def delete(self, kind: NameKind, ref: CustomerRef, name: str, by: Actor) -> Written:
         """Take the name from the customer. Nothing is written where the customer does not have it.
 
         Raises ``NotFound``, ``Conflict`` (a Salesforce field gives it, and would give it again), ``Unavailable``.
         """
-        return await self._write(kind, ref, name, author, _to_delete)
+        return await self._write(kind, ref, name, by, _to_delete)
 
     async def _write(
-        self, kind: NameKind, ref: CustomerRef, name: str, author: str, judge: Callable[[_Held], tuple[str, ...]]
+        self, kind: NameKind, ref: CustomerRef, name: str, by: Actor, judge: Callable[[_Held], tuple[str, ...]]
     ) -> Written:
         async with connection_of(self._pool) as connection, connection.transaction() as transaction:
             revision = await self._begin(connection)
             customer = await self._row(connection, "find_customer_id", customer_id=ref.customer_id, alias=ref.alias)
             if customer is None:
                 raise NotFound(unknown(ref))
-            said = {"name": name, "customer_id": customer[0], "author": author, "revision": revision}
+            said = {"name": name, "customer_id": customer[0], "author": by.name, "revision": revision}
             found = await self._row(connection, f"find_{kind.name.lower()}", **said)
             steps = judge(_Held(kind, name, customer[0], *(found or (None, None))))
             # Under the lock the revision before this one is committed, and says the same as the present state.
@@ -74,6 +76,15 @@ class PostgresDirectory:
             await connection.execute(
                 self._sql["write_feed"], {"revision": revision, "kind": _FEED[kind], "subject": subject}
             )
+            act = Act(
+                action=Action(f"{kind.value}.{'put' if judge is _to_put else 'delete'}"),
+                subject=name,
+                by=by,
+                customer_id=customer[0],
+                before={"origin": found[1]} if found else None,
+                after={"origin": "person"} if judge is _to_put else None,
+            )
+            await audit(connection, act)
         return written
 
     async def _begin(self, connection: AsyncConnection) -> int:

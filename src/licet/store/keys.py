@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from licet.database import named_queries
-from licet.domain.principal import Scope
+from licet.domain.principal import Actor, Scope
+from licet.store.audit import audit
 from licet.store.pools import Pool, connection_of
 from licet.store.ports import StoredKey
+from licet.store.values import Act, Action
 
 
 class PostgresKeys:
@@ -19,18 +21,31 @@ class PostgresKeys:
 
     async def all(self) -> Sequence[StoredKey]:
         """Return all keys, revoked ones too, the oldest first."""
-        return [_key(row) for row in await self._rows("list_keys")]
+        async with connection_of(self._pool) as connection:
+            return [_key(row) for row in await (await connection.execute(self._sql["list_keys"])).fetchall()]
 
-    async def insert(self, key_id: str, name: str, digest: bytes, scopes: Collection[Scope], author: str) -> StoredKey:
+    async def insert(self, key_id: str, name: str, digest: bytes, scopes: Collection[Scope], by: Actor) -> StoredKey:
         """Keep a new key. ``digest`` is SHA-256 of its secret."""
         said = [scope.value for scope in sorted(scopes)]
-        rows = await self._rows("insert_key", key_id=key_id, name=name, hash=digest, scopes=said, author=author)
+        key = {"key_id": key_id, "name": name, "hash": digest, "scopes": said, "author": by.name}
+        act = Act(action=Action.KEY_CREATE, subject=key_id, by=by, after={"name": name, "scopes": said})
+        async with connection_of(self._pool) as connection, connection.transaction():
+            rows = await (await connection.execute(self._sql["insert_key"], key)).fetchall()
+            await audit(connection, act)
         return _key(rows[0])
 
-    async def revoke(self, key_id: str) -> StoredKey | None:
+    async def revoke(self, key_id: str, by: Actor) -> StoredKey | None:
         """End a key; returns it as it stands now, None where there is none of this id."""
-        rows = await self._rows("revoke_key", key_id=key_id)
-        return _key(rows[0]) if rows else None
+        async with connection_of(self._pool) as connection, connection.transaction():
+            row = await (await connection.execute(self._sql["revoke_key"], {"key_id": key_id})).fetchone()
+            if row is None:
+                return None
+            *found, before = row
+            key = _key(tuple(found))
+            if before is None:
+                said = {"name": key.name, "scopes": sorted(key.scopes)}
+                await audit(connection, Act(action=Action.KEY_REVOKE, subject=key_id, by=by, before=said))
+        return key
 
     async def touch(self, used: Mapping[str, dt.datetime]) -> None:
         """Remember when each key was last used."""
@@ -39,10 +54,6 @@ class PostgresKeys:
                 await connection.execute(
                     self._sql["touch_keys"], {"key_ids": list(used), "moments": list(used.values())}
                 )
-
-    async def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        async with connection_of(self._pool) as connection:
-            return await (await connection.execute(self._sql[query], parameters)).fetchall()
 
 
 def _key(row: tuple[Any, ...]) -> StoredKey:

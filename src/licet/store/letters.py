@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from licet.database import named_queries
+from licet.domain.principal import Actor
+from licet.store.audit import audit
 from licet.store.pools import Pool, connection_of
-from licet.store.values import Letter, LetterLine, Page
+from licet.store.values import Act, Action, Letter, LetterLine, Page
 
 _lines = msgspec.json.Decoder(list[LetterLine])
 _letters = msgspec.json.Decoder(list[Letter])
@@ -42,16 +44,19 @@ class PostgresLetters:
         rows = await self._ask("open_letters", run=run, reason=reason, after=after, limit=limit)
         return [letter for (letter,) in rows]
 
-    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, author: str) -> None:
+    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, by: Actor) -> None:
         """Keep where the log has the replays of letters: (letter, partition, offset) of each."""
         said = dict(zip(("letters", "partitions", "offsets"), map(list, zip(*replayed, strict=True)), strict=True))
-        async with connection_of(self._pool) as connection:
-            await connection.execute(self._sql["note_replays"], {**said, "run": run, "author": author})
+        act = Act(action=Action.LETTER_REPLAY, subject=str(run), by=by, after={"letters": said["letters"]})
+        async with connection_of(self._pool) as connection, connection.transaction():
+            await connection.execute(self._sql["note_replays"], {**said, "run": run, "author": by.name})
+            await audit(connection, act)
 
-    async def note_drop(self, letter: int, reason: str, author: str) -> None:
+    async def note_drop(self, letter: int, reason: str, by: Actor) -> None:
         """Keep that a letter was dropped, and why."""
-        async with connection_of(self._pool) as connection:
-            await connection.execute(self._sql["note_drop"], {"letter": letter, "reason": reason, "author": author})
+        async with connection_of(self._pool) as connection, connection.transaction():
+            await connection.execute(self._sql["note_drop"], {"letter": letter, "reason": reason, "author": by.name})
+            await audit(connection, Act(action=Action.LETTER_DROP, subject=str(letter), by=by, reason=reason))
 
     async def _ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         async with connection_of(self._pool) as connection:

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 import psycopg
+import psycopg.sql
 from psycopg.conninfo import make_conninfo
 
 from licet.domain.catalog import read_catalog
@@ -70,6 +71,13 @@ def migrate(url: str, catalog: str | None = None) -> list[Migration]:
                 text = catalog if catalog is not None else default_catalog()
                 insert_version(connection, read_catalog(text, 1), "the first start", *begin(connection))
         return todo
+
+
+def grant(url: str, role: str) -> None:
+    """Let a role that owns nothing do what services do, and no more: it adds to the audit, and changes none of it."""
+    text = importlib.resources.files("licet.store").joinpath("sql/grants.sql").read_bytes().decode()
+    with psycopg.connect(make_conninfo(url, application_name="licet migrate")) as connection:
+        connection.execute(psycopg.sql.SQL(text).format(role=psycopg.sql.Identifier(role)))
 
 
 def default_catalog() -> str:

@@ -7,7 +7,9 @@ import psycopg
 
 from licet.database import Connection, named_queries, writer_conninfo
 from licet.domain.errors import NotFound, Unavailable
-from licet.store.values import PartitionStop
+from licet.domain.principal import Actor
+from licet.store.audit import audit
+from licet.store.values import Act, Action, PartitionStop
 
 
 class PostgresPartitions:
@@ -22,7 +24,7 @@ class PostgresPartitions:
         with self._connection() as connection:
             return [PartitionStop(*row) for row in connection.execute(self._sql["stops"])]
 
-    def decide(self, log: str, partition: int, author: str, accepted: int | None) -> PartitionStop:
+    def decide(self, log: str, partition: int, by: Actor, accepted: int | None) -> PartitionStop:
         """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop."""
         place = {"log": log, "partition": partition}
         with self._connection() as connection, connection.transaction():
@@ -38,7 +40,7 @@ class PostgresPartitions:
                 "stopped_at": stop.stopped_at,
                 "from_offset": stop.next_offset,
                 "next_offset": stop.next_offset if accepted is None else accepted,
-                "author": author,
+                "author": by.name,
             }
             decision = connection.execute(self._sql["decide"], said).fetchone()
             if accepted is not None:
@@ -46,6 +48,14 @@ class PostgresPartitions:
                 if connection.execute(self._sql["set_aside"], told).rowcount:
                     connection.execute(self._sql["set_aside_offset"], told)
                 connection.execute(self._sql["set_offset"], told)
+            act = Act(
+                action=Action.PARTITION_RESUME if accepted is None else Action.PARTITION_ACCEPT,
+                subject=f"{log}/{partition}",
+                by=by,
+                before={"stopped": stop.reason, "next_offset": stop.next_offset},
+                after={"next_offset": said["next_offset"]},
+            )
+            audit(connection, act)
         return stop
 
     @contextmanager

@@ -12,6 +12,8 @@ from licet.domain.errors import Fault
 from licet.domain.fields import Fields
 from licet.domain.filter import Earlier, Outcome
 from licet.domain.license import License
+from licet.domain.principal import Actor
+from licet.store.values import Act
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -185,11 +187,16 @@ class Transaction(Protocol):
 
 
 class CatalogTransaction(Protocol):
-    """A transaction that brings existing customers under a new catalog version."""
+    """A transaction in which what a person did reaches customers: a catalog, a restoration, an erasure."""
 
     @property
     def revision(self) -> int:
         """The revision that this transaction writes."""
+        ...
+
+    @property
+    def first_sequence(self) -> int:
+        """The first of the sequence numbers that the transaction took when it began."""
         ...
 
     def unfolded(self, version: int, limit: int) -> Sequence[str]:
@@ -206,6 +213,14 @@ class CatalogTransaction(Protocol):
 
     def mark_refolded(self, version: int, customer_id: str) -> None:
         """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
+    def erase(self, customer_id: str, by: Actor) -> None:
+        """Empty all that is kept of a customer beside its row and its licenses."""
+        ...
+
+    def audit(self, act: Act) -> None:
+        """Keep what a person did."""
         ...
 
 
@@ -279,7 +294,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned."""
+    """A line of the ledger that did not end dead. ``payload`` is None where it was pruned, or a person acted."""
 
     sequence: int
     revision: int
@@ -290,6 +305,8 @@ class Entry(msgspec.Struct, frozen=True):
     reason: str | None
     replay_of: int | None
     payload: bytes | None
+    payload_hash: bytes
+    source_time: dt.datetime | None
 
 
 class StoredName(msgspec.Struct, frozen=True):

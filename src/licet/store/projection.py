@@ -13,7 +13,10 @@ from licet.database import WRITER_TIMEOUT_MS, Connection, named_queries, writer_
 from licet.domain.catalog import Catalog
 from licet.domain.fields import Field
 from licet.domain.filter import Earlier
+from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
+from licet.domain.principal import Actor
+from licet.store.audit import audit
 from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
@@ -30,6 +33,7 @@ from licet.store.ports import (
     StoreUnavailable,
     Wanted,
 )
+from licet.store.values import Act
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 _encode = msgspec.json.encode
@@ -168,7 +172,7 @@ class PostgresTransaction:
             )
             earlier = self._run("earlier", event_ids=_json({key.event_id for key in wanted.events}))
             originals = self._originals(wanted.originals) if wanted.originals else None
-            states = self._states(wanted.customers)
+            states = _ask_states(self._connection, wanted.customers)
         self.catalog = find_current(self._connection, self.catalog)
         return Loaded(
             fenced=frozenset(moves) - {row[0] for row in moved.fetchall()},
@@ -202,8 +206,7 @@ class PostgresTransaction:
 
     def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
         """Return the state of each customer that is stored."""
-        states = self._states(customer_ids)
-        return _customers(*(cursor.fetchall() for cursor in states))
+        return read_states(self._connection, customer_ids)
 
     def unfolded(self, version: int, limit: int) -> list[str]:
         """Return up to ``limit`` customers that the catalog version has not reached yet, by id."""
@@ -213,12 +216,28 @@ class PostgresTransaction:
         """Remember that the catalog version has reached all customers up to this id."""
         self._run("mark_refolded", version=version, customer_id=customer_id)
 
+    def erase(self, customer_id: str, by: Actor) -> None:
+        """Empty all that is kept of a customer beside its row and its licenses.
+
+        It belongs to the transaction that wrote the tombstone; whoever tells others of an erasure does it from here.
+        """
+        names = {customer_id, customer_id[:15]} if is_salesforce_id(customer_id) else {customer_id}
+        said = {
+            "customer_id": customer_id,
+            "key": customer_id.encode(),
+            "named": [f'"{name}"'.encode() for name in names],
+            "author": by.name,
+            "revision": self.revision,
+        }
+        for query in named_queries("licet.store", "sql/erase.sql").values():
+            self._connection.execute(query, said)
+
+    def audit(self, act: Act) -> None:
+        """Keep who did it."""
+        audit(self._connection, act)
+
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         return self._connection.execute(self._sql[query], parameters, binary=True)
-
-    def _states(self, customer_ids: Collection[str]) -> tuple[psycopg.Cursor[tuple[Any, ...]], ...]:
-        names = ("customers", "licenses", "names")
-        return tuple(self._run(name, customer_ids=_array(customer_ids)) for name in names)
 
     def _originals(self, places: Collection[Place]) -> psycopg.Cursor[tuple[Any, ...]]:
         rows = ({"log": log, "partition": partition, "offset": offset} for log, partition, offset in places)
@@ -251,6 +270,16 @@ class PostgresTransaction:
         with self._connection.cursor() as cursor, cursor.copy(self._sql[query]) as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+def read_states(connection: Connection, customer_ids: Collection[str]) -> Mapping[str, CustomerState]:
+    """Return the state of each customer that is stored."""
+    return _customers(*(cursor.fetchall() for cursor in _ask_states(connection, customer_ids)))
+
+
+def _ask_states(connection: Connection, customer_ids: Collection[str]) -> tuple[psycopg.Cursor[tuple[Any, ...]], ...]:
+    sql, asked = named_queries("licet.store", "sql/projection.sql"), {"customer_ids": _array(customer_ids)}
+    return tuple(connection.execute(sql[name], asked, binary=True) for name in ("customers", "licenses", "names"))
 
 
 def _json(rows: Iterable[object]) -> str:

@@ -6,11 +6,14 @@ import psycopg
 
 from licet.database import named_queries, writer_conninfo
 from licet.domain.errors import Unavailable
+from licet.domain.principal import Actor
+from licet.store.audit import audit
+from licet.store.values import Act, Action
 
 CHUNK = 5000
 
 
-def prune(url: str, days: int) -> Iterator[tuple[int, int, int]]:
+def prune(url: str, days: int, by: Actor) -> Iterator[tuple[int, int, int]]:
     """Empty payloads, and closed dead letters, older than so many days; each step is a transaction of ``CHUNK`` rows.
 
     Yields how far it is, how far it goes (numbers of deliveries), and how many payloads the step emptied. Interrupted,
@@ -23,8 +26,12 @@ def prune(url: str, days: int) -> Iterator[tuple[int, int, int]]:
             revision, end = row if row is not None else (0, 0)
             for after in range(0, end if revision else 0, CHUNK):
                 part = {"after": after, "upto": after + CHUNK, "revision": revision, "days": days}
-                emptied = connection.execute(sql["prune_payloads"], part).rowcount
-                connection.execute(sql["prune_letters"], part)
+                with connection.transaction():
+                    emptied = connection.execute(sql["prune_payloads"], part).rowcount
+                    connection.execute(sql["prune_letters"], part)
+                    if after == 0:
+                        said = {"older_than_days": days, "up_to_revision": revision}
+                        audit(connection, Act(action=Action.PRUNE, subject="payloads", by=by, after=said))
                 yield min(after + CHUNK, end), end, emptied
     except psycopg.OperationalError as error:
         raise Unavailable(f"the store does not answer: {error}") from error

@@ -13,6 +13,7 @@ from licet.domain.errors import Fault
 from licet.domain.fields import Field
 from licet.domain.ids import CustomerRef
 from licet.domain.license import Status
+from licet.domain.principal import Actor
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
@@ -147,13 +148,65 @@ class NameKind(enum.Enum):
 
 
 class CatalogVersion(msgspec.Struct, frozen=True):
-    """A version of the catalog, who applied it, when, and in which revision."""
+    """A version of the catalog, who applied it, when, in which revision, and whether it reached every customer."""
 
     version: int
     document: str
     author: str
     applied_at: dt.datetime
     revision: int
+    reached: bool
+
+
+class Action(enum.StrEnum):
+    """Everything that the audit knows people do; see docs/reference/audit.md."""
+
+    KEY_CREATE = "key.create"
+    KEY_REVOKE = "key.revoke"
+    USER_PUT = "user.put"
+    USER_DELETE = "user.delete"
+    DOMAIN_PUT = "domain.put"
+    DOMAIN_DELETE = "domain.delete"
+    ALIAS_PUT = "alias.put"
+    ALIAS_DELETE = "alias.delete"
+    CATALOG_APPLY = "catalog.apply"
+    LETTER_REPLAY = "letter.replay"
+    LETTER_DROP = "letter.drop"
+    PARTITION_RESUME = "partition.resume"
+    PARTITION_ACCEPT = "partition.accept"
+    PRUNE = "prune"
+    CUSTOMER_RESTORE = "customer.restore"
+    CUSTOMER_ERASE = "customer.erase"
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did to ``subject``. ``before`` and ``after`` are its states, None where it was or is not there."""
+
+    action: Action
+    subject: str
+    by: Actor
+    customer_id: str | None = None
+    before: Any = None
+    after: Any = None
+    reason: str | None = None
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did. ``actor`` is a key's name and id, or a user of the operator's machine.
+
+    ``via``: api, cli, page or service. ``before`` and ``after`` are states of ``subject``, null where there is none.
+    """
+
+    entry: int
+    at: dt.datetime
+    actor: str
+    via: str
+    action: str
+    customer: str | None
+    subject: str
+    before: Any
+    after: Any
+    reason: str | None
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):

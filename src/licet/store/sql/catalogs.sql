@@ -1,7 +1,3 @@
--- name: current_version
--- Return the current version of the catalog, who applied it and when.
-SELECT version, document, author, lower(valid), lower(recorded) FROM catalog_version WHERE upper_inf(recorded)
-
 -- name: close_version
 -- End the current version. Versions follow each other and none is back-dated, so their starts alone tell which one was
 -- true, and believed, when; no copy is needed.
@@ -34,3 +30,16 @@ INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog
 -- Return a version of the catalog, or the current one where none is named.
 SELECT version, document FROM catalog_version
 WHERE CASE WHEN %(version)s::int IS NULL THEN upper_inf(recorded) ELSE version = %(version)s::int END
+
+-- name: versions
+-- Return versions with who applied them and when, the current one first; "reached": no customer waits for it.
+SELECT version, document, author, lower(valid), lower(recorded), coalesce(refolded = '~', false) FROM catalog_version
+WHERE %(before)s::bigint IS NULL OR version < %(before)s::bigint ORDER BY version DESC LIMIT %(limit)s
+
+-- name: count_customers
+-- Count the customers beyond an id.
+SELECT count(*) FROM customer WHERE customer_id > %(after)s
+
+-- name: next_customers
+-- Return the next customers beyond an id.
+SELECT customer_id FROM customer WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s

@@ -1,5 +1,13 @@
 -- All migrations together, as pg_dump says it. To read, not to run. See docs/reference/data-model.md.
 
+CREATE FUNCTION public.audit_is_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE exception 'audit entries are history: % is refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'audit_is_kept', TABLE = 'audit_entry';
+END $$;
+
 CREATE FUNCTION public.license_is_kept() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -74,6 +82,31 @@ CREATE TABLE public.api_key (
 COMMENT ON TABLE public.api_key IS 'The keys that callers show, with their scopes; a revoked one stays listed.';
 
 COMMENT ON COLUMN public.api_key.hash IS 'SHA-256 of the secret, which has 256 random bits; the secret itself is shown once and kept nowhere.';
+
+CREATE TABLE public.audit_entry (
+    entry_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    via text NOT NULL,
+    action text NOT NULL,
+    customer_id text COLLATE pg_catalog."C",
+    subject text NOT NULL,
+    before jsonb,
+    after jsonb,
+    reason text,
+    CONSTRAINT audit_entry_via_check CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'page'::text, 'service'::text])))
+);
+
+COMMENT ON TABLE public.audit_entry IS 'What people did, written in the transaction that did it; rows are added and never changed.';
+
+ALTER TABLE public.audit_entry ALTER COLUMN entry_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_entry_entry_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.catalog_version (
     version integer NOT NULL,
@@ -533,6 +566,9 @@ ALTER TABLE ONLY public.api_key
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_pkey PRIMARY KEY (key_id);
 
+ALTER TABLE ONLY public.audit_entry
+    ADD CONSTRAINT audit_entry_pkey PRIMARY KEY (entry_id);
+
 ALTER TABLE ONLY public.catalog_version
     ADD CONSTRAINT catalog_version_pkey PRIMARY KEY (version);
 
@@ -599,6 +635,8 @@ ALTER TABLE ONLY public.sku
 ALTER TABLE ONLY public.spool_state
     ADD CONSTRAINT spool_state_pkey PRIMARY KEY (one);
 
+CREATE INDEX audit_entry_customer ON public.audit_entry USING btree (customer_id, entry_id) WHERE (customer_id IS NOT NULL);
+
 CREATE UNIQUE INDEX catalog_version_current ON public.catalog_version USING btree ((true)) WHERE upper_inf(recorded);
 
 CREATE UNIQUE INDEX customer_alias_current ON public.customer_alias USING btree (alias) WHERE (upper_inf(valid) AND upper_inf(recorded));
@@ -617,6 +655,8 @@ CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequ
 
 CREATE INDEX dead_letter_door ON public.dead_letter USING btree (letter) WHERE (origin = 'door'::text);
 
+CREATE INDEX delivery_customer ON public.delivery USING btree (customer_id, sequence);
+
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
 
 CREATE INDEX delivery_replay_letter ON public.delivery USING btree (replay_letter) WHERE (replay_letter IS NOT NULL);
@@ -634,6 +674,8 @@ CREATE INDEX partition_decision_place ON public.partition_decision USING btree (
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX user_membership_customer ON public.user_membership USING btree (customer_id);
+
+CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entry FOR EACH STATEMENT EXECUTE FUNCTION public.audit_is_kept();
 
 CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR EACH STATEMENT EXECUTE FUNCTION public.license_is_kept();
 

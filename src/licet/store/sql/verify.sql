@@ -2,7 +2,7 @@
 -- Return each partition's committed offset, and the first, the last and the number of its deliveries.
 SELECT log, partition, next_offset, first, last, coalesce(deliveries, 0) FROM consumer_offset
 FULL JOIN (SELECT log, partition, min("offset") AS first, max("offset") AS last, count(*) AS deliveries
-           FROM delivery GROUP BY log, partition) AS ledger USING (log, partition)
+           FROM delivery WHERE log <> 'people' GROUP BY log, partition) AS ledger USING (log, partition)
 ORDER BY log, partition
 
 -- name: holes
@@ -36,7 +36,8 @@ SELECT count(*) FROM delivery WHERE outcome <> 'dead'
 
 -- name: entries
 -- Return the deliveries that may have changed a customer, customer by customer, in the order of the ledger.
-SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, reason, replay_of, payload
+SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, reason, replay_of, payload,
+       payload_hash, source_time
 FROM delivery WHERE outcome <> 'dead' ORDER BY customer_id, sequence
 
 -- name: customers

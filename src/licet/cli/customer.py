@@ -1,0 +1,39 @@
+"""``licet customer``: what a person does to a whole customer."""
+
+from typing import Annotated
+
+import typer
+
+from licet.bootstrap.desks import customer_desk
+from licet.cli.settings import confirm, operator, store_settings
+from licet.consume.customers import CustomerDesk
+
+app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
+Customer = Annotated[str, typer.Argument(help="The customer's id.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command()
+def restore(customer: Customer, reason: Reason) -> None:
+    """Lift the tombstone of a deleted customer; its licenses are at once what its kept fields say.
+
+    Example: licet customer restore acme-1 --reason "deleted by mistake, case 4711"
+    """
+    acted = _desk().restore(customer, reason, operator())
+    typer.echo(f"customer {acted.customer} is restored (revision {acted.revision})")
+
+
+@app.command()
+def erase(customer: Customer, reason: Reason, yes: Yes = False) -> None:
+    """Empty what is kept of a customer: name, fields, payloads, dead letters, users, domains, aliases. No way back.
+
+    Example: licet customer erase acme-1 --reason "request of 24 November" --yes
+    """
+    confirm(f"erase the customer {customer} for good?", yes=yes, needed=True)
+    acted = _desk().erase(customer, reason, operator())
+    typer.echo(f"customer {acted.customer} is erased (revision {acted.revision})")
+
+
+def _desk() -> CustomerDesk:
+    return customer_desk(store_settings())

@@ -1,0 +1,100 @@
+"""What a person does to a whole customer: restore one that was deleted, erase one for good.
+
+Both are folded as a change is, and the ledger keeps them as deliveries of a log of their own, ``people``: licenses name
+them as their cause, and ``licet verify`` folds them again.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from licet.consume.fold import Fold, World
+from licet.consume.refold import Refolding
+from licet.domain import ids
+from licet.domain.catalog import Catalog
+from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
+from licet.domain.filter import ERASED, RESTORED, Outcome
+from licet.domain.ids import shown
+from licet.domain.principal import Actor
+from licet.store.ports import CatalogTransaction, CustomerState, Folded, StoreUnavailable
+from licet.store.values import Act, Action
+
+_REASON_LENGTH = 500
+
+
+class Acted(msgspec.Struct, frozen=True):
+    """The customer as it is kept, and the revision from which on checks know of the act."""
+
+    customer: str
+    revision: int
+
+
+class CustomerDesk:
+    """Restores and erases customers. Both raise ``InvalidInput``, ``NotFound`` and ``Unavailable``."""
+
+    def __init__(
+        self, open_: Callable[[], AbstractContextManager[Refolding]], clock: Callable[[], dt.datetime]
+    ) -> None:
+        self._open = open_
+        self._clock = clock
+
+    def restore(self, customer: str, reason: str, by: Actor) -> Acted:
+        """Lift the tombstone: the licenses are at once what the kept fields say. Raises ``Conflict`` (not deleted).
+
+        A deletion that Salesforce says later, or with a newer time, holds again.
+        """
+        return self._act(RESTORED, customer, reason, by)
+
+    def erase(self, customer: str, reason: str, by: Actor) -> Acted:
+        """Empty what is kept of a customer and leave a tombstone. It cannot be undone; a second time is allowed."""
+        return self._act(ERASED, customer, reason, by)
+
+    def _act(self, outcome: Outcome, customer: str, reason: str, by: Actor) -> Acted:
+        customer_id = ids.canonical_customer_id(customer)
+        if not reason.strip() or len(reason) > _REASON_LENGTH or "\x00" in reason:
+            raise InvalidInput.of(Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        try:
+            with self._open() as store, store.transaction(1) as transaction:
+                states = transaction.states([customer_id])
+                if customer_id not in states:
+                    raise NotFound(f"no customer has the id {customer_id}")
+                state = states[customer_id]
+                if outcome is RESTORED and not state.deleted:
+                    raise Conflict(f"the customer {customer_id} is not deleted: there is nothing to restore")
+                transaction.write(self._folded(store.current_catalog(), transaction, state, outcome))
+                if outcome is ERASED:
+                    transaction.erase(customer_id, by)
+                act = Act(
+                    action=Action.CUSTOMER_ERASE if outcome is ERASED else Action.CUSTOMER_RESTORE,
+                    subject=customer_id,
+                    by=by,
+                    customer_id=customer_id,
+                    before={"deleted": state.deleted},
+                    after={"deleted": outcome is ERASED, "erased": outcome is ERASED},
+                    reason=reason,
+                )
+                transaction.audit(act)
+                return Acted(customer_id, transaction.revision)
+        except StoreUnavailable as error:
+            raise Unavailable(f"the store does not answer: {error}") from error
+
+    def _folded(
+        self, catalog: Catalog, transaction: CatalogTransaction, state: CustomerState, outcome: Outcome
+    ) -> Folded:
+        world = World(
+            catalog=catalog,
+            revision=transaction.revision,
+            first_sequence=transaction.first_sequence,
+            customers={state.customer_id: state},
+            earlier={},
+            originals={},
+            organization=None,
+            new_id=uuid.uuid4,
+        )
+        times = [field.time for field in state.fields.values() if field.time is not None]
+        folding = Fold(world, None)
+        folding.act(state.customer_id, outcome, self._clock(), transaction.first_sequence, max(times, default=None))
+        return folding.folded()

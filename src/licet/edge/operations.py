@@ -1,0 +1,139 @@
+"""The API of the catalog (reading: scope ``read``), the audit and whole customers (all else: ``admin``)."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+from litestar import Response, Router, get, post, put
+from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
+
+from licet.answer.audit import AuditSearch, list_audit
+from licet.answer.cursors import read_cursor, write_cursor
+from licet.answer.views import Listing
+from licet.consume.customers import Acted, CustomerDesk
+from licet.consume.plan import PlanPage, Plans
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import shown
+from licet.domain.principal import Principal, Scope
+from licet.edge.api import Cursor, Customer, Limit, needs
+from licet.manage.catalog import CatalogDesk
+from licet.store.values import Action, AuditEntry, CatalogVersion, Page
+
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description='The version to replace, `"3"`.')]
+OfCustomer = Annotated[str | None, QueryParameter(description="Only what was done to this customer (its id).")]
+OfActor = Annotated[
+    str | None, QueryParameter(max_length=255, description="Only by this one: a part of its name, or a key's id.")
+]
+OfAction = Annotated[Action | None, QueryParameter(description="Only this.")]
+
+_READ, _ADMIN = [needs(Scope.READ)], [needs(Scope.ADMIN)]
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """What the routes are wired to. ``refold`` brings existing customers under the current catalog; it blocks."""
+
+    versions: Callable[[int | None, int], Awaitable[Page]]
+    catalog: CatalogDesk
+    plans: Plans
+    customers: CustomerDesk
+    audit: AuditSearch
+    refold: Callable[[], object]
+
+
+class CatalogText(msgspec.Struct, frozen=True):
+    """A catalog, as TOML."""
+
+    document: str
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Why; it is kept with the author."""
+
+    reason: str
+
+
+@get("/v1/catalog", summary="Show the catalog", guards=_READ)
+async def get_catalog(operations: NamedDependency[Operations]) -> Response[CatalogVersion]:
+    """The current version: its text, who applied it and when, and whether it has reached every customer."""
+    current: CatalogVersion = (await operations.versions(None, 1)).rows[0]
+    return Response(current, headers={"etag": f'"{current.version}"'})
+
+
+@get("/v1/catalog/versions", summary="List the versions of the catalog", guards=_READ)
+async def list_versions(
+    operations: NamedDependency[Operations], cursor: Cursor = None, limit: Limit = 50
+) -> Listing[CatalogVersion]:
+    """The current version first."""
+    page = await operations.versions(read_cursor(cursor, int), limit)
+    return Listing(page.rows, write_cursor(page.rows[-1].version) if page.more else None)
+
+
+@post("/v1/catalog/plan", summary="Plan a catalog", status_code=200, guards=_ADMIN)
+async def plan_catalog(
+    operations: NamedDependency[Operations], data: JSONBody[CatalogText], cursor: Cursor = None
+) -> PlanPage:
+    """Which customers would gain and lose what, some hundred customers a page. Nothing is written."""
+    after = read_cursor(cursor, str) or ""
+    page = await asyncio.to_thread(operations.plans.page, data.document, after)
+    return msgspec.structs.replace(page, next=write_cursor(page.next) if page.next is not None else None)
+
+
+@put("/v1/catalog", summary="Apply a catalog", guards=_ADMIN)
+async def put_catalog(
+    operations: NamedDependency[Operations],
+    caller: NamedDependency[Principal],
+    data: JSONBody[CatalogText],
+    if_match: IfMatch = None,
+) -> Response[CatalogVersion]:
+    """Make it the next version, where `If-Match` still names the current one (409 otherwise).
+
+    Existing customers follow after the answer; `reached` of `GET /v1/catalog` tells when all have. The present text
+    makes no new version, and lets customers follow that an interruption left behind.
+    """
+    version = re.fullmatch(r'"?([0-9]{1,9})"?', if_match or "")
+    if version is None:
+        raise InvalidInput.of(Fault("If-Match", shown(if_match), 'the version that is to be replaced, such as "3"'))
+    desk = operations.catalog
+    await asyncio.to_thread(desk.apply, data.document, caller.actor, int(version[1]))
+    current = await asyncio.to_thread(desk.show)
+    follow = BackgroundTask(asyncio.to_thread, operations.refold)
+    return Response(current, headers={"etag": f'"{current.version}"'}, background=follow)
+
+
+@get("/v1/audit", summary="List what people did", guards=_ADMIN)
+async def get_audit(
+    operations: NamedDependency[Operations],
+    customer: OfCustomer = None,
+    actor: OfActor = None,
+    action: OfAction = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Listing[AuditEntry]:
+    """Who did what, from where, before and after, and why; the last first."""
+    return await list_audit(operations.audit, customer, actor, action, cursor, limit)
+
+
+@post("/v1/customers/{customer:str}/restore", summary="Restore a deleted customer", status_code=200, guards=_ADMIN)
+async def restore_customer(
+    operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
+) -> Acted:
+    """Lift the tombstone: the licenses are at once what the kept fields say. 409 where it is not deleted."""
+    return await asyncio.to_thread(operations.customers.restore, customer, data.reason, caller.actor)
+
+
+@post("/v1/customers/{customer:str}/erase", summary="Erase a customer", status_code=200, guards=_ADMIN)
+async def erase_customer(
+    operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
+) -> Acted:
+    """Empty what is kept of it: name, fields, payloads, dead letters, users, domains, aliases. No way back."""
+    return await asyncio.to_thread(operations.customers.erase, customer, data.reason, caller.actor)
+
+
+def routers() -> list[Router]:
+    """Return the routes. One path takes several scopes, so each route names its own."""
+    handlers = [get_catalog, list_versions, plan_catalog, put_catalog, get_audit, restore_customer, erase_customer]
+    return [Router("/", route_handlers=handlers, tags=["Operations"])]

@@ -1,0 +1,78 @@
+"""The audit: what people did, written in the transaction that did it. Append-only, by trigger and by privilege."""
+
+import datetime as dt
+from collections.abc import Awaitable, Iterator
+from typing import Any, overload
+
+import msgspec
+import psycopg
+
+from licet.database import AsyncConnection, Connection, named_queries, reader_conninfo
+from licet.domain.errors import Unavailable
+from licet.store.pools import Pool, connection_of
+from licet.store.values import Act, AuditEntry, Page
+
+_entries = msgspec.json.Decoder(list[AuditEntry])
+
+
+@overload
+def audit(connection: Connection, act: Act) -> object: ...
+@overload
+def audit(connection: AsyncConnection, act: Act) -> Awaitable[object]: ...
+def audit(connection: Connection | AsyncConnection, act: Act) -> object:
+    """Keep an act, in the caller's transaction. To be awaited where the connection is."""
+    said = {
+        "actor": str(act.by),
+        "via": act.by.via.value,
+        "action": act.action.value,
+        "customer_id": act.customer_id,
+        "subject": act.subject,
+        "before": _json(act.before),
+        "after": _json(act.after),
+        "reason": act.reason,
+    }
+    return connection.execute(_sql()["insert_entry"], said)
+
+
+class PostgresAudit:
+    """Reads the audit for people."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def search(
+        self, customer: str | None, actor: str | None, action: str | None, before: int | None, limit: int
+    ) -> Page:
+        """Return entries (None: any), the one written last first, from below the entry given.
+
+        Raises ``Unavailable``.
+        """
+        asked = {"customer": customer, "actor": actor, "action": action, "before_entry": before, "limit": limit + 1}
+        async with connection_of(self._pool) as connection:
+            row = await (await connection.execute(_sql()["list_entries"], asked)).fetchone()
+        found = _entries.decode(row[0] if row is not None else "[]")
+        return Page(found[:limit], more=len(found) > limit)
+
+
+def export_audit(url: str, since: dt.datetime | None) -> Iterator[str]:
+    """Yield all entries since a moment (None: all) as lines of JSON, streamed, the oldest first.
+
+    Raises ``Unavailable``.
+    """
+    try:
+        with (
+            psycopg.connect(reader_conninfo(url, application="licet audit", timeout_ms=0)) as connection,
+            connection.cursor("audit") as cursor,
+        ):
+            for (line,) in cursor.execute(_sql()["export_entries"], {"since": since}):
+                yield line
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error
+
+
+def _sql() -> dict[str, bytes]:
+    return named_queries("licet.store", "sql/audit.sql")
+
+
+def _json(value: Any) -> str | None:
+    return msgspec.json.encode(value).decode() if value is not None else None

@@ -1,0 +1,49 @@
+"""The store as a plan of a catalog reads it: one moment of it, customer by customer, beside the writers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+
+from licet.database import Connection, named_queries, reader_conninfo
+from licet.domain.catalog import Catalog
+from licet.domain.errors import Unavailable
+from licet.store.catalogs import find_current
+from licet.store.ports import CustomerState
+from licet.store.projection import read_states
+
+
+class PostgresPlanning:
+    """See ``consume.plan.PlanStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("licet.store", "sql/catalogs.sql")
+
+    def catalog(self) -> Catalog:
+        """Return the current catalog."""
+        return find_current(self._connection, None)
+
+    def count(self, after: str) -> int:
+        """Count the customers beyond an id."""
+        row = self._connection.execute(self._sql["count_customers"], {"after": after}).fetchone()
+        return row[0] if row is not None else 0
+
+    def states(self, after: str, limit: int) -> Mapping[str, CustomerState]:
+        """Return the next customers beyond an id, in the order of their ids."""
+        found = self._connection.execute(self._sql["next_customers"], {"after": after, "limit": limit}).fetchall()
+        ids = [customer_id for (customer_id,) in found]
+        states = read_states(self._connection, ids)
+        return {customer_id: states[customer_id] for customer_id in ids}
+
+
+@contextmanager
+def open_planning(url: str) -> Iterator[PostgresPlanning]:
+    """Open one moment of the store. Raises ``Unavailable``."""
+    try:
+        with psycopg.connect(reader_conninfo(url, application="licet catalog plan", timeout_ms=0)) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield PostgresPlanning(connection)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error
