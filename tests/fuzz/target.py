@@ -6,6 +6,8 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+import httpx
+
 from support.processes import ADMIN, Deployment, Wire, deployed, new_database
 
 SCOPES = ("read", "explain", "write", "ingest", "admin")
@@ -50,6 +52,12 @@ class Target:
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1])
+
+    def customers(self) -> int:
+        """Return how many customers the web knows."""
+        found = re.search(r"^licet_snapshot_customers (\S+)$", httpx.get(f"{self.url}/metrics").text, re.MULTILINE)
+        assert found is not None
+        return int(float(found[1]))
 
     def _key(self, deployment: Deployment, scope: str) -> str:
         done = deployment.command("keys", "create", f"fuzz-{scope}", "--scope", scope)
