@@ -87,6 +87,9 @@ class Connection(HttpToolsProtocol):
         if self._look is not None:
             self._look.cancel()
         super().connection_lost(exc)
+        # Without it the two hold each other, and each connection ever made waits for a garbage collection.
+        if self.scope is not None:
+            self.scope.pop("licet.connection", None)  # type: ignore[typeddict-item]
 
     def on_message_begin(self) -> None:
         """Wait for the head of another request."""
