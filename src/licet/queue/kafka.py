@@ -42,7 +42,7 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = PARTITIONS
     replication: int = 1
     config: Mapping[str, str] = {}
-    made_with: Mapping[str, str] = {"retention.ms": str(RETENTION_MS)}
+    made_with: Sequence[tuple[str, str]] = (("retention.ms", str(RETENTION_MS)),)
 
     def __repr__(self) -> str:
         return f"KafkaTopic({self.brokers}, {self.name})"  # the config may hold a password
