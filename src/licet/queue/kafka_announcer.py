@@ -4,8 +4,9 @@ Without them, what such a one still had in flight would arrive after newer state
 be an old one for ever.
 """
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from confluent_kafka import KafkaException, Producer
 
@@ -19,32 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 class KafkaAnnouncer:
-    """See ``queue.ports.Announcer``. For one thread; blocks up to some ``LIMIT_S`` at each of its three steps."""
+    """See ``queue.ports.Announcer``. For one thread; each request ends within ``LIMIT_S``."""
 
     def __init__(self, topic: KafkaTopic) -> None:
         self._topic = topic
         self._producer: Producer | None = None
 
-    def send(self, announcements: Sequence[Announcement]) -> None:
-        """Send all as one transaction; a commit waits for every delivery report."""
-        try:
-            producer = self._producer or self._begin()
-            producer.begin_transaction()
-            for one in announcements:
-                producer.produce(self._topic.name, one.value, one.key.encode(), headers=list(one.headers))
-            producer.commit_transaction(LIMIT_S)
-        except (KafkaException, BufferError) as error:
-            self.close()
-            reason = said(error) if isinstance(error, KafkaException) else "too many messages wait for Kafka"
-            raise LogUnavailable(f"Kafka at {self._topic.brokers}, topic {self._topic.name}: {reason}") from error
-
-    def close(self) -> None:
-        """Give up what is in flight. The next ``send``, here or elsewhere, aborts its transaction."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.purge()
-
-    def _begin(self) -> Producer:
+    def open(self) -> None:
+        """Make the topic where it is absent, and a producer that fences those before it."""
+        if self._producer is not None:
+            return
         ensure_topic(self._topic, LIMIT_S)
         promises = {
             "transactional.id": f"licet.publish.{self._topic.name}",
@@ -52,7 +37,32 @@ class KafkaAnnouncer:
             "delivery.timeout.ms": round(LIMIT_S * 1000),
             "partitioner": "murmur2_random",  # as of the log: see KafkaLog
         }
-        producer = Producer(self._topic.client({"linger.ms": 5}, promises), logger=_log)
-        producer.init_transactions(LIMIT_S)
-        self._producer = producer
-        return producer
+        with self._told():
+            producer = Producer(self._topic.client({"linger.ms": 5}, promises), logger=_log)
+            producer.init_transactions(LIMIT_S)
+            self._producer = producer
+
+    def send(self, announcements: Sequence[Announcement]) -> None:
+        """Send all as one transaction; its commit waits for every delivery report."""
+        if self._producer is None:
+            raise LogUnavailable("the topic is not open")
+        with self._told():
+            self._producer.begin_transaction()
+            for one in announcements:
+                self._producer.produce(self._topic.name, one.value, one.key.encode(), headers=list(one.headers))
+            self._producer.commit_transaction(LIMIT_S)
+
+    def close(self) -> None:
+        """Give up what is in flight: the next ``open``, here or elsewhere, aborts its transaction."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (KafkaException, BufferError) as error:
+            self.close()
+            reason = said(error) if isinstance(error, KafkaException) else "too many messages wait for Kafka"
+            raise LogUnavailable(f"Kafka at {self._topic.brokers}, topic {self._topic.name}: {reason}") from error

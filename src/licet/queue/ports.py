@@ -141,11 +141,15 @@ class Announcement(msgspec.Struct, frozen=True, gc=False):
 class Announcer(Protocol):
     """Tells others, over a compacted topic."""
 
-    def send(self, announcements: Sequence[Announcement]) -> None:
-        """Return once all are confirmed, in order per key. Raises ``LogUnavailable``: then all are sent again.
+    def open(self) -> None:
+        """Make ready to send, unless it is: whoever opened the topic before can send no more.
 
-        Whoever sent before and still tries is cut off by the first ``send`` of another process.
+        Raises ``LogUnavailable``.
         """
+        ...
+
+    def send(self, announcements: Sequence[Announcement]) -> None:
+        """Return once all are confirmed, in order per key. Raises ``LogUnavailable``: then all are to be sent again."""
         ...
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Nothing is written twice: the feed says whom a revision touched, the license row
 """
 
 import contextlib
+import datetime as dt
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,14 +13,13 @@ import msgspec
 import psycopg
 
 from licet.database import Connection, named_queries, writer_conninfo
-from licet.domain.decision import Held
 from licet.domain.errors import Unavailable
-from licet.domain.license import Status
 from licet.store.feed import CHANNEL
 from licet.store.records import Position
-from licet.store.steps import AliasThen, Applied, LicenseThen, Passed, Step, Touch
+from licet.store.steps import Believed, Step, Touch
 
 _LOCK = {"lock_class": 0x6C696371, "publisher": 10_002}  # beside the queue's (queue/leases.py, queue/drain.py)
+_decode = msgspec.json.Decoder(list[Believed]).decode
 
 
 class PostgresOutbox:
@@ -37,21 +37,29 @@ class PostgresOutbox:
             row = connection.execute(self._sql["lead"], _LOCK).fetchone()
         return row is not None and row[0] is True
 
-    def step(self, limit: int, known_catalog: int) -> Step:
-        """Read what to tell next: about ``limit`` customers, whole revisions."""
+    def ahead(self, limit: int) -> Step:
+        """Return the next step, about ``limit`` customers in whole revisions, without what is in it."""
+        with self._lent() as connection:
+            row = connection.execute(self._sql["ahead"], {"topic": self._topic, "limit": limit}).fetchone()
+        assert row is not None  # noqa: S101 the singleton row of the schema
+        epoch, head, after, sequence, upto, behind_s = row
+        return Step(epoch=epoch, head=head, after=after, upto=upto, behind_s=behind_s, sequence=sequence)
+
+    def read(self, step: Step, known_catalog: int) -> Step:
+        """Return the step with what is in it, read in the session that leads: where that has ended, it fails."""
+        span = {"after": step.after, "upto": step.upto, "sequence": step.sequence, "known": known_catalog}
         with self._lent() as connection, connection.transaction():
-            ask = {"topic": self._topic, "limit": limit}
-            row = connection.execute(self._sql["ahead"], ask, prepare=True).fetchone()
-            assert row is not None  # noqa: S101 the singleton row of the schema
-            epoch, head, after, sequence, upto, behind_s = row
-            step = Step(epoch=epoch, head=head, after=after, upto=upto, behind_s=behind_s)
-            return self._filled(connection, step, sequence, known_catalog) if upto > after else step
+            rows = connection.execute(self._sql["read"], span, binary=True).fetchall()
+            catalogs = connection.execute(self._sql["catalogs"], span).fetchall()
+        last = rows[-1][6] if rows else step.sequence
+        touches = [_touch(*row) for row in rows]
+        return msgspec.structs.replace(step, sequence=last, touches=touches, catalogs=catalogs)
 
     def told(self, step: Step) -> None:
         """Remember that the topic has a step. Raises ``Unavailable`` where another publisher went on meanwhile."""
-        said = {"topic": self._topic, "epoch": step.epoch, "after": step.after, "upto": step.upto}
+        said = {"topic": self._topic} | {name: getattr(step, name) for name in ("epoch", "after", "upto", "sequence")}
         with self._lent() as connection:
-            if not connection.execute(self._sql["move"], said | {"last": step.last_sequence}).rowcount:
+            if not connection.execute(self._sql["move"], said).rowcount:
                 raise Unavailable("another publisher went on from the same position")
 
     def wait(self, seconds: float) -> None:
@@ -65,30 +73,6 @@ class PostgresOutbox:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _filled(self, connection: Connection, step: Step, sequence: int, known_catalog: int) -> Step:
-        span: dict[str, Any] = {"after": step.after, "upto": step.upto, "sequence": sequence, "known": known_catalog}
-
-        def rows(query: str) -> list[tuple[Any, ...]]:
-            return connection.execute(self._sql[query], span, binary=True).fetchall()
-
-        touches = [
-            Touch(Position(step.epoch, revision, tag), customer_id, at, gone)
-            for revision, customer_id, tag, at, gone in rows("touched")
-        ]
-        span["customer_ids"] = sorted({touch.customer_id for touch in touches})
-        span["last"] = last = rows("last_sequence")[0][0]
-        filled: Step = msgspec.structs.replace(
-            step,
-            touches=touches,
-            last_sequence=last,
-            licenses=[_license(*row) for row in rows("licenses")],
-            aliases=[AliasThen(*row) for row in rows("aliases")],
-            applied=[Applied(*row) for row in rows("deliveries")],
-            passed=[Passed(*row) for row in rows("moments")],
-            catalogs=[(version, document, first) for version, document, first in rows("catalogs")],
-        )
-        return filled
 
     @contextlib.contextmanager
     def _lent(self) -> Iterator[Connection]:
@@ -104,7 +88,20 @@ class PostgresOutbox:
             raise Unavailable(f"the store does not answer: {error}") from error
 
 
-def _license(
-    customer_id: str, first: int, to: int | None, sku: str, license_id: uuid.UUID, status: str, *rest: Any
-) -> LicenseThen:
-    return LicenseThen(customer_id, first, to, Held(sku, license_id, Status(status), *rest[:-1]), rest[-1])
+def _touch(
+    epoch: uuid.UUID, revision: int, tag: int, at: dt.datetime, customer_id: str, gone: bool, _: int, *rest: Any
+) -> Touch:
+    cause, first, catalog, former, states = rest
+    before, after = _decode(states)
+    return Touch(
+        position=Position(epoch, revision, tag),
+        at=at,
+        customer_id=customer_id,
+        gone=gone,
+        cause=msgspec.Raw(cause.encode()),
+        first=first,
+        catalog=catalog,
+        former=former,
+        before=before,
+        after=after,
+    )
