@@ -1,5 +1,32 @@
 -- The outbox: change_feed followed by revision, each state read as it was believed at its revision.
 
+-- name: ready
+-- Prepare the session. One that is paused or cut off loses its lock after 5 s; the first step after a long silence walks
+-- over all deliveries of it.
+SET idle_session_timeout = 5000; SET statement_timeout = 60000; SET enable_seqscan = off
+
+-- name: lead
+-- Become the one publisher of this database, or stay it.
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+               AND (classid, objid) = (%(lock_class)s, %(publisher)s))
+       OR pg_try_advisory_lock(%(lock_class)s, %(publisher)s)
+
+-- name: ahead
+-- Return the store's epoch and revision, the revision and delivery that the topic has, the last revision of the next step
+-- (so many customers, and all of its last revision), and the age in seconds of the first that is not told.
+WITH told AS (
+    SELECT r.epoch, r.revision AS head, coalesce(p.revision, 0) AS revision, coalesce(p.sequence, 0) AS sequence
+    FROM revision r LEFT JOIN publish_position p ON p.topic = %(topic)s AND p.epoch = r.epoch
+), step AS MATERIALIZED (
+    SELECT revision FROM change_feed WHERE kind = 'customer' AND revision > (SELECT revision FROM told)
+    ORDER BY revision LIMIT %(limit)s
+)
+SELECT told.epoch, told.head, told.revision, told.sequence,
+       CASE WHEN (SELECT count(*) FROM step) < %(limit)s THEN told.head ELSE (SELECT max(revision) FROM step) END,
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM revision_log
+                 WHERE revision = (SELECT min(revision) FROM step)), 0)
+FROM told
+
 -- name: read
 -- Return each touch of a step: its position, time and customer, whether that is no more; the last delivery of the step;
 -- what made the touch, and the first boundary where time did; the catalog's version, and the one to hold the state before
