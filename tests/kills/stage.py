@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+import os
 import pathlib
 import random
 import signal
@@ -18,9 +19,9 @@ import psycopg
 from support.processes import Process, eventually, licet
 from support.termed import TERMED, licensed, now
 
-WORKERS = 2
+WORKERS = int(os.environ.get("WORKERS") or 2)
 CUSTOMERS = 40
-RATE = 50  # changes a second
+RATE = int(os.environ.get("RATE") or 50)  # changes a second
 CHANGES, TOLD = "licet.customer-changes", "licet.license-changes"
 # What the store says of a customer, in the words of the topic.
 STORE = """
