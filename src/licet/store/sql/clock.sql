@@ -1,5 +1,5 @@
 -- The clock's hands: one pair of queries for each kind of boundary. A further kind needs its row of clock_position, an
--- index such as license_ends, and its pair.
+-- index such as license_ends, and its pair. The position stands in subqueries: joined, it would be no bound of the index.
 
 -- name: hold
 -- Take the write lock, and no revision yet: what is due may be no longer so.
@@ -8,17 +8,19 @@ SELECT FROM revision FOR UPDATE
 -- name: next_license_start
 -- Return in how many seconds the next start passes; below zero it has.
 SELECT extract(epoch FROM l.starts_at - clock_timestamp())::float8
-FROM license l JOIN clock_position p ON p.kind = 'license' AND p.boundary = 'start'
+FROM license l
 WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > (p.at, p.row_id)
+  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
 ORDER BY l.starts_at, l.row_id LIMIT 1
 
 -- name: next_license_end
 -- Return in how many seconds the next end passes; below zero it has.
 SELECT extract(epoch FROM l.ends_at - clock_timestamp())::float8
-FROM license l JOIN clock_position p ON p.kind = 'license' AND p.boundary = 'end'
+FROM license l
 WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > (p.at, p.row_id)
+  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
 ORDER BY l.ends_at, l.row_id LIMIT 1
 
 -- name: due_license_start
@@ -31,9 +33,11 @@ SELECT l.starts_at, l.row_id, l.license_id, l.customer_id, EXISTS (
     WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
       AND upper_inf(k.valid) AND k.starts_at = l.starts_at AND began.recorded_at < l.starts_at
       AND (ended.recorded_at >= l.starts_at OR upper_inf(k.recorded)))
-FROM license l JOIN clock_position p ON p.kind = 'license' AND p.boundary = 'start'
+FROM license l
 WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > (p.at, p.row_id) AND l.starts_at <= clock_timestamp()
+  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
+  AND l.starts_at <= clock_timestamp()
 ORDER BY l.starts_at, l.row_id LIMIT %(limit)s
 
 -- name: due_license_end
@@ -45,9 +49,11 @@ SELECT l.ends_at, l.row_id, l.license_id, l.customer_id, EXISTS (
     WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
       AND upper_inf(k.valid) AND k.ends_at = l.ends_at AND began.recorded_at < l.ends_at
       AND (ended.recorded_at >= l.ends_at OR upper_inf(k.recorded)))
-FROM license l JOIN clock_position p ON p.kind = 'license' AND p.boundary = 'end'
+FROM license l
 WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > (p.at, p.row_id) AND l.ends_at <= clock_timestamp()
+  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
+  AND l.ends_at <= clock_timestamp()
 ORDER BY l.ends_at, l.row_id LIMIT %(limit)s
 
 -- name: write
