@@ -106,7 +106,8 @@ class Stage:
         finally:
             load.stop()
         eventually("all is applied", lambda: self._applied(load.sent), 60, every=0.2)
-        time.sleep(2 * Load.SOON_S + 1)  # what was granted last starts and ends by then
+        time.sleep(2 * Load.SOON_S)  # what was granted last starts and ends by then
+        eventually("the clocks have come to the end", lambda: not self._untold() or None, 60, every=0.2)
         eventually("all is told", self._told, 60, every=0.2)
         return self._judge(kills, load.sent)
 
@@ -127,6 +128,9 @@ class Stage:
     def _told(self) -> bool | None:
         query = "SELECT p.revision >= (SELECT max(revision) FROM change_feed) FROM publish_position p"
         return self._rows(query) == [(True,)] or None
+
+    def _untold(self) -> set[tuple[Any, ...]]:
+        return set(self._rows(PASSED)) - set(self._rows("SELECT id, boundary, at FROM time_event"))
 
     def _judge(self, kills: int, changes: int) -> Tally:
         feed = set(self._rows("SELECT revision, subject FROM change_feed WHERE kind = 'customer'"))

@@ -28,6 +28,7 @@ from licet.store.outbox import PostgresOutbox
 from licet.store.pools import writer_pool
 from licet.store.prune import prune
 from licet.store.values import NameKind
+from support.processes import eventually
 from support.properties import quick
 from support.termed import TERMED, licensed, now, shift
 from support.world import Log, Road, apply_catalog, fresh, rows
@@ -64,7 +65,8 @@ class Telling:
         self.publisher = Publisher(self.outbox, self.topic, self.metrics)
 
     def tell(self) -> list[Any]:
-        """Tell all there is; returns the events."""
+        """Tell all there is; returns the events. A session that ended gives its lock on a moment later."""
+        eventually("it leads", lambda: self.outbox.lead() or None)
         while True:
             self.publisher.step()
             if self.lag("revisions") == 0:
@@ -223,14 +225,11 @@ def test_who_lost_the_lead_reads_nothing_and_moves_nothing(
 def test_a_session_without_a_sign_of_life_gives_the_lead_back(database: str) -> None:
     outbox = PostgresOutbox(database, "told")
     with outbox._lent() as connection:
-        assert connection.execute("SHOW idle_session_timeout").fetchone() == ("5s",)
+        assert connection.execute("SHOW idle_session_timeout").fetchone() == ("8s",)
         connection.execute("SET idle_session_timeout = 50")
         other = PostgresOutbox(database, "told")
         assert outbox.lead()
-        with contextlib.suppress(psycopg.OperationalError):
-            while not other.lead():
-                pass
-    assert other.lead()
+        eventually("the server gives the lock on", lambda: other.lead() or None)
     outbox.close()
     other.close()
 

@@ -6,7 +6,7 @@ What can go wrong, and what follows:
 |-----------------------------------|-----------------------------------------------------------------------------|
 | Kafka is away                     | the step is tried again; the position stands, the lag grows                 |
 | the process ends before the position moved | the next publisher tells the step again, under the same ids         |
-| the process is paused, or cut off | its session ends within 5 s; the next publisher cuts off what it still sends |
+| the process is paused, or cut off | its session ends within 8 s; the next publisher cuts off what it still sends |
 
 The last holds by order: who leads opens the topic, which cuts off all who opened it before, and only then reads, in the
 session that leads. So no one sends what was read before another led.

@@ -15,7 +15,7 @@ from licet.queue.librdkafka import said
 from licet.queue.ports import Announcement, LogUnavailable
 
 COMPACTED = (("cleanup.policy", "compact"),)
-LIMIT_S = 4.0  # of each step; the publisher's session in the store lasts 5 s without a sign of life
+LIMIT_S = 3.0  # of each request; the publisher's session in the store lasts 8 s without a sign of life
 _log = logging.getLogger(__name__)
 
 

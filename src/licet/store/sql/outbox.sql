@@ -1,9 +1,9 @@
 -- The outbox: change_feed followed by revision, each state read as it was believed at its revision.
 
 -- name: ready
--- Prepare the session. One that is paused or cut off loses its lock after 5 s; the first step after a long silence walks
+-- Prepare the session. One that is paused or cut off loses its lock after 8 s; the first step after a long silence walks
 -- over all deliveries of it.
-SET idle_session_timeout = 5000; SET statement_timeout = 60000; SET enable_seqscan = off
+SET idle_session_timeout = 8000; SET statement_timeout = 60000; SET enable_seqscan = off
 
 -- name: lead
 -- Become the one publisher of this database, or stay it.
