@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench sim chaos fuzz test-packages test-compose lock clean
+.PHONY: help up test lint bench sim chaos kills fuzz test-packages test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ sim: $(VENV)/.dev  ## the road in simulated storms: SEEDS=10000, or SEED=n with 
 
 chaos: $(VENV)/.dev  ## everything is killed, paused and cut off under load: ROUNDS=20
 	PYTHONPATH=tests $(BIN)/python -m chaos
+
+kills: $(VENV)/.dev  ## workers are killed while they publish and licenses start and end: KILLS=50
+	PYTHONPATH=tests $(BIN)/python -m kills
 
 fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would send: CASES=24000
 	PYTHONPATH=tests $(BIN)/python -m fuzz

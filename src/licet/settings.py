@@ -105,6 +105,10 @@ class Settings:
         _pairs,
         secret=True,
     )
+    publish: str = setting(
+        "off", "`on`: workers tell each change of a customer on a Kafka topic.", _one_of("on", "off")
+    )
+    publish_topic: str = setting("licet.license-changes", "That topic; made if absent, compacted.")
     host: str = setting("127.0.0.1", "The address that the door and the API listen on.")
     port: int = setting(8000, "The port that the door and the API listen on.", _number(0, 65535))
     webhook_auth: str = setting("required", "`none` lets anyone post to the webhook.", _one_of("required", "none"))

@@ -28,7 +28,7 @@ from licet.domain import fields as read
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Freshness, Known, decide
 from licet.domain.ids import CustomerRef
-from licet.domain.license import Status
+from licet.domain.license import state_of
 from licet.store.values import CustomerRow, DeliveryRow, LicenseRow, Name, Sender
 
 NOT_CONSUMED = "not consumed or never received"
@@ -190,11 +190,7 @@ def _skus(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[SkuState
 def _state(license_: LicenseRow | None, now: dt.datetime) -> str:
     if license_ is None:
         return "not_licensed"
-    if license_.status is Status.ACTIVE and license_.starts_at is not None and now < license_.starts_at:
-        return "not_yet_valid"
-    if license_.status is Status.ACTIVE and license_.ends_at is not None and now >= license_.ends_at:
-        return "expired"
-    return license_.status.value
+    return state_of(license_.status, license_.starts_at, license_.ends_at, now)
 
 
 def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[FeatureState]:

@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 
+import msgspec
 from confluent_kafka import KafkaException
 
 from licet.domain.errors import ConfigurationError
 from licet.observe.metrics import Metrics
 from licet.queue.drain import GIVE_UP_S, Drainer
 from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
+from licet.queue.kafka_announcer import COMPACTED, KafkaAnnouncer
 from licet.queue.kafka_reader import KafkaReader, KafkaSurvey
 from licet.queue.librdkafka import said
 from licet.queue.ports import ChangeLog, LogReader, LogSurvey, LogUnavailable, Positions
@@ -90,6 +92,12 @@ def build_reader(settings: Settings, positions: Positions) -> LogReader:
     if settings.kafka_brokers:
         return KafkaReader(_topic(settings), positions)
     return PostgresReader(settings.database_url, positions)
+
+
+def build_announcer(settings: Settings) -> KafkaAnnouncer:
+    """Build the publisher's side of the topic that tells others; it is made where it is absent."""
+    topic = msgspec.structs.replace(_topic(settings), name=settings.publish_topic, made_with=COMPACTED)
+    return KafkaAnnouncer(topic)
 
 
 def build_survey(settings: Settings) -> LogSurvey:

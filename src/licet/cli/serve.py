@@ -170,8 +170,7 @@ def run_worker(settings: Settings, wait_s: float) -> None:
     )
     with health as port:
         log(Event.STARTED, process="worker", health=f"http://{settings.metrics_host}:{port}/readyz")
-        built.worker.run(stop)
-        built.close()
+        built.run(stop)
     log(Event.STOPPED, process="worker")
 
 

@@ -37,6 +37,15 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     quantity: int | None = None
 
 
+def state_of(status: Status, starts_at: dt.datetime | None, ends_at: dt.datetime | None, now: dt.datetime) -> str:
+    """Say what a license is at a moment: its status, or where that is active, perhaps not_yet_valid or expired."""
+    if status is Status.ACTIVE and starts_at is not None and now < starts_at:
+        return "not_yet_valid"
+    if status is Status.ACTIVE and ends_at is not None and now >= ends_at:
+        return "expired"
+    return status.value
+
+
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """What opened or closed a row: a delivery's sequence number, or a catalog version. Exactly one is set."""
 

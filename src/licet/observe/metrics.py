@@ -31,6 +31,7 @@ class Metrics:
         self._door(registry)
         self._spool(registry)
         self._worker(registry)
+        self._beside(registry)
         self._answers(registry)
 
     def _door(self, registry: CollectorRegistry) -> None:
@@ -116,6 +117,29 @@ class Metrics:
             registry=registry,
         )
         self.revision = Gauge("licet_revision", "The last revision that this process wrote or read.", registry=registry)
+
+    def _beside(self, registry: CollectorRegistry) -> None:
+        self.time_events = Counter(
+            "licet_time_events", "Starts and ends that this worker's clock wrote to the feed.", registry=registry
+        )
+        self.clock_late_seconds = Gauge(
+            "licet_clock_late_seconds",
+            "How long the first boundary that is due has waited, in seconds.",
+            registry=registry,
+        )
+        self.published = Counter(
+            "licet_published", "Changes of customers that the topic confirmed to this worker.", registry=registry
+        )
+        self.publish_lag_revisions = Gauge(
+            "licet_publish_lag_revisions",
+            "Revisions that the topic lacks, where this worker is the publisher; else 0.",
+            registry=registry,
+        )
+        self.publish_lag_seconds = Gauge(
+            "licet_publish_lag_seconds",
+            "Age of the first change that the topic lacks, where this worker is the publisher; else 0.",
+            registry=registry,
+        )
 
     def _answers(self, registry: CollectorRegistry) -> None:
         self.checks = Quick(Count, "licet_checks", "Checks answered, by the decision's reason.", registry, ("reason",))

@@ -34,7 +34,7 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
     """Where the log is, and what the topic is like where Licet has to make it.
 
     ``brokers`` is ``host:port,host:port``. ``config`` holds librdkafka settings (SASL, TLS, limits); those that carry
-    a promise of the port cannot be changed by it.
+    a promise of the port cannot be changed by it. ``made_with`` is the topic's own configuration.
     """
 
     brokers: str
@@ -42,6 +42,7 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = PARTITIONS
     replication: int = 1
     config: Mapping[str, str] = {}
+    made_with: Sequence[tuple[str, str]] = (("retention.ms", str(RETENTION_MS)),)
 
     def __repr__(self) -> str:
         return f"KafkaTopic({self.brokers}, {self.name})"  # the config may hold a password
@@ -67,7 +68,7 @@ def ensure_topic(topic: KafkaTopic, timeout: float = 4.0) -> None:
     Raises ``LogUnavailable``.
     """
     admin = AdminClient(topic.client({}, {"log_level": 0}))
-    wanted = NewTopic(topic.name, topic.partitions, topic.replication, config={"retention.ms": str(RETENTION_MS)})
+    wanted = NewTopic(topic.name, topic.partitions, topic.replication, config=dict(topic.made_with))
     try:
         if topic.name not in admin.list_topics(timeout=timeout).topics:
             made = admin.create_topics([wanted], operation_timeout=timeout, request_timeout=timeout)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from licet.queue.message import Message, Position, Record
+from licet.queue.message import Header, Message, Position, Record
 
 
 class AppendFailed(msgspec.Struct, frozen=True):
@@ -127,4 +127,31 @@ class LogSurvey(Protocol):
 
     def count(self, partition: int, start: int, stop: int) -> int:
         """Count the records from ``start`` up to, and without, ``stop``; of Kafka's own markers there are none."""
+        ...
+
+
+class Announcement(msgspec.Struct, frozen=True, gc=False):
+    """A record for others. ``value`` None: forget what was said under this key."""
+
+    key: str
+    value: bytes | None
+    headers: Sequence[Header]
+
+
+class Announcer(Protocol):
+    """Tells others, over a compacted topic."""
+
+    def open(self) -> None:
+        """Make ready to send, unless it is: whoever opened the topic before can send no more.
+
+        Raises ``LogUnavailable``.
+        """
+        ...
+
+    def send(self, announcements: Sequence[Announcement]) -> None:
+        """Return once all are confirmed, in order per key. Raises ``LogUnavailable``: then all are to be sent again."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the topic; what is not confirmed is given up."""
         ...

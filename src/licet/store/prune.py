@@ -1,4 +1,7 @@
-"""What the ledger need not keep for ever: the bytes of deliveries, never their rows."""
+"""What the ledger need not keep for ever: the bytes of deliveries, never their rows.
+
+Neither ``revision_log`` nor ``change_feed``: what stands beyond the lowest ``publish_position`` is still to be told.
+"""
 
 from collections.abc import Iterator
 

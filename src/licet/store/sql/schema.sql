@@ -130,6 +130,16 @@ CREATE TABLE public.change_feed (
 
 COMMENT ON TABLE public.change_feed IS 'What each revision touched.';
 
+CREATE TABLE public.clock_position (
+    kind text NOT NULL,
+    boundary text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    row_id bigint NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.clock_position IS 'The last boundary of each kind that the clock has looked at. After a downtime it goes on from there.';
+
 CREATE TABLE public.consumer_offset (
     log text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
@@ -441,6 +451,16 @@ COMMENT ON TABLE public.partition_stop IS 'The partitions that no worker reads u
 
 COMMENT ON COLUMN public.partition_stop.next_offset IS 'The next offset to apply when it stopped; null where it had none.';
 
+CREATE TABLE public.publish_position (
+    topic text NOT NULL COLLATE pg_catalog."C",
+    epoch uuid NOT NULL,
+    revision bigint NOT NULL,
+    sequence bigint NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON TABLE public.publish_position IS 'The last revision of change_feed that a topic has, and the last delivery of that revision or before. Without its row the topic is told everything anew.';
+
 CREATE TABLE public.queue_log (
     one boolean DEFAULT true NOT NULL,
     log_id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -548,6 +568,19 @@ COMMENT ON TABLE public.spool_state IS 'Whether Kafka is away and changes wait i
 
 COMMENT ON COLUMN public.spool_state.opening IS 'Counts the openings; who spools must know the present one.';
 
+CREATE TABLE public.time_event (
+    kind text NOT NULL,
+    id uuid NOT NULL,
+    boundary text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    revision bigint NOT NULL,
+    CONSTRAINT time_event_boundary_check CHECK ((boundary = ANY (ARRAY['start'::text, 'end'::text]))),
+    CONSTRAINT time_event_kind_check CHECK ((kind = ANY (ARRAY['license'::text, 'override'::text, 'grace'::text])))
+);
+
+COMMENT ON TABLE public.time_event IS 'Boundaries that passed while they stood: what began or ended by time alone, once each. The answer changed at "at"; the feed told it at "revision".';
+
 CREATE TABLE public.user_membership (
     user_id text NOT NULL COLLATE pg_catalog."C",
     customer_id text NOT NULL COLLATE pg_catalog."C",
@@ -574,6 +607,9 @@ ALTER TABLE ONLY public.catalog_version
 
 ALTER TABLE ONLY public.change_feed
     ADD CONSTRAINT change_feed_pkey PRIMARY KEY (revision, kind, subject);
+
+ALTER TABLE ONLY public.clock_position
+    ADD CONSTRAINT clock_position_pkey PRIMARY KEY (kind, boundary);
 
 ALTER TABLE ONLY public.consumer_offset
     ADD CONSTRAINT consumer_offset_pkey PRIMARY KEY (log, partition);
@@ -605,6 +641,9 @@ ALTER TABLE ONLY public.partition_decision
 ALTER TABLE ONLY public.partition_stop
     ADD CONSTRAINT partition_stop_pkey PRIMARY KEY (log, partition);
 
+ALTER TABLE ONLY public.publish_position
+    ADD CONSTRAINT publish_position_pkey PRIMARY KEY (topic);
+
 ALTER TABLE ONLY public.queue_log
     ADD CONSTRAINT queue_log_pkey PRIMARY KEY (one);
 
@@ -634,6 +673,9 @@ ALTER TABLE ONLY public.sku
 
 ALTER TABLE ONLY public.spool_state
     ADD CONSTRAINT spool_state_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.time_event
+    ADD CONSTRAINT time_event_kind_id_boundary_at_key UNIQUE (kind, id, boundary, at);
 
 CREATE INDEX audit_entry_customer ON public.audit_entry USING btree (customer_id, entry_id) WHERE (customer_id IS NOT NULL);
 
@@ -669,7 +711,13 @@ CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id,
 
 CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 
+CREATE INDEX license_ends ON public.license USING btree (ends_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (ends_at IS NOT NULL));
+
+CREATE INDEX license_starts ON public.license USING btree (starts_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (starts_at IS NOT NULL));
+
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
+
+CREATE INDEX time_event_customer ON public.time_event USING btree (customer_id, revision);
 
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 

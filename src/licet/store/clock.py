@@ -1,0 +1,69 @@
+"""What time changes, written as any other writer writes: under the one lock, with a revision and the feed."""
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+
+from licet.database import Connection, named_queries, writer_conninfo
+from licet.domain.errors import Unavailable
+from licet.store.catalogs import begin
+
+# Each has its queries ``next_…`` and ``due_…`` in sql/clock.sql.
+HANDS = (("license", "start"), ("license", "end"))
+CHUNK = 500
+# All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
+_BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"
+
+
+class PostgresClock:
+    """See ``consume.clock.Boundaries``. One connection, made when it is needed and made anew when it broke."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+        self._sql = named_queries("licet.store", "sql/clock.sql")
+
+    def next_s(self) -> float | None:
+        """Return in how many seconds the next boundary passes, below zero where it has; None where none is known."""
+        with self._lent() as connection:
+            found = [connection.execute(self._sql[f"next_{kind}_{boundary}"]).fetchone() for kind, boundary in HANDS]
+        return min((row[0] for row in found if row is not None), default=None)
+
+    def strike(self) -> int:
+        """Write up to ``CHUNK`` boundaries of each kind that passed; returns how many time made. The rest stays due."""
+        with self._lent() as connection:
+            return sum(self._move(connection, kind, boundary) for kind, boundary in HANDS)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _move(self, connection: Connection, kind: str, boundary: str) -> int:
+        """Write one kind in one transaction: what stands under the lock is looked at, whatever was seen before."""
+        hand = {"kind": kind, "boundary": boundary}
+        with connection.transaction():
+            connection.execute(self._sql["hold"])
+            due = connection.execute(self._sql[f"due_{kind}_{boundary}"], {"limit": CHUNK}).fetchall()
+            made = [row for row in due if row[4]]
+            if made:
+                ats, _, ids, customers, _ = map(list, zip(*made, strict=True))
+                written = {"revision": begin(connection)[0], "ids": ids, "ats": ats, "customers": customers}
+                connection.execute(self._sql["write"], hand | written)
+            if due:
+                connection.execute(self._sql["move"], hand | {"at": due[-1][0], "row_id": due[-1][1]})
+        return len(made)
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        try:
+            if self._connection is None:
+                conninfo = writer_conninfo(self._url, application="licet clock")
+                self._connection = psycopg.connect(conninfo, autocommit=True)
+                self._connection.execute(_BY_INDEX)
+            yield self._connection
+        except psycopg.OperationalError as error:
+            self.close()
+            raise Unavailable(f"the store does not answer: {error}") from error
