@@ -161,7 +161,7 @@ class Checker:
                 if who not in meant:
                     meant[who] = _look_up(who, snapshot)
                 found = meant[who]
-                answer = _decide(one, *found, catalog, now, fresh) if found and one.feature else self._try(one)
+                answer = decide_for(one, *found, catalog, now, fresh) if found and one.feature else self._try(one)
                 decided[alike] = answer
             elif isinstance(answer, Decision) and answer.feature != one.feature:
                 answer = msgspec.structs.replace(answer, feature=one.feature)
@@ -176,13 +176,13 @@ class Checker:
 
     def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
-        question = _question(asked)
+        question = question_of(asked)
         snapshot, now = self._latest.get(), self._clock()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
         skus = dict(catalog.grants.get(asked.feature, ()))
         customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
-        decision = _decide(asked, question, found, customers, catalog, now, fresh)
+        decision = decide_for(asked, question, found, customers, catalog, now, fresh)
         begins, ends = interval(customers, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
@@ -202,14 +202,14 @@ class Checker:
 def _look_up(who: Who, snapshot: Snapshot) -> tuple[Question, Resolution, list[Known]] | None:
     """Find whose licenses a question is about, all of them; None where it names nobody who can be."""
     try:
-        question = _question(Asked("any", *who))
+        question = question_of(Asked("any", *who))
     except InvalidInput:
         return None
     found = snapshot.resolve(question)
     return question, found, [snapshot.known(one, kept, snapshot.catalog.skus) for one, kept in found.customers]
 
 
-def _decide(
+def decide_for(
     asked: Asked,
     question: Question,
     found: Resolution,
@@ -218,6 +218,7 @@ def _decide(
     now: dt.datetime,
     fresh: Freshness,
 ) -> Decision:
+    """Decide for whom a question resolved to, the unknown told apart."""
     kept = _as_kept(asked, question)
     if _names_unknown_customer(question, found):
         nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, now, fresh)
@@ -230,7 +231,8 @@ def _names_unknown_customer(question: Question, found: Resolution) -> bool:
     return question.customer is not None and found.named is None and (question.user is None or found.belongs)
 
 
-def _question(asked: Asked) -> Question:
+def question_of(asked: Asked) -> Question:
+    """Read whom a question is about. Raises ``InvalidInput`` with every fault."""
     faults: list[Fault] = []
     user = customer = None
     if asked.user is None and asked.customer is None:

@@ -11,7 +11,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import catalog, dead, keys, partition
+from licet.cli import catalog, dead, history, keys, partition
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
@@ -29,6 +29,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
+app.command("explain")(history.explain)
+app.command("timeline")(history.timeline)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
