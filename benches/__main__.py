@@ -1,4 +1,4 @@
-"""``python -m benches [check|batch|stream|webhook|consume|visible|million|sdk|up|slow|outage …] [--json FILE]``.
+"""``python -m benches [check|batch|stream|webhook|consume|visible|million|history|sdk|up|slow …] [--json FILE]``.
 
 Exit codes: 0 every bar is held; 1 a bar is short or a bench failed; 3 a bench was left out (0 with BENCH_OPTIONAL=1).
 """
@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from benches import batch, check, consume, million, outage, sdk, slow, stream, up, visible, webhook
+from benches import batch, check, consume, history, million, outage, sdk, slow, stream, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
@@ -26,6 +26,7 @@ BENCHES = {
     "consume": consume.run,
     "visible": visible.run,
     "million": million.run,
+    "history": history.run,
     "sdk": sdk.run,
     "up": up.run,
     "slow": slow.run,

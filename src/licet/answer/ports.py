@@ -87,7 +87,7 @@ class HistoryReader(Protocol):
     """Other moments than the present."""
 
     async def held(self, question: Question, when: When, now: dt.datetime) -> Then:
-        """Return whom a question is about at a moment, and what they held. Raises ``InvalidInput`` (no such revision)."""
+        """Return whom a question is about at a moment, and what they held. Raises ``InvalidInput``."""
         ...
 
     async def names(self, customer_id: str, then: Then) -> NamesThen:

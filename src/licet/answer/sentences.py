@@ -22,7 +22,7 @@ _ORDER = "{manager} can sell {skus} and set it in Salesforce."
 PHRASES: Mapping[str, Phrase] = {
     "unknown_feature": Phrase(
         "The catalog has no feature of that name; {cause}.",
-        "The application has to ask for a feature that the catalog has: ask its developers, and {manager} about the deal.",
+        "The application has to ask for a feature of the catalog: ask its developers, {manager} about the deal.",
     ),
     "unknown_user": Phrase(
         "No membership and no verified e-mail domain leads from this user to {whom}; {cause}.",
