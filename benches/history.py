@@ -21,8 +21,8 @@ from licet.domain.decision import Asked
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.history import PostgresHistory
-from licet.store.history_values import When
 from licet.store.migrate import migrate
+from licet.store.past import When
 from licet.store.pools import reader_pool
 
 CUSTOMERS = int(os.environ.get("BENCH_HISTORY_CUSTOMERS", "480000"))

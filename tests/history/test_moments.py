@@ -24,7 +24,7 @@ from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.history import PostgresHistory
-from licet.store.history_values import When
+from licet.store.past import When
 from licet.store.pools import reader_pool, writer_pool
 from licet.store.values import NameKind
 from support.web import fresh_database

@@ -1,17 +1,19 @@
 """Every answer, yes or no, leads to the delivery it comes from and to the account manager."""
 
 import datetime as dt
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from licet.answer.sentences import PHRASES
+from licet.answer.sentences import PHRASES, sentences
 from licet.consume.refold import refold
-from licet.domain.decision import Reason
+from licet.domain.decision import Decision, Reason
 from licet.domain.license import Cause, Moment
 from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.past import OverrideRow
 from support.web import Stage, stage
 
 FIRST = """
@@ -124,6 +126,22 @@ def test_what_a_salesperson_reads(there: Stage) -> None:
         "SKU1 was ended on 1 March 2026, 12:00 UTC; Salesforce said so on 1 March 2026, 12:00 UTC (event "
     )
     assert change == "Ada Byron, the account manager can sell SKU1 and set it in Salesforce."
+
+
+@pytest.mark.parametrize("reason", ["override", "blocked", "grace"])
+def test_an_exception_is_told_with_its_author_and_reason(reason: str) -> None:
+    since = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    override = OverrideRow(
+        override_id=uuid.uuid4(), sku="SKU1", feature=None, effect="grant", kind="trial", value=None,
+        starts_at=since, ends_at=since, reason="a demo", author="cora", since=since,
+    )  # fmt: skip
+    decision = Decision(
+        allowed=reason != "blocked", reason=reason, message="", customer="acme", user=None, feature="email",
+        sku="SKU1", since=since, until=since, revision=1, age_ms=0,
+    )  # type: ignore[arg-type]  # fmt: skip
+    told = " ".join(sentences(decision, None, override, ["SKU1"], "email"))
+    assert "1 March 2026" in told
+    assert ("cora" in told and "a demo" in told) or reason == "grace"
 
 
 def test_explaining_needs_its_scope_and_a_token_is_refused(there: Stage) -> None:

@@ -21,7 +21,7 @@ from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Decision, Freshness, Known
 from licet.domain.errors import NotFound
 from licet.domain.ids import CustomerRef
-from licet.store.history_values import (
+from licet.store.past import (
     Behind,
     CatalogLine,
     DeliveryLine,

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from licet.domain.ids import CustomerRef
-from licet.store.history_values import Behind, NamesThen, Then, When
+from licet.store.past import Behind, NamesThen, Then, When
 from licet.store.records import Delta, Load, Position
 from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Sender
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from licet.domain.decision import Decision
-from licet.store.history_values import Behind, OverrideRow
+from licet.store.past import Behind, OverrideRow
 
 
 class Phrase(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from licet.cli.table import show_table
 from licet.domain.decision import Asked
 from licet.edge.past import read_when
 from licet.settings import Settings
-from licet.store.history_values import Event, When
+from licet.store.past import Event, When
 
 Customer = Annotated[str, typer.Argument(help="A customer's id or an alias, tenant:4711.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -27,7 +27,7 @@ from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.edge.past import read_when
 from licet.manage.directory import Directory
-from licet.store.history_values import Event
+from licet.store.past import Event
 from licet.store.values import NameKind, Sender
 
 _MAX_TEXT = 255

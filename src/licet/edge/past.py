@@ -16,7 +16,7 @@ from licet.edge.asgi import AsgiScope, Handler, Receive, Send, header, respond
 from licet.edge.asking import JSON, USER_TOKEN
 from licet.edge.authentication import Authenticator
 from licet.observe.metrics import Metrics
-from licet.store.history_values import When
+from licet.store.past import When
 
 PARAMETERS = ("explain", "as_of", "known_at")
 MARKS = tuple(f"{name}=".encode() for name in PARAMETERS)

@@ -8,7 +8,7 @@ import msgspec
 from licet.database import named_queries
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef
-from licet.store.history_values import Behind, Event, NamesThen, Then, When
+from licet.store.past import Behind, Event, NamesThen, Then, When
 from licet.store.pools import Pool, connection_of
 from licet.store.values import Page, Question
 
