@@ -136,8 +136,8 @@ def test_an_exception_is_told_with_its_author_and_reason(reason: str) -> None:
         starts_at=since, ends_at=since, reason="a demo", author="cora", since=since,
     )  # fmt: skip
     decision = Decision(
-        allowed=reason != "blocked", reason=cast("Reason", reason), message="", customer="acme", user=None, feature="email",
-        sku="SKU1", since=since, until=since, revision=1, age_ms=0,
+        allowed=reason != "blocked", reason=cast("Reason", reason), message="", customer="acme", user=None,
+        feature="email", sku="SKU1", since=since, until=since, revision=1, age_ms=0,
     )  # fmt: skip
     told = " ".join(sentences(decision, None, override, ["SKU1"], "email"))
     assert "1 March 2026" in told

@@ -653,8 +653,6 @@ CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id,
 
 CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 
-CREATE INDEX override_customer ON public.override USING btree (customer_id);
-
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
 CREATE INDEX revision_log_time ON public.revision_log USING btree (recorded_at, revision);

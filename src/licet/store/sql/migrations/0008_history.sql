@@ -14,4 +14,3 @@ CREATE INDEX customer_domain_domain ON customer_domain (domain);
 CREATE INDEX user_membership_user ON user_membership (user_id);
 -- The timeline, and the delivery behind a refusal without a license.
 CREATE INDEX delivery_customer ON delivery (customer_id, revision, sequence);
-CREATE INDEX override_customer ON override (customer_id);
