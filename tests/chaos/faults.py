@@ -142,7 +142,9 @@ def _kill(process: Process) -> None:
 
 def _end(process: Process) -> None:
     process.signal(signal.SIGTERM)
-    assert process.ended(10) == 0, process
+    code = process.ended(10)
+    # One that is ended twice in a round may be told before it listens for the signal.
+    assert code == 0 or (code == -signal.SIGTERM and " started " not in process.err), f"exit {code}"
 
 
 def _pause(process: Process, seconds: float) -> None:

@@ -14,6 +14,7 @@ from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
+from licet.answer.history import History
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
@@ -28,6 +29,7 @@ from licet.edge.asgi import Handler
 from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
 from licet.edge.front import Front, Route
+from licet.edge.past import PastCheck
 from licet.edge.ways import ways
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
@@ -39,6 +41,7 @@ from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.feed import PostgresFeed
+from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.pools import reader_pool, store_ready, writer_pool
@@ -132,6 +135,7 @@ def running_web(
     reader, writer = reader_pool(url, wait=timeout), writer_pool(url, wait=timeout)
     catalogs = Catalogs(PostgresCatalogReader(reader))
     customers = PostgresCustomers(reader)
+    history = History(PostgresHistory(reader), customers, catalogs, clock=clock)
     metrics = Metrics()
     log = PostgresLog(url, log_name(url))
     latest = Latest()
@@ -152,6 +156,7 @@ def running_web(
         authenticator = Authenticator(keys.all, clock=lambda: dt.datetime.now(dt.UTC), bootstrap_key=ADMIN)
         rooms = Rooms(
             reading=Reading(customers, customers, catalogs, clock=clock),
+            history=history,
             directory=Directory(PostgresDirectory(writer)),
             letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log, catalogs.current),
@@ -164,7 +169,8 @@ def running_web(
         checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
         asking = Asking(Asker(checker, tokens), authenticator, metrics)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
-        routes = ways(handler, asking, catalogs.current, clock) | {
+        past = PastCheck(history, checker, handler, authenticator, metrics)
+        routes = ways(handler, past, asking, catalogs.current, clock) | {
             "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
             "/ofrep/v1/stream": Route(

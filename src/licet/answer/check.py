@@ -174,7 +174,7 @@ class Checker:
                 else:
                     if who not in known:
                         known[who] = [snapshot.known(*customer, skus) for customer in found[who].customers]
-                    answer = _decide(one, question, found[who], known[who], catalog, now, fresh)
+                    answer = decide_for(one, question, found[who], known[who], catalog, now, fresh)
                 decided[alike] = answer
                 if len(decided) % SLICE == 0:
                     await asyncio.sleep(0)
@@ -185,13 +185,13 @@ class Checker:
 
     def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
-        question = _question(asked)
+        question = question_of(asked)
         snapshot, now = self._latest.get(), self._clock()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
         skus = dict(catalog.grants.get(asked.feature, ()))
         customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
-        decision = _decide(asked, question, found, customers, catalog, now, fresh)
+        decision = decide_for(asked, question, found, customers, catalog, now, fresh)
         begins, ends = interval(customers, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
@@ -209,12 +209,12 @@ class Checker:
 
 def _parse(asked: Asked) -> Question | InvalidInput:
     try:
-        return _question(asked)
+        return question_of(asked)
     except InvalidInput as error:
         return error
 
 
-def _decide(
+def decide_for(
     asked: Asked,
     question: Question,
     found: Resolution,
@@ -223,6 +223,7 @@ def _decide(
     now: dt.datetime,
     fresh: Freshness,
 ) -> Decision:
+    """Decide for whom a question resolved to, the unknown told apart."""
     kept = _as_kept(asked, question)
     if _names_unknown_customer(question, found):
         nobody = decide(Asked(asked.feature, None, kept.customer), (), catalog, now, fresh)
@@ -235,7 +236,8 @@ def _names_unknown_customer(question: Question, found: Resolution) -> bool:
     return question.customer is not None and found.named is None and (question.user is None or found.belongs)
 
 
-def _question(asked: Asked) -> Question:
+def question_of(asked: Asked) -> Question:
+    """Read whom a question is about. Raises ``InvalidInput`` with every fault."""
     faults: list[Fault] = []
     user = customer = None
     if asked.user is None and asked.customer is None:

@@ -1,12 +1,14 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
+import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from licet.domain.ids import CustomerRef
+from licet.store.past import Behind, NamesThen, Then, When
 from licet.store.records import Delta, Load, Position
-from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Sender
+from licet.store.values import CatalogText, ChangeRow, CustomerRow, Page, Question, Sender
 
 
 class Feed(Protocol):
@@ -78,4 +80,26 @@ class Ledger(Deliveries, Protocol):
 
     async def senders(self) -> Sequence[Sender]:
         """Return what the doors saw of senders, by name."""
+        ...
+
+
+class HistoryReader(Protocol):
+    """Other moments than the present."""
+
+    async def held(self, question: Question, when: When, now: dt.datetime) -> Then:
+        """Return whom a question is about at a moment, and what they held. Raises ``InvalidInput``."""
+        ...
+
+    async def names(self, customer_id: str, then: Then) -> NamesThen:
+        """Return what a customer was called at the moment of an answer, and its users."""
+        ...
+
+    async def behind(
+        self, customer_id: str, revision: int, flag: str | None, *, delivery: int | None, catalog: int | None
+    ) -> Behind:
+        """Return what stands behind an answer at a revision: the delivery named, or the one that wrote the flag."""
+        ...
+
+    async def timeline(self, customer_id: str, before: tuple[int, str, str] | None, limit: int) -> Page:
+        """Return what happened to a customer, newest first, from beyond the (revision, kind, id) given."""
         ...

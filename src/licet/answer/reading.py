@@ -52,7 +52,7 @@ class Reading:
     async def customer(self, customer: str) -> CustomerView:
         """Return a customer with all that Licet knows of it, as of one revision."""
         row = await self._customers.get(CustomerRef.parse(customer))
-        return _customer(row, await self._catalogs.at(row.catalog_version), self._clock())
+        return customer_view(row, await self._catalogs.at(row.catalog_version), self._clock())
 
     async def customers(self, name: str | None, cursor: str | None, limit: int) -> Listing[CustomerLine]:
         """Return the customers whose name holds the text in any case, by name."""
@@ -74,7 +74,7 @@ class Reading:
     async def licenses(self, customer: str, cursor: str | None, limit: int) -> Listing[LicenseView]:
         """Return all rows of a customer's licenses with both times, the one written last first."""
         page = await self._customers.licenses(CustomerRef.parse(customer), read_cursor(cursor, int), limit)
-        items = [_license(row) for row in page.rows]
+        items = [license_view(row) for row in page.rows]
         return Listing(items, write_cursor(page.rows[-1].row) if page.more else None)
 
     async def users(self, customer: str, cursor: str | None, limit: int) -> Listing[NameView]:
@@ -140,7 +140,8 @@ class Reading:
         )
 
 
-def _customer(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> CustomerView:
+def customer_view(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> CustomerView:
+    """Say all of a customer."""
     terms_field = catalog.source.terms_field
     return CustomerView(
         id=row.customer_id,
@@ -157,7 +158,7 @@ def _customer(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> CustomerV
         domains=[_name(domain) for domain in row.domains],
         skus=_skus(row, catalog, now),
         features=_features(row, catalog, now),
-        licenses=[_license(license_) for license_ in row.licenses],
+        licenses=[license_view(license_) for license_ in row.licenses],
         unmapped={name: field.value for name, field in sorted(row.fields.items()) if name not in catalog.roles},
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -217,7 +218,8 @@ def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[Feat
     ]
 
 
-def _license(row: LicenseRow) -> LicenseView:
+def license_view(row: LicenseRow) -> LicenseView:
+    """Show a row of a license."""
     return LicenseView(**_fields_of(row, without="row"))
 
 

@@ -7,6 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from licet.answer.catalogs import Catalogs
+from licet.answer.history import History
 from licet.bootstrap.queue import build_log, build_survey
 from licet.bootstrap.store import utc_now
 from licet.consume.customers import CustomerDesk
@@ -25,6 +26,8 @@ from licet.settings import Settings
 from licet.store.audit import PostgresAudit, export_audit
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.customers import PostgresCustomers
+from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.partitions import PostgresPartitions
@@ -44,6 +47,14 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
         yield Keys(PostgresKeys(pool))
     finally:
         await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def history_desk(settings: Settings) -> AsyncIterator[History]:
+    """Lend the reader of other moments, of what stands behind an answer, and of what happened."""
+    async with reader_pool(settings.database_url, 1) as pool:
+        catalogs = Catalogs(PostgresCatalogReader(pool))
+        yield History(PostgresHistory(pool), PostgresCustomers(pool), catalogs, clock=utc_now)
 
 
 def catalog_desk(settings: Settings) -> CatalogDesk:

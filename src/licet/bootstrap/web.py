@@ -12,6 +12,7 @@ from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
 from licet.answer.check import Checker, Patience
 from licet.answer.follow import Follower
+from licet.answer.history import History
 from licet.answer.kept import KeptAnswers
 from licet.answer.reading import Reading
 from licet.answer.snapshot import Latest
@@ -31,6 +32,7 @@ from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
+from licet.edge.past import PastCheck
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
@@ -49,6 +51,7 @@ from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.feed import PostgresFeed
+from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
@@ -79,6 +82,7 @@ def build_web(settings: Settings) -> Web:
     readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
     catalogs = Catalogs(PostgresCatalogReader(readers))
     customers = PostgresCustomers(readers)
+    history = History(PostgresHistory(readers), customers, catalogs, clock=utc_now)
     keys = PostgresKeys(readers)
     authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
     change_log = build_spool_log(settings, metrics) if settings.kafka_brokers else build_log(settings)
@@ -106,6 +110,7 @@ def build_web(settings: Settings) -> Web:
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
+            history=history,
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
@@ -115,7 +120,8 @@ def build_web(settings: Settings) -> Web:
             checks=_checks(ends, readers, follower, catalogs, change_log),
         )
     )
-    routes = ways(check, asking, catalogs.current, utc_now) | {
+    past = PastCheck(history, checker, check, authenticator, metrics)
+    routes = ways(check, past, asking, catalogs.current, utc_now) | {
         "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
         "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
         "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),

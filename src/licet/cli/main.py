@@ -11,7 +11,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, catalog, customer, dead, keys, partition
+from licet.cli import audit, catalog, customer, dead, history, keys, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
@@ -32,6 +32,8 @@ app.add_typer(customer.app, name="customer")
 app.add_typer(audit.app, name="audit")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
+app.command("explain")(history.explain)
+app.command("timeline")(history.timeline)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]

@@ -10,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from litestar.types import Guard
 
+from licet.answer.history import History
 from licet.answer.reading import Reading
 from licet.answer.views import (
     ChangeView,
@@ -24,7 +25,9 @@ from licet.answer.views import (
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
+from licet.edge.past import read_when
 from licet.manage.directory import Directory
+from licet.store.past import Event
 from licet.store.values import NameKind, Sender
 
 _MAX_TEXT = 255
@@ -39,6 +42,10 @@ EventId = Annotated[str, PathParameter(description="The event's id, as the webho
 Cursor = Annotated[str | None, QueryParameter(description="The `next` of the page before.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="How many items, 1 to 200.")]
 NamePart = Annotated[str | None, QueryParameter(description="A part of the name, in any case.")]
+AsOf = Annotated[str | None, QueryParameter(description="What was true at this time, RFC 3339.")]
+KnownAt = Annotated[
+    str | None, QueryParameter(description="What the store believed at this time, RFC 3339, or at this revision.")
+]
 OneCustomer = Annotated[
     str | None, QueryParameter(description="Only this customer's deliveries, where one id stands for several.")
 ]
@@ -70,9 +77,31 @@ async def list_customers(
 
 
 @get("/v1/customers/{customer:str}", summary="Show a customer")
-async def get_customer(reading: NamedDependency[Reading], customer: Customer) -> CustomerView:
-    """SKUs, licenses, features and people in one answer, as of one revision."""
-    return await reading.customer(customer)
+async def get_customer(
+    reading: NamedDependency[Reading],
+    history: NamedDependency[History],
+    customer: Customer,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+) -> CustomerView:
+    """SKUs, licenses, features and people in one answer, as of one revision.
+
+    At another moment `name`, `people` but for the users, and `unmapped` are the record's present ones.
+    """
+    if as_of is None and known_at is None:
+        return await reading.customer(customer)
+    return await history.customer(customer, read_when(as_of, known_at))
+
+
+@get("/v1/customers/{customer:str}/timeline", summary="Tell all that happened to a customer")
+async def list_events(
+    history: NamedDependency[History], customer: Customer, cursor: Cursor = None, limit: Limit = 50
+) -> Listing[Event]:
+    """Deliveries, licenses, overrides, users, domains, aliases, catalog effects, newest first, with before and after.
+
+    Deliveries that changed nothing are in it, with their rule and reason.
+    """
+    return await history.timeline(customer, cursor, limit)
 
 
 @get("/v1/customers/{customer:str}/licenses", summary="List a customer's licenses with their history")
@@ -172,6 +201,7 @@ def routers() -> list[Router]:
                 list_customers,
                 get_customer,
                 list_licenses,
+                list_events,
                 list_users,
                 list_skus,
                 list_features,

@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
+from licet.answer.history import History
 from licet.answer.letters import LetterSearch
 from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
@@ -51,6 +52,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """What the application is wired to. ``checks`` are named; each returns None where ready, else what it waits for."""
 
     reading: Reading
+    history: History
     directory: Directory
     letter_search: LetterSearch
     letter_desk: LetterDesk
@@ -64,6 +66,7 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """Build the application. It reads no environment, touches no logging, and reaches nothing outside."""
     dependencies = {
         "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
+        "history": Provide(lambda: rooms.history, sync_to_thread=False),
         "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
         "letter_search": Provide(lambda: rooms.letter_search, sync_to_thread=False),
         "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),

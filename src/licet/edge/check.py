@@ -2,7 +2,7 @@
 
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -95,15 +95,25 @@ def read_question(query: bytes) -> tuple[Asked, Wanted]:
     A parameter that does not exist is refused: a misspelt ``customer`` must not silently widen the question, and a
     token has no place in an address, which ends up in logs.
     """
+    return question_in(read_query(query, PARAMETERS))
+
+
+def read_query(query: bytes, known: Sequence[str]) -> Mapping[str, str]:
+    """Read the parameters of a query string, each of which must be known and stand once. Raises ``InvalidInput``."""
     try:
         pairs = _pairs(query.decode("ascii"))
     except ValueError as error:  # UnicodeDecodeError is one
         raise InvalidInput.of(
-            Fault("query", "bytes that are no UTF-8, or too many fields", ", ".join(PARAMETERS))
+            Fault("query", "bytes that are no UTF-8, or too many fields", ", ".join(known))
         ) from error
     asked = dict(pairs)
-    if len(asked) != len(pairs) or not asked.keys() <= set(PARAMETERS):
-        raise InvalidInput.of(*_faults(pairs))
+    if len(asked) != len(pairs) or not asked.keys() <= set(known):
+        raise InvalidInput.of(*_faults(pairs, known))
+    return asked
+
+
+def question_in(asked: Mapping[str, str]) -> tuple[Asked, Wanted]:
+    """Take the question out of the parameters. Raises ``InvalidInput``."""
     question = Asked(asked.get("feature", ""), asked.get("user"), asked.get("customer"))
     if "min_revision" not in asked and "after_event" not in asked:
         return question, NOTHING
@@ -135,8 +145,8 @@ def _wanted(revision: str | None, event: str | None) -> Wanted:
     return Wanted(int(revision) if revision is not None else None, event)
 
 
-def _faults(pairs: Sequence[tuple[str, str]]) -> list[Fault]:
+def _faults(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> list[Fault]:
     names = [name for name, _ in pairs]
-    unknown = [name for name in dict.fromkeys(names) if name not in PARAMETERS]
-    faults = [Fault("query", f"the parameter {shown(name)}", "one of " + ", ".join(PARAMETERS)) for name in unknown]
-    return faults + [Fault(name, "it more than once", "it once") for name in PARAMETERS if names.count(name) > 1]
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    faults = [Fault("query", f"the parameter {shown(name)}", "one of " + ", ".join(known)) for name in unknown]
+    return faults + [Fault(name, "it more than once", "it once") for name in known if names.count(name) > 1]

@@ -5,15 +5,18 @@ import http
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from licet.answer.history import Explanation
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Decision
 from licet.edge import batch, check, forward_auth, ofrep
 from licet.edge.asgi import AsgiScope, Handler, Receive, Send
 from licet.edge.asking import USER_TOKEN, Asking
 from licet.edge.front import Route
+from licet.edge.past import MARKS
+from licet.edge.past import PARAMETERS as PAST
 
 REF = "#/components/schemas/{name}"
-FORMS = (Decision, batch.Question, ofrep.Evaluate, ofrep.Evaluation, ofrep.Evaluations, ofrep.Failure)
+FORMS = (Decision, Explanation, batch.Question, ofrep.Evaluate, ofrep.Evaluation, ofrep.Evaluations, ofrep.Failure)
 # Every parameter: where it stands, and what it is.
 _PARAMETERS = {
     "customer": ("query", "A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`."),
@@ -21,6 +24,9 @@ _PARAMETERS = {
     "feature": ("query", "The feature's name; `/v1/features` lists them."),
     "min_revision": ("query", "Wait up to 2 s until the answer includes this revision; else 503."),
     "after_event": ("query", "Wait up to 2 s until the answer includes this event; else 503."),
+    "explain": ("query", "`true`: what stands behind the answer, too; needs the scope `explain`. From the store."),
+    "as_of": ("query", "What was true at this time (RFC 3339), as it is believed now or at `known_at`."),
+    "known_at": ("query", "What the store believed at this time, or at this revision."),
     "key": ("path", "A feature, or `feature:allowed`, `feature:reason`, `feature:message`, `feature:decision`."),
     "X-Licet-Token": ("header", "The user's OIDC token, where the deployment trusts its issuer; then without `user`."),
     "X-Licet-Key": ("header", "The API key, where `Authorization` holds the user's own token."),
@@ -32,15 +38,20 @@ _REQUIRED = {"feature", "key"}
 
 
 def ways(
-    plain: Handler, asking: Asking, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
+    plain: Handler, past: Handler, asking: Asking, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
 ) -> dict[str, Route]:
-    """Build the routes by path. ``plain`` answers ``GET /v1/check``; ``catalog`` returns the current one."""
+    """Build the routes by path. ``catalog`` returns the current one.
+
+    ``plain`` answers ``GET /v1/check``; ``past`` does where it asks why or when.
+    """
     flags = ofrep.Ofrep(asking, catalog)
     many, by_token = batch.BatchCheck(asking), batch.TokenCheck(asking)
 
     def checks(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["method"] == "POST":
             return many(scope, receive, send)
+        if any(mark in scope["query_string"] for mark in MARKS):
+            return past(scope, receive, send)
         sent = any(name == USER_TOKEN for name, _ in scope["headers"])
         return (by_token if sent else plain)(scope, receive, send)
 
@@ -64,6 +75,7 @@ def described() -> dict[str, Any]:
         "token": {"type": "string"},
     }
     told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, problem]})}
+    told_why = {"oneOf": [{"$ref": REF.format(name="Decision")}, {"$ref": REF.format(name="Explanation")}]}
     many = (
         "`checks`, or a grid of `features` and `customers` or `users`, 10,000 questions at most. Each is answered in "
     )
@@ -77,7 +89,7 @@ def described() -> dict[str, Any]:
     return {
         "/v1/check": {
             "get": _operation(
-                "Check", why, plain, (*check.PARAMETERS, token, "If-None-Match"), {200: "Decision", 304: None}
+                "Check", why, plain, (*check.PARAMETERS, *PAST, token, "If-None-Match"), {200: told_why, 304: None}
             ),
             "post": _operation("CheckMany", "Many questions at once", many, (token,), {200: told}, sent),
         },
@@ -100,7 +112,7 @@ def answer(description: str, form: str | dict[str, Any] | None) -> dict[str, Any
     if form is None:
         return {"description": description}
     named = {"$ref": REF.format(name=form)}
-    schema = named if isinstance(form, str) else {"type": "object", "properties": form}
+    schema = named if isinstance(form, str) else form if "oneOf" in form else {"type": "object", "properties": form}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 

@@ -68,6 +68,12 @@ END $$;
 
 COMMENT ON FUNCTION public.spool_gate(known bigint) IS 'Holds the spool open until the transaction ends; refuses where it is closed, or was closed since the caller looked.';
 
+CREATE FUNCTION public.stood(valid tstzrange, recorded int8range, as_of timestamp with time zone, revision bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((recorded @> revision) AND CASE WHEN (as_of IS NULL) THEN upper_inf(valid) ELSE (valid @> as_of) END);
+
+COMMENT ON FUNCTION public.stood(valid tstzrange, recorded int8range, as_of timestamp with time zone, revision bigint) IS 'Whether a row was believed at the revision and true at the time; without a time: the row recorded last.';
+
 CREATE TABLE public.api_key (
     key_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL,
@@ -411,6 +417,39 @@ ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.override (
+    row_id bigint NOT NULL,
+    override_id uuid NOT NULL,
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    sku text COLLATE pg_catalog."C",
+    feature text COLLATE pg_catalog."C",
+    effect text NOT NULL,
+    kind text NOT NULL,
+    value double precision,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    ended_by text,
+    end_reason text,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    CONSTRAINT override_check CHECK ((num_nonnulls(sku, feature) = 1)),
+    CONSTRAINT override_effect_check CHECK ((effect = ANY (ARRAY['grant'::text, 'block'::text]))),
+    CONSTRAINT override_kind_check CHECK ((kind = ANY (ARRAY['override'::text, 'trial'::text, 'brake'::text])))
+);
+
+COMMENT ON TABLE public.override IS 'Grants and blocks that a person made, with a reason, an author and an end; kept as licenses are.';
+
+ALTER TABLE public.override ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.override_row_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.partition_decision (
     decision_id bigint NOT NULL,
     log text NOT NULL COLLATE pg_catalog."C",
@@ -635,6 +674,9 @@ ALTER TABLE ONLY public.feature
 ALTER TABLE ONLY public.license
     ADD CONSTRAINT license_pkey PRIMARY KEY (row_id);
 
+ALTER TABLE ONLY public.override
+    ADD CONSTRAINT override_pkey PRIMARY KEY (row_id);
+
 ALTER TABLE ONLY public.partition_decision
     ADD CONSTRAINT partition_decision_pkey PRIMARY KEY (decision_id);
 
@@ -681,6 +723,8 @@ CREATE INDEX audit_entry_customer ON public.audit_entry USING btree (customer_id
 
 CREATE UNIQUE INDEX catalog_version_current ON public.catalog_version USING btree ((true)) WHERE upper_inf(recorded);
 
+CREATE INDEX customer_alias_alias ON public.customer_alias USING btree (alias);
+
 CREATE UNIQUE INDEX customer_alias_current ON public.customer_alias USING btree (alias) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX customer_alias_customer ON public.customer_alias USING btree (customer_id);
@@ -688,6 +732,8 @@ CREATE INDEX customer_alias_customer ON public.customer_alias USING btree (custo
 CREATE UNIQUE INDEX customer_domain_current ON public.customer_domain USING btree (domain, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (customer_id);
+
+CREATE INDEX customer_domain_domain ON public.customer_domain USING btree (domain);
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
 
@@ -697,7 +743,7 @@ CREATE UNIQUE INDEX dead_letter_delivery ON public.dead_letter USING btree (sequ
 
 CREATE INDEX dead_letter_door ON public.dead_letter USING btree (letter) WHERE (origin = 'door'::text);
 
-CREATE INDEX delivery_customer ON public.delivery USING btree (customer_id, sequence);
+CREATE INDEX delivery_customer ON public.delivery USING btree (customer_id, revision, sequence);
 
 CREATE INDEX delivery_event ON public.delivery USING btree (event_id);
 
@@ -717,11 +763,15 @@ CREATE INDEX license_starts ON public.license USING btree (starts_at, row_id) WH
 
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
+CREATE INDEX revision_log_time ON public.revision_log USING btree (recorded_at, revision);
+
 CREATE INDEX time_event_customer ON public.time_event USING btree (customer_id, revision);
 
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX user_membership_customer ON public.user_membership USING btree (customer_id);
+
+CREATE INDEX user_membership_user ON public.user_membership USING btree (user_id);
 
 CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entry FOR EACH STATEMENT EXECUTE FUNCTION public.audit_is_kept();
 
