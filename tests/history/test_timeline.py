@@ -51,6 +51,22 @@ def test_all_that_happened_is_told_newest_first(there: Stage) -> None:
     assert given["author"] == "bootstrap"
 
 
+def test_what_time_changed_is_told_with_its_moment(there: Stage) -> None:
+    there.deal("acme", SKU1=True)
+    [held] = rows(there.url, "SELECT license_id, (SELECT revision FROM revision) AS revision FROM license")
+    with psycopg.connect(there.url) as connection:
+        connection.execute(
+            "INSERT INTO time_event (kind, id, boundary, at, customer_id, revision)"
+            " VALUES ('license', %s, 'end', '2026-03-01Z', 'acme', %s)",
+            (held["license_id"], held["revision"]),
+        )
+    told = there.web.get("/v1/customers/acme/timeline")["items"][0]
+    assert told["kind"] == "time"
+    assert (told["before"]["state"], told["after"]["state"]) == ("active", "expired")
+    assert told["after"]["license_id"] == str(held["license_id"])
+    assert told["cause"]["boundary"] == "end"
+
+
 def test_pages_hold_everything_once_also_under_new_writes(there: Stage) -> None:
     for number in range(5):
         there.deal("acme", SKU1=number % 2 == 0, SKU2=True)
