@@ -38,8 +38,6 @@ class Stage:
         self.proxies = [kafka, self.to_webs, *self.to_workers]
         self.ports = [free_port() for _ in range(WEBS)]
         self.health = [free_port() for _ in range(WORKERS)]
-        done = licet("migrate", env={"LICET_DATABASE_URL": database.url}, folder=folder)
-        assert done.code == 0, done
         self.webs = [self.start_web(number) for number in range(WEBS)]
         self.workers = [self.start_worker(number) for number in range(WORKERS)]
         self.ready()
@@ -114,8 +112,10 @@ def running_stage(folder: pathlib.Path) -> Iterator[Stage]:
     """Start everything once; it ends with the block."""
     with contextlib.ExitStack() as stack:
         with ThreadPoolExecutor(1) as pool:  # neither waits for the other
-            starting = pool.submit(stack.enter_context, running_broker(folder / "kafka", proxied=True))
+            starting = pool.submit(stack.enter_context, running_broker(folder / "kafka", proxied=True, quick=True))
             database = stack.enter_context(running_database())
+            done = licet("migrate", env={"LICET_DATABASE_URL": database.url}, folder=folder)
+            assert done.code == 0, done
             broker = starting.result()
         kafka = Proxy(("127.0.0.1", broker.port), port=broker.advertised_port)
         stack.callback(kafka.close)

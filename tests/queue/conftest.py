@@ -15,7 +15,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     missing = lacking()
     if missing is not None:
         pytest.skip(missing)
-    with running_broker(tmp_path_factory.mktemp("kafka")) as running:
+    with running_broker(tmp_path_factory.mktemp("kafka"), quick=True) as running:
         yield running
 
 

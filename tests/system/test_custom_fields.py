@@ -33,21 +33,46 @@ def early() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def deployment(folder: pathlib.Path, store: str, early: dict[str, Any]) -> Iterator[Deployment]:
+def refused() -> dict[str, Any]:
+    """A change that the first catalog cannot read: SKU1 is a flag there, and nothing in the organisation's own."""
+    return account(SKU1="yes", SKU2__c=True, Name="old.example")
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    folder: pathlib.Path, store: str, early: dict[str, Any], refused: dict[str, Any]
+) -> Iterator[Deployment]:
     """A deployment that began with the default catalog and then got its own, while it ran."""
     with deployed(folder, store) as running:
         wire = running.wire
         wire.applied(early)
         assert wire.check(EMAIL, customer=early["Id"])["reason"] == "not_licensed"
         assert wire.get(f"/v1/customers/{early['Id']}")["unmapped"]["SKU1__c"] is True
+        refuse(running, refused)
         done = running.command("catalog", "apply", str(CATALOG))
         assert done.code == 0, done
         assert "is current" in done.out
-        assert "1 customers brought under it" in done.out
+        assert "2 customers brought under it" in done.out
         features = eventually("the web follows the catalog", lambda: mailboxes_known(wire))
         assert [grant["value"] for grant in features["granted_by"]] == [100, 500]
         wire.saw(wire.get(f"/v1/customers/{early['Id']}"))
         yield running
+
+
+def refuse(deployment: Deployment, payload: dict[str, Any]) -> None:
+    """Post a change that cannot be read, wait until the door has kept it, and send what came after it."""
+    wire = deployment.wire
+    key = deployment.command("keys", "create", "flow", "--scope", "ingest").out.strip()
+    assert wire.post(payload, authorization=f"Bearer {key}").status_code == 422
+    letter = eventually("the door keeps the bad post", lambda: kept(wire))
+    too_soon = wire.ask("POST", f"/v1/dead-letters/{letter['letter']}/replay")
+    assert too_soon.status_code == 409
+    assert "cannot be read yet: SKU1" in too_soon.json()["detail"]
+    wire.applied({"Id": payload["Id"], "Name": "new.example", "SKU2__c": False})
+
+
+def kept(wire: Wire) -> Any:
+    return next(iter(wire.get("/v1/dead-letters")["items"]), None)
 
 
 def mailboxes_known(wire: Wire) -> Any:
@@ -67,6 +92,30 @@ def test_customers_that_came_before_are_brought_under_the_new_catalog(wire: Wire
     page = wire.get(f"/v1/customers/{early['Id']}")
     assert page["unmapped"] == {}
     assert {one["sku"]: one["opened_by_catalog"] for one in page["licenses"]} == {"SKU1": 2, "SKU2": 2}
+
+
+def test_a_post_that_was_refused_is_replayed_to_where_it_arrived(
+    deployment: Deployment, wire: Wire, refused: dict[str, Any]
+) -> None:
+    letter = kept(wire)["letter"]
+    assert wire.check(EMAIL, customer=refused["Id"])["allowed"] is False
+    done = deployment.command("dead", "replay", str(letter))
+    assert done.code == 0, done
+
+    def judged() -> Any:
+        found = wire.get(f"/v1/dead-letters/{letter}")
+        return found if found["state"] != "replaying" else None
+
+    shown = eventually("the replay is judged", judged)
+    assert (shown["origin"], shown["state"], shown["last_outcome"]) == ("door", "replayed", "applied")
+    page = wire.saw(wire.get(f"/v1/customers/{refused['Id']}"))
+    assert page["name"] == "new.example"
+    assert {one["sku"] for one in page["licenses"]} == {"SKU1"}, "SKU2 was taken back after the post was refused"
+    assert wire.check(EMAIL, customer=refused["Id"])["sku"] == "SKU1"
+    assert [one["letter"] for one in wire.get("/v1/dead-letters")["items"]] == [letter], "it brought no other"
+    again = deployment.command("dead", "replay", str(letter))
+    assert again.code != 0
+    assert "no longer open" in again.err
 
 
 def test_there_are_no_terms_to_sign(wire: Wire) -> None:

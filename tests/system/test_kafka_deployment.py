@@ -30,7 +30,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         pytest.skip(missing)
     data = tmp_path_factory.mktemp("kafka")
     (data / "extra.properties").write_text("group.min.session.timeout.ms=1000\n")
-    with running_broker(data) as running:
+    with running_broker(data, quick=True) as running:
         yield running
 
 
