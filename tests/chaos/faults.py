@@ -141,8 +141,10 @@ def _kill(process: Process) -> None:
 
 
 def _end(process: Process) -> None:
+    """End one that has started: before that nothing is in its hands, and SIGTERM ends it as any program."""
+    process.wait_for(r"\bstarted\b.*process=")
     process.signal(signal.SIGTERM)
-    assert process.ended(10) == 0, process
+    assert process.ended(10) == 0, repr(process)  # its words are gone once the run's folder is
 
 
 def _pause(process: Process, seconds: float) -> None:
