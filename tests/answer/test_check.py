@@ -1,17 +1,24 @@
 """The check: each reason once, from a change as Salesforce sends it to the decision over HTTP."""
 
+import asyncio
 import datetime as dt
 import itertools
 import re
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from licet.domain.decision import MESSAGES, Reason
+from licet.domain.ids import CustomerRef
+from licet.domain.principal import Actor
 from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.overrides import PostgresOverrides, Wanted
+from licet.store.pools import writer_pool
 from support.web import ADMIN, Stage, stage
 from support.world import TESTER, fresh, rows
 
@@ -92,6 +99,40 @@ def test_what_was_never_sold_is_not_licensed(there: Stage) -> None:
     there.deal(customer, SKU2=True)
     decision = there.web.check(FEATURE, customer=customer)
     assert (decision["allowed"], decision["reason"], decision["customer"]) == (False, "not_licensed", customer)
+
+
+def test_a_block_stands_before_a_grant_and_a_grant_before_what_the_licenses_say(there: Stage) -> None:
+    customer, grant, block = fresh("customer"), uuid.uuid4(), uuid.uuid4()
+    there.deal(customer, SKU2=True)
+    assert there.web.check(FEATURE, customer=customer)["reason"] == "not_licensed"
+    now = dt.datetime.now(dt.UTC)
+
+    async def write() -> AsyncIterator[None]:
+        async with writer_pool(there.url, 1) as pool:
+            store, ref, ada = PostgresOverrides(pool), CustomerRef.parse(customer), Actor("ada")
+            span: Any = {"starts_at": now, "ends_at": now + dt.timedelta(hours=48), "reason": "they bought it"}
+            await store.put(grant, ref, Wanted(sku="SKU1", effect="grant", **span), ada)
+            yield
+            await store.put(block, ref, Wanted(feature=FEATURE, effect="block", **span), ada)
+            yield
+            await store.end(block, ada, "paid")
+            yield
+
+    async def collect() -> list[tuple[Any, ...]]:
+        said = []
+        async for _ in write():
+            revision = rows(there.url, "SELECT revision FROM revision")[0]["revision"]
+            one = await asyncio.to_thread(there.web.check, FEATURE, customer=customer, min_revision=revision)
+            said.append((one["reason"], one["allowed"], one["override_id"], one["license_id"], one["sku"]))
+        return said
+
+    assert asyncio.run(collect()) == [
+        ("override", True, str(grant), None, "SKU1"),
+        ("blocked", False, str(block), None, None),
+        ("override", True, str(grant), None, "SKU1"),
+    ]
+    kept = rows(there.url, "SELECT ended_by, end_reason FROM override WHERE ended_by IS NOT NULL")
+    assert {"ended_by": "ada", "end_reason": "paid"} in kept
 
 
 def test_a_deleted_customer_has_nothing_left(there: Stage) -> None:

@@ -26,7 +26,7 @@ from support.sdk_model import (
     customers,
     domains,
     gone,
-    licenses,
+    held,
     users,
 )
 from support.sdk_service import CATALOG, Service, customer, row
@@ -67,7 +67,7 @@ def changes(*records: dict[str, Any], revision: int = 2, catalog: dict[str, Any]
 
 
 events = st.lists(st.lists(st.one_of(customers, customers, gone, users, domains), max_size=4), max_size=2)
-deals = st.fixed_dictionaries(dict.fromkeys(CUSTOMERS, licenses)).map(
+deals = st.fixed_dictionaries(dict.fromkeys(CUSTOMERS, held)).map(
     lambda held: [{"c": name, "l": rows} for name, rows in held.items()]
 )
 owners = st.dictionaries(st.sampled_from(ALIASES), st.sampled_from(CUSTOMERS))
@@ -89,14 +89,15 @@ def test_it_decides_as_the_service_does(
         for record in named:
             world.put(record)
         asked.apply(changes(*named, revision=number + 2), f"p.{number}.t")
-    held = {alias: of for alias, of in aliases.items() if of in world.customers}
+    known = {alias: of for alias, of in aliases.items() if of in world.customers}
     for feature, (name, user) in itertools.product(FEATURES, WHO):
         kept_user = user.lower() if user and "@" in user else user
-        expected = world.decide(held, feature, canonical(name), kept_user)
+        expected = world.decide(known, feature, canonical(name), kept_user)
         decision = asked.check(feature, customer=name, user=user)
         for member in MEMBERS:
             assert getattr(decision, member) == getattr(expected, member), member
         assert decision.license_id == (str(expected.license_id) if expected.license_id else None)
+        assert decision.override_id == (str(expected.override_id) if expected.override_id else None)
         assert asked.allowed(feature, customer=name, user=user) is expected.allowed
         assert asked.check(feature, customer=name, user=user) == decision
 

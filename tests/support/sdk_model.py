@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from licet.domain.catalog import Catalog, read_catalog
-from licet.domain.decision import Asked, Decision, Freshness, Held, Known, decide
+from licet.domain.decision import Asked, Decision, Effect, Freshness, Held, Known, Override, decide
 from licet.domain.ids import email_domain
 from licet.domain.license import Status
 
@@ -51,7 +51,20 @@ licenses = st.lists(
     max_size=3,
     unique_by=lambda one: one[0],
 )
-customers = st.fixed_dictionaries({"c": st.sampled_from(CUSTOMERS), "l": licenses})
+overrides = st.lists(
+    st.tuples(
+        st.sampled_from(["SKU1", "SKU2", "feature:mail", "feature:boxes", "feature:lenient"]),
+        st.sampled_from(list(Effect)).map(str),
+        st.integers(-2, 0).map(lambda days: NOW + days * DAY),
+        st.integers(0, 2).map(lambda days: NOW + days * DAY),
+        st.none() | st.integers(1, 900),
+        st.uuids(version=4).map(str),
+        st.integers(-5, 0).map(lambda days: NOW + days * DAY),
+    ).map(list),
+    max_size=3,
+)
+held = st.tuples(licenses, st.just([]) | overrides).map(lambda both: [*both[0], *both[1]])
+customers = st.fixed_dictionaries({"c": st.sampled_from(CUSTOMERS), "l": held})
 gone = st.sampled_from(CUSTOMERS).map(lambda name: {"c": name, "gone": True})
 members = st.lists(st.sampled_from(CUSTOMERS), unique=True)
 users = st.fixed_dictionaries({"u": st.sampled_from(USERS), "c": members})
@@ -85,13 +98,26 @@ class World:
             nobody = decide(Asked(feature, None, customer), (), SERVICE_CATALOG, now, fresh)
             return Decision(**{name: getattr(nobody, name) for name in nobody.__struct_fields__} | {"user": user})
         found = [named] if user is None else [one for one in belongs if customer is None or one == named]
-        known = [Known(one, [_held(*held) for held in self.customers[one]]) for one in found if one is not None]
+        known = [_known(one, self.customers[one]) for one in found if one is not None]
         return decide(Asked(feature, user, customer), known, SERVICE_CATALOG, now, fresh)
 
     def _belongs(self, user: str | None) -> list[str]:
         if user is None:
             return []
         return self.users.get(user) or self.domains.get(email_domain(user) or "", [])
+
+
+def _known(customer_id: str, rows: list[list[Any]]) -> Known:
+    forced = [
+        Override(what, uuid.UUID(id_), Effect(effect), *_times(starts, ends, value, since))
+        for what, effect, starts, ends, value, id_, since in rows
+        if effect in set(Effect)
+    ]
+    return Known(customer_id, [_held(*row) for row in rows if row[1] not in set(Effect)], forced)
+
+
+def _times(starts: int, ends: int, value: float | None, since: int) -> Any:
+    return EPOCH + _delta(starts), EPOCH + _delta(ends), value, EPOCH + _delta(since)
 
 
 def _held(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from licet_sdk.decision import ROW, Held
-from licet_sdk.verdict import Term, Verdict, judge
+from licet_sdk.verdict import TIMED, Term, Verdict, judge
 from licet_sdk.wire import Changes, Head, License, Record, write
 
 _PRUNE_FROM = 1_000
@@ -112,12 +112,12 @@ class Table:
         """Judge one feature of the catalog at ``now`` (s since 1970), once until time alone changes a verdict."""
         micros = round(now * 1e6)
         if now >= profile.until:
-            times = [time for term in profile.terms if term[1] == "active" for time in term[2:4] if time is not None]
+            times = [time for term in profile.terms if term[1] in TIMED for time in term[2:4] if time is not None]
             profile.verdicts = {}
             profile.until = min((time for time in times if time > micros), default=math.inf) / 1e6
         found = profile.verdicts.get(feature)
         if found is None:
-            judged = judge(profile.terms, self.catalog.features[feature], micros)
+            judged = judge(profile.terms, self.catalog.features[feature], micros, feature)
             found = profile.verdicts[feature] = self._judged.setdefault(judged, judged)
         return found
 

@@ -11,13 +11,16 @@ from licet_sdk.decision import Value
 
 
 class License(msgspec.Struct, array_like=True, gc=False):
-    """The open row of one SKU; the end is exclusive."""
+    """The open row of one SKU; the end is exclusive.
+
+    Or an override: ``sku`` may be ``feature:NAME``, ``status`` is ``granted`` or ``blocked``, ``quantity`` the value.
+    """
 
     sku: str
     status: str
     starts: int | None
     ends: int | None
-    quantity: int | None
+    quantity: int | float | None
     license_id: str
     since: int
 

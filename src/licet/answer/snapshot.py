@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from licet.domain.catalog import Catalog
-from licet.domain.decision import Freshness, Held, Known
+from licet.domain.decision import Effect, Freshness, Held, Known, Override
 from licet.domain.errors import Unavailable
 from licet.store.records import (
     LICENSE_BYTES,
@@ -177,16 +177,19 @@ class Snapshot:
         )
 
     def known(self, customer_id: str, kept: bytes | None, skus: Container[str]) -> Known:
-        """Return a customer as a decision sees it, with its licenses for these SKUs."""
+        """Return a customer as a decision sees it, with its licenses and overrides of these; see ``names_of``."""
         licenses: list[Held] = []
+        overrides: list[Override] = []
         if kept is not None:
             for place, term in enumerate(self._terms(kept)):
                 if term.sku in skus:
                     license_id, since = read_license(kept, place, _NUMBER)
-                    licenses.append(
-                        Held(term.sku, license_id, term.status, term.starts_at, term.ends_at, term.quantity, since)
-                    )
-        return Known(customer_id, licenses)
+                    of = (term.sku, license_id, term.status, term.starts_at, term.ends_at, term.quantity, since)
+                    if type(term.status) is Effect:
+                        overrides.append(Override(*of))  # type: ignore[arg-type]  # an override has both times
+                    else:
+                        licenses.append(Held(*of))  # type: ignore[arg-type]  # what is no effect is a status
+        return Known(customer_id, licenses, overrides)
 
     def record(self, customer_id: str, kept: bytes) -> CustomerRecord:
         """Return a customer as the feed told it. For any thread."""
@@ -255,16 +258,22 @@ class Latest:
 
 
 def interval(customers: Sequence[Known], now: dt.datetime) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return from when (inclusive) until when (exclusive) no license of these begins or ends; None: without end."""
-    moments = [
-        moment
-        for known in customers
-        for held in known.licenses
-        for moment in (held.starts_at, held.ends_at)
-        if moment is not None
-    ]
+    """Return from when (inclusive) until when (exclusive) no license or override of these begins or ends.
+
+    None: without end.
+    """
+    moments = [moment for known in customers for moment in _boundaries(known) if moment is not None]
     if not moments:
         return None, None
     return max((one for one in moments if one <= now), default=None), min(
         (one for one in moments if one > now), default=None
     )
+
+
+def _boundaries(known: Known) -> Iterator[dt.datetime | None]:
+    for license_ in known.licenses:
+        yield license_.starts_at
+        yield license_.ends_at
+    for override in known.overrides:
+        yield override.starts_at
+        yield override.ends_at

@@ -175,6 +175,8 @@ class Action(enum.StrEnum):
     PARTITION_RESUME = "partition.resume"
     PARTITION_ACCEPT = "partition.accept"
     PRUNE = "prune"
+    OVERRIDE_PUT = "override.put"
+    OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
 

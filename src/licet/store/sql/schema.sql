@@ -56,6 +56,18 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_only_closes', TABLE = 'license';
 END $$;
 
+CREATE FUNCTION public.override_only_closes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND upper_inf(OLD.recorded) AND NEW.recorded <@ OLD.recorded
+       AND to_jsonb(NEW) - 'recorded' = to_jsonb(OLD) - 'recorded' THEN
+        RETURN NEW;
+    END IF;
+    RAISE exception 'override rows are history: only an open "recorded" may be closed, % is refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'override_only_closes', TABLE = 'override';
+END $$;
+
 CREATE FUNCTION public.spool_gate(known bigint) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -401,6 +413,48 @@ ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.override (
+    row_id bigint NOT NULL,
+    override_id uuid NOT NULL,
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    sku text COLLATE pg_catalog."C",
+    feature text COLLATE pg_catalog."C",
+    effect text NOT NULL,
+    kind text NOT NULL,
+    value double precision,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    ended_by text,
+    end_reason text,
+    valid tstzrange NOT NULL,
+    recorded int8range NOT NULL,
+    CONSTRAINT override_check CHECK (((value IS NULL) OR (effect = 'grant'::text))),
+    CONSTRAINT override_check1 CHECK ((ends_at > starts_at)),
+    CONSTRAINT override_check2 CHECK ((num_nonnulls(sku, feature) = 1)),
+    CONSTRAINT override_check3 CHECK ((num_nonnulls(ended_by, end_reason) <> 1)),
+    CONSTRAINT override_effect_check CHECK ((effect = ANY (ARRAY['grant'::text, 'block'::text]))),
+    CONSTRAINT override_kind_check CHECK ((kind = ANY (ARRAY['override'::text, 'trial'::text, 'brake'::text]))),
+    CONSTRAINT override_recorded_check CHECK (((NOT isempty(recorded)) AND (NOT lower_inf(recorded)))),
+    CONSTRAINT override_valid_check CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
+);
+
+COMMENT ON TABLE public.override IS 'Grants and blocks, each with a reason, an author and an end; never overwritten. A row is current where valid and recorded are both open.';
+
+COMMENT ON COLUMN public.override.value IS 'Null: on, or the value that the SKU grants.';
+
+COMMENT ON COLUMN public.override.ended_by IS 'Who ended it early, on the copy with "valid" cut; end_reason says why.';
+
+ALTER TABLE public.override ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.override_row_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.partition_decision (
     decision_id bigint NOT NULL,
     log text NOT NULL COLLATE pg_catalog."C",
@@ -599,6 +653,9 @@ ALTER TABLE ONLY public.feature
 ALTER TABLE ONLY public.license
     ADD CONSTRAINT license_pkey PRIMARY KEY (row_id);
 
+ALTER TABLE ONLY public.override
+    ADD CONSTRAINT override_pkey PRIMARY KEY (row_id);
+
 ALTER TABLE ONLY public.partition_decision
     ADD CONSTRAINT partition_decision_pkey PRIMARY KEY (decision_id);
 
@@ -669,6 +726,12 @@ CREATE UNIQUE INDEX license_believed ON public.license USING btree (customer_id,
 
 CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 
+CREATE UNIQUE INDEX override_current ON public.override USING btree (override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX override_customer ON public.override USING btree (customer_id, override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX override_history ON public.override USING btree (customer_id, row_id);
+
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
@@ -682,6 +745,10 @@ CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR E
 CREATE TRIGGER license_no_overlap_insert AFTER INSERT ON public.license REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.license_no_overlap();
 
 CREATE TRIGGER license_only_closes BEFORE UPDATE ON public.license FOR EACH ROW WHEN (((NOT upper_inf(old.recorded)) OR (NOT (new.recorded <@ old.recorded)) OR (((((((new.row_id IS DISTINCT FROM old.row_id) OR (new.license_id IS DISTINCT FROM old.license_id)) OR (new.customer_id IS DISTINCT FROM old.customer_id)) OR (new.sku IS DISTINCT FROM old.sku)) OR (new.status IS DISTINCT FROM old.status)) OR (new.valid IS DISTINCT FROM old.valid)) OR (new.opened_delivery IS DISTINCT FROM old.opened_delivery)) OR ((((((new.starts_at IS DISTINCT FROM old.starts_at) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.quantity IS DISTINCT FROM old.quantity)) OR (new.opened_catalog IS DISTINCT FROM old.opened_catalog)) OR (new.closed_delivery IS DISTINCT FROM old.closed_delivery)) OR (new.closed_catalog IS DISTINCT FROM old.closed_catalog)))) EXECUTE FUNCTION public.license_only_closes();
+
+CREATE TRIGGER override_is_kept BEFORE TRUNCATE ON public.override FOR EACH STATEMENT EXECUTE FUNCTION public.override_only_closes();
+
+CREATE TRIGGER override_only_closes BEFORE DELETE OR UPDATE ON public.override FOR EACH ROW EXECUTE FUNCTION public.override_only_closes();
 
 ALTER TABLE ONLY public.feature
     ADD CONSTRAINT feature_catalog_version_fkey FOREIGN KEY (catalog_version) REFERENCES public.catalog_version(version);
