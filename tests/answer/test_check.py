@@ -123,6 +123,8 @@ def test_a_block_stands_before_a_grant_and_a_grant_before_what_the_licenses_say(
         async for _ in write():
             revision = rows(there.url, "SELECT revision FROM revision")[0]["revision"]
             one = await asyncio.to_thread(there.web.check, FEATURE, customer=customer, min_revision=revision)
+            view = await asyncio.to_thread(there.web.get, f"/v1/customers/{customer}")
+            assert {of["feature"]: of["reason"] for of in view["features"]}[FEATURE] == one["reason"]
             said.append((one["reason"], one["allowed"], one["override_id"], one["license_id"], one["sku"]))
         return said
 

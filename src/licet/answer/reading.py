@@ -157,6 +157,7 @@ def _customer(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> CustomerV
         domains=[_name(domain) for domain in row.domains],
         skus=_skus(row, catalog, now),
         features=_features(row, catalog, now),
+        overrides=row.overrides,
         licenses=[_license(license_) for license_ in row.licenses],
         unmapped={name: field.value for name, field in sorted(row.fields.items()) if name not in catalog.roles},
         created_at=row.created_at,
@@ -198,7 +199,7 @@ def _state(license_: LicenseRow | None, now: dt.datetime) -> str:
 
 
 def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[FeatureState]:
-    known = Known(row.customer_id, [license_.held() for license_ in row.licenses])
+    known = Known(row.customer_id, [one.held() for one in row.licenses], [one.stands() for one in row.overrides])
     fresh = Freshness(row.revision, 0, None)
     decisions = [
         (feature, decide(Asked(name, None, row.customer_id), [known], catalog, now, fresh))

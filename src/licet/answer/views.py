@@ -11,6 +11,7 @@ from licet.domain.catalog import GrantValue, WhenStale
 from licet.domain.decision import Reason
 from licet.domain.errors import Fault
 from licet.domain.license import Status
+from licet.store.values import OverrideRow
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     domains: Sequence[NameView]
     skus: Sequence[SkuState]
     features: Sequence[FeatureState]
+    overrides: Sequence[OverrideRow]
     licenses: Sequence[LicenseView]
     unmapped: dict[str, Any]
     created_at: dt.datetime

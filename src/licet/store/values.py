@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from licet.domain.decision import Held
+from licet.domain.decision import Effect, Held, Override
 from licet.domain.errors import Fault
 from licet.domain.fields import Field
 from licet.domain.ids import CustomerRef
@@ -66,6 +66,28 @@ class LicenseRow(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class OverrideRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A current override: of a SKU or of a feature, in ``[starts_at, ends_at)``."""
+
+    override_id: uuid.UUID
+    sku: str | None
+    feature: str | None
+    effect: str
+    kind: str
+    value: float | None
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    reason: str
+    author: str
+    since: dt.datetime
+
+    def stands(self) -> Override:
+        """Return the override as a decision sees it."""
+        what = self.sku if self.sku is not None else f"feature:{self.feature}"
+        effect = Effect.GRANTED if self.effect == "grant" else Effect.BLOCKED
+        return Override(what, self.override_id, effect, self.starts_at, self.ends_at, self.value, self.since)
+
+
 class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A customer with all that belongs to it, in one snapshot. ``users`` are the first hundred of ``user_count``."""
 
@@ -80,6 +102,7 @@ class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     updated_at: dt.datetime
     licenses: list[LicenseRow]
+    overrides: list[OverrideRow]
     aliases: list[Name]
     domains: list[Name]
     users: list[Name]

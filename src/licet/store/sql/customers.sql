@@ -15,6 +15,12 @@ SELECT json_build_object(
             ) ORDER BY sku), '[]')
         FROM license
         WHERE customer_id = c.customer_id AND coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)),
+    'overrides', (
+        SELECT coalesce(json_agg(json_build_object(
+            'override_id', override_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind, 'value', value,
+            'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author, 'since', lower(valid)
+            ) ORDER BY override_id), '[]')
+        FROM override WHERE customer_id = c.customer_id AND upper_inf(valid) AND upper_inf(recorded)),
     'aliases', (
         SELECT coalesce(json_agg(json_build_object(
             'name', alias, 'origin', origin, 'author', author, 'since', lower(valid)) ORDER BY alias), '[]')
