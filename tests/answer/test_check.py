@@ -1,6 +1,7 @@
 """The check: each reason once, from a change as Salesforce sends it to the decision over HTTP."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import itertools
 import re
@@ -12,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from licet.bootstrap.desks import catalog_plans
 from licet.domain.decision import MESSAGES, Reason
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor
 from licet.manage.catalog import CatalogDesk
+from licet.settings import Settings
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.feed import PostgresFeed
 from licet.store.overrides import PostgresOverrides, Wanted
 from licet.store.pools import writer_pool
 from support.web import ADMIN, Stage, stage
@@ -312,3 +316,49 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
             assert f'licet_stale_answers_total{{when_stale="{policy}"}} {count}.0' in counted
         assert float(re.search(r"^licet_snapshot_age_seconds (\S+)", counted, re.MULTILINE)[1]) >= 61  # type: ignore[index]
         assert "licet_snapshot_customers 2.0" in counted
+
+
+GRACE_CATALOG = """
+[features.mail]
+[skus.SKU1]
+flag = "SKU1"
+grace_days = 3650
+grants = { mail = true }
+"""
+
+
+def test_grace_follows_an_end_of_access_and_neither_a_deletion_nor_terms_withdrawn(
+    postgres: str, template: str
+) -> None:
+    with stage(postgres, template) as there:
+        catalog = CatalogDesk(PostgresCatalogs(there.url))
+        assert catalog.apply(GRACE_CATALOG, TESTER)
+        for customer, changes, reason in (
+            ("ended", ({"SKU1": True}, {"SKU1": False}), "grace"),
+            ("deleted", ({"SKU1": True}, {"IsDeleted": True}), "revoked"),
+            ("ended-then-deleted", ({"SKU1": True}, {"SKU1": False}, {"IsDeleted": True}), "revoked"),
+            ("withdrawn", ({"SKU1": True}, {"SignedTos": False}), "suspended"),
+            ("withdrawn-then-ended", ({"SKU1": True}, {"SignedTos": False}, {"SKU1": False}), "revoked"),
+            ("never-signed", ({"SKU1": True, "SignedTos": False}, {"SKU1": False}), "revoked"),
+        ):
+            for change in changes:
+                there.send({"Id": customer, "SignedTos": True, **change})
+            decision = there.web.check("mail", customer=customer)
+            assert (decision["reason"], decision["allowed"]) == (reason, reason == "grace"), customer
+            [shown] = there.web.get(f"/v1/customers/{customer}")["features"]
+            assert (shown["reason"], shown["until"]) == (reason, decision["until"]), customer
+        with contextlib.closing(PostgresFeed(there.url)) as feed, feed.load() as load:
+            told = {one.customer_id: one.terms for chunk in load.chunks for one in chunk.customers}
+        assert {name for name, terms in told.items() if terms == "SKU1|ended|||"} == {"ended"}
+        [lost] = catalog_plan(there.url, GRACE_CATALOG.replace("3650", "1"))
+        assert (lost.customer, lost.effect, lost.before.reason, lost.after.reason) == (
+            "ended",
+            "loses",
+            "grace",
+            "revoked",
+        )
+
+
+def catalog_plan(url: str, document: str) -> list[Any]:
+    steps = catalog_plans(Settings(database_url=url)).steps(document, "", lambda *_: None)
+    return [effect for step in steps for effect in step.effects]

@@ -23,12 +23,14 @@ SERVICE_CATALOG: Catalog = read_catalog(
 [features.lenient]
 [skus.SKU1]
 flag = "a"
+grace_days = 2
 grants = { mail = true, boxes = 100, strict = true }
 [skus.SKU2]
 flag = "b"
 grants = { mail = true, boxes = 500 }
 [skus.SKU3]
 flag = "c"
+grace_days = 1
 grants = { lenient = true }
 """
 )
@@ -41,7 +43,7 @@ times = st.none() | st.integers(-3, 3).map(lambda days: NOW + days * DAY)
 licenses = st.lists(
     st.tuples(
         st.sampled_from(["SKU1", "SKU2", "SKU3"]),
-        st.sampled_from(["active", "active", "active", *(status.value for status in Status)]),
+        st.sampled_from(["active", "active", "ended", "void", *(status.value for status in Status)]),
         times,
         times,
         st.none() | st.integers(0, 9),
@@ -89,11 +91,13 @@ class World:
         else:
             self.customers[record["c"]] = record["l"]
 
-    def decide(self, aliases: dict[str, str], feature: str, customer: str | None, user: str | None) -> Decision:
+    def decide(
+        self, aliases: dict[str, str], feature: str, customer: str | None, user: str | None, at: int = NOW
+    ) -> Decision:
         """Answer as the service does: resolve as its SQL says, decide by its own function."""
         named = aliases.get(customer or "", customer)
         belongs = [one for one in self._belongs(user) if one in self.customers]
-        fresh, now = Freshness(1, 0, None), EPOCH + dt.timedelta(microseconds=NOW)
+        fresh, now = Freshness(1, 0, None), EPOCH + dt.timedelta(microseconds=at)
         if customer is not None and named not in self.customers and (user is None or belongs):
             nobody = decide(Asked(feature, None, customer), (), SERVICE_CATALOG, now, fresh)
             return Decision(**{name: getattr(nobody, name) for name in nobody.__struct_fields__} | {"user": user})
@@ -123,7 +127,9 @@ def _times(starts: int, ends: int, value: float | None, since: int) -> Any:
 def _held(
     sku: str, status: str, starts: int | None, ends: int | None, quantity: int | None, license_id: str, since: int
 ) -> Held:
-    return Held(sku, uuid.UUID(license_id), Status(status), _time(starts), _time(ends), quantity, EPOCH + _delta(since))
+    lapsed, kept = status != "void", Status.ENDED if status == "void" else Status(status)
+    times = (_time(starts), _time(ends))
+    return Held(sku, uuid.UUID(license_id), kept, *times, quantity, EPOCH + _delta(since), lapsed)
 
 
 def _time(micros: int | None) -> dt.datetime | None:

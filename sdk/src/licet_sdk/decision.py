@@ -17,6 +17,7 @@ MESSAGES = {
     "blocked": "This feature is blocked for your company at the moment.",
     "override": "This feature is open to you for a limited time.",
     "licensed": "This feature is included in your plan.",
+    "grace": "Your license for this feature has ended; it stays open for a short time.",
     "terms_not_signed": "This feature starts once the terms of service are signed.",
     "suspended": "This feature is suspended because the terms of service were withdrawn.",
     "not_yet_valid": "Your license for this feature has not started yet.",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -11,11 +12,12 @@ from licet_sdk.wire import Feature
 # SKU, status, starts, ends, quantity; of an override SKU or feature:NAME, effect, starts, ends, value.
 Term = tuple[str, str, int | None, int | None, int | float | None]
 TIMED = frozenset({"active", "granted", "blocked"})
-_ALLOWING = frozenset({"override", "licensed"})
+_ALLOWING = frozenset({"override", "licensed", "grace"})
+_ENDED = frozenset({"expired", "revoked"})
 _RANK = {reason: rank for rank, reason in enumerate(MESSAGES)}
 _NEARNESS = _RANK | dict.fromkeys(_ALLOWING, -1)
 _EFFECT = {"granted": "override", "blocked": "blocked"}
-_STATUS = {"pending_terms": "terms_not_signed", "suspended": "suspended", "ended": "revoked"}
+_STATUS = {"pending_terms": "terms_not_signed", "suspended": "suspended", "ended": "revoked", "void": "revoked"}
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -42,8 +44,8 @@ def plain(reason: str, value: Value | None = None) -> Verdict:
 _Judged = tuple[tuple[int, float, int, float], str, Value, str | None, int | None, int, int]
 
 
-def judge(terms: tuple[Term, ...], feature: Feature, now: int, name: str = "") -> Verdict:
-    """Judge the feature of this name; ``now`` is in microseconds since 1970."""
+def judge(terms: tuple[Term, ...], feature: Feature, now: int, name: str, grace: Mapping[str, int]) -> Verdict:
+    """Judge the feature of this name; ``now``, and when the grace of an SKU ends, are in microseconds since 1970."""
     held = {term[0]: (at * ROW.size, *term[1:4]) for at, term in enumerate(terms) if term[1] not in _EFFECT}
     forced = _forced(terms, now) if len(held) < len(terms) else {}
     judged: list[_Judged] = []
@@ -65,6 +67,8 @@ def judge(terms: tuple[Term, ...], feature: Feature, now: int, name: str = "") -
         if status == "active":
             floor = max(time for time in (0, starts, ends) if time is not None and time <= now)
             coming.append(starts)
+        if reason in _ENDED and now < grace.get(sku, 0):
+            reason, ends = "grace", grace[sku]
         judged.append((_order(reason, value, ends), reason, value, sku, ends, at, floor))
     granted = forced.get((named, "granted"))
     if granted:

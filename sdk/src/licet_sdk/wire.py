@@ -49,10 +49,11 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """Which SKU grants which feature."""
+    """Which SKU grants which feature; ``grace``: of SKUs, in days after the end of a license."""
 
     version: int
     features: dict[str, Feature]
+    grace: dict[str, int] = {}
 
 
 class Alive(msgspec.Struct, kw_only=True):

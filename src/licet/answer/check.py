@@ -193,10 +193,10 @@ class Checker:
         snapshot, now = self._latest.get(), self._clock()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
-        names = names_of(catalog, (asked.feature,))
+        names = catalog.names.get(asked.feature, frozenset())
         customers = [snapshot.known(customer_id, bytes_, names) for customer_id, bytes_ in found.customers]
         decision = _decide(asked, question, found, customers, catalog, now, fresh)
-        begins, ends = interval(customers, now)
+        begins, ends = interval(customers, catalog, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
     def stale(self, fresh: Freshness) -> bool:

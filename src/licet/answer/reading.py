@@ -215,6 +215,7 @@ def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[Feat
             value=decision.value,
             sku=decision.sku,
             license_id=decision.license_id,
+            override_id=decision.override_id,
             since=decision.since,
             until=decision.until,
         )
@@ -223,15 +224,15 @@ def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[Feat
 
 
 def _license(row: LicenseRow) -> LicenseView:
-    return LicenseView(**_fields_of(row, without="row"))
+    return LicenseView(**_fields_of(row, "row", "lapsed"))
 
 
 def _delivery(row: DeliveryRow) -> DeliveryView:
-    return DeliveryView(customer=row.customer_id, **_fields_of(row, without="customer_id"))
+    return DeliveryView(customer=row.customer_id, **_fields_of(row, "customer_id"))
 
 
-def _fields_of(row: LicenseRow | DeliveryRow, without: str) -> Mapping[str, Any]:
-    return {name: getattr(row, name) for name in row.__struct_fields__ if name != without}
+def _fields_of(row: LicenseRow | DeliveryRow, *without: str) -> Mapping[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__ if name not in without}
 
 
 def _name(row: Name) -> NameView:

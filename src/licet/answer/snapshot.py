@@ -188,7 +188,7 @@ class Snapshot:
                     if type(term.status) is Effect:
                         overrides.append(Override(*of))  # type: ignore[arg-type]  # an override has both times
                     else:
-                        licenses.append(Held(*of))  # type: ignore[arg-type]  # what is no effect is a status
+                        licenses.append(Held(*of, term.lapsed))  # type: ignore[arg-type]  # what is no effect is a status
         return Known(customer_id, licenses, overrides)
 
     def record(self, customer_id: str, kept: bytes) -> CustomerRecord:
@@ -257,12 +257,14 @@ class Latest:
         return Freshness(self.get().position.revision, int(self.age_s() * 1000), self.lag_ms)
 
 
-def interval(customers: Sequence[Known], now: dt.datetime) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return from when (inclusive) until when (exclusive) no license or override of these begins or ends.
+def interval(
+    customers: Sequence[Known], catalog: Catalog, now: dt.datetime
+) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Return from when (inclusive) until when (exclusive) no license, grace or override of these begins or ends.
 
     None: without end.
     """
-    moments = [moment for known in customers for moment in _boundaries(known) if moment is not None]
+    moments = [moment for known in customers for moment in _boundaries(known, catalog) if moment is not None]
     if not moments:
         return None, None
     return max((one for one in moments if one <= now), default=None), min(
@@ -270,10 +272,12 @@ def interval(customers: Sequence[Known], now: dt.datetime) -> tuple[dt.datetime 
     )
 
 
-def _boundaries(known: Known) -> Iterator[dt.datetime | None]:
+def _boundaries(known: Known, catalog: Catalog) -> Iterator[dt.datetime | None]:
     for license_ in known.licenses:
         yield license_.starts_at
         yield license_.ends_at
+        if license_.sku in catalog.grace:
+            yield license_.grace_ends(catalog.grace)
     for override in known.overrides:
         yield override.starts_at
         yield override.ends_at

@@ -92,6 +92,7 @@ class FeatureState(msgspec.Struct, frozen=True, kw_only=True):
     value: GrantValue | None
     sku: str | None
     license_id: uuid.UUID | None
+    override_id: uuid.UUID | None
     since: dt.datetime | None
     until: dt.datetime | None
 

@@ -48,7 +48,7 @@ class Watch:
             return False
         self._grounds = grounds
         names = names_of(snapshot.catalog, snapshot.catalog.features)
-        _, self._ends = interval([snapshot.known(*customer, names) for customer in found], now)
+        _, self._ends = interval([snapshot.known(*customer, names) for customer in found], snapshot.catalog, now)
         return True
 
     def _found(self) -> list[tuple[str, bytes | None]]:

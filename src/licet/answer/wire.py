@@ -60,7 +60,8 @@ def catalog_text(catalog: Catalog, features: Collection[str] = ()) -> str:
         for name, feature in catalog.features.items()
         if not features or name in features
     }
-    return _encode({"version": catalog.version, "features": shown}).decode()
+    grace = {name: length.days for name, length in catalog.grace.items()}
+    return _encode({"version": catalog.version, "features": shown} | ({"grace": grace} if grace else {})).decode()
 
 
 def skus_of(catalog: Catalog, features: Collection[str]) -> frozenset[str] | None:

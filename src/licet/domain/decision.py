@@ -4,7 +4,7 @@ import datetime as dt
 import enum
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     BLOCKED = "blocked"
     OVERRIDE = "override"
     LICENSED = "licensed"
+    GRACE = "grace"
     TERMS_NOT_SIGNED = "terms_not_signed"
     SUSPENDED = "suspended"
     NOT_YET_VALID = "not_yet_valid"
@@ -43,6 +44,7 @@ MESSAGES: dict[Reason, str] = {
     Reason.BLOCKED: "This feature is blocked for your company at the moment.",
     Reason.OVERRIDE: "This feature is open to you for a limited time.",
     Reason.LICENSED: "This feature is included in your plan.",
+    Reason.GRACE: "Your license for this feature has ended; it stays open for a short time.",
     Reason.TERMS_NOT_SIGNED: "This feature starts once the terms of service are signed.",
     Reason.SUSPENDED: "This feature is suspended because the terms of service were withdrawn.",
     Reason.NOT_YET_VALID: "Your license for this feature has not started yet.",
@@ -52,7 +54,8 @@ MESSAGES: dict[Reason, str] = {
     Reason.STALE: "Your plan cannot be confirmed at the moment.",
 }
 _UNKNOWN = (Reason.UNKNOWN_FEATURE, Reason.UNKNOWN_USER, Reason.UNKNOWN_CUSTOMER)
-_ALLOWING = frozenset({Reason.OVERRIDE, Reason.LICENSED})
+_ALLOWING = frozenset({Reason.OVERRIDE, Reason.LICENSED, Reason.GRACE})
+_ENDED = frozenset({Reason.EXPIRED, Reason.REVOKED})
 _RANK = {reason: rank for rank, reason in enumerate(Reason)}
 _NEARNESS = _RANK | dict.fromkeys(_ALLOWING, -1)
 
@@ -81,7 +84,10 @@ class Override(msgspec.Struct, frozen=True, gc=False):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """A license as a decision sees it: the row recorded last of one customer and SKU. ``since`` is its valid time."""
+    """A license as a decision sees it: the row recorded last of one customer and SKU. ``since`` is its valid time.
+
+    ``lapsed``, of one that ended: from a state that gave access, and its customer is not deleted. Grace may follow.
+    """
 
     sku: str
     license_id: uuid.UUID
@@ -90,6 +96,19 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     ends_at: dt.datetime | None
     quantity: int | None
     since: dt.datetime
+    lapsed: bool = True
+
+    def grace_ends(self, grace: Mapping[str, dt.timedelta]) -> dt.datetime | None:
+        """Return when access goes on to after the end of the license, None where it does not."""
+        length = grace.get(self.sku)
+        ends = self.ends_at
+        if self.status is Status.ENDED and self.lapsed:
+            ends = self.since if ends is None else min(ends, self.since)
+        elif self.status is not Status.ACTIVE:
+            return None
+        if length is None or ends is None:
+            return None
+        return ends + length if self.starts_at is None or self.starts_at < ends else None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -181,7 +200,7 @@ def decide_stale(decision: Decision, catalog: Catalog) -> Decision:
 
 def names_of(catalog: Catalog, features: Iterable[str]) -> set[str]:
     """Return the names under which licenses and overrides bear on any of these features."""
-    return {name for one in features for name in (f"feature:{one}", *dict(catalog.grants.get(one, ())))}
+    return set().union(*(catalog.names.get(one, ()) for one in features))
 
 
 def _preference(decision: Decision) -> tuple[int, float, int, float, str]:
@@ -194,19 +213,20 @@ def _order(reason: Reason, value: GrantValue | None, ends_at: dt.datetime | None
     return (_NEARNESS[reason], -(value or 0), _RANK[reason], -ends_at.timestamp() if ends_at is not None else -math.inf)
 
 
-_Judged: TypeAlias = tuple[Reason, GrantValue, Held | Override]
+# Reason, value, what it rests on, when that ends.
+_Judged: TypeAlias = tuple[Reason, GrantValue, Held | Override, dt.datetime | None]
 
 
 def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
     held = {one.sku: one for one in known.licenses}
     grants = catalog.grants[asked.feature]
-    judged: list[_Judged] = [(_reason(held[sku], now), value, held[sku]) for sku, value in grants if sku in held]
+    judged = [_judge(held[sku], value, now, catalog.grace) for sku, value in grants if sku in held]
     if known.overrides:
         judged = _overridden(judged, known.overrides, asked.feature, grants, now)
     if not judged:
         return _plain(Reason.NOT_LICENSED, asked, fresh, known.customer_id)
-    reason, value, on = (
-        judged[0] if len(judged) == 1 else min(judged, key=lambda one: _order(one[0], one[1], one[2].ends_at))
+    reason, value, on, ends_at = (
+        judged[0] if len(judged) == 1 else min(judged, key=lambda one: _order(one[0], one[1], one[3]))
     )
     allowed = reason in _ALLOWING
     license_, override = (on, None) if isinstance(on, Held) else (None, on)
@@ -222,7 +242,7 @@ def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, 
         license_id=license_.license_id if license_ is not None else None,
         override_id=override.override_id if override is not None else None,
         since=_since(on, now),
-        until=on.ends_at if allowed or override is not None else _next_start(judged, known.overrides, now),
+        until=ends_at if allowed or override is not None else _next_start(judged, known.overrides, now),
         revision=fresh.revision,
         age_ms=fresh.age_ms,
         lag_ms=fresh.lag_ms,
@@ -253,19 +273,28 @@ def _overridden(
     named = f"feature:{feature}"
     block, grant = standing.get((named, Effect.BLOCKED)), standing.get((named, Effect.GRANTED))
     if block is not None:
-        return [(Reason.BLOCKED, True, block)]
+        return [(Reason.BLOCKED, True, block, block.ends_at)]
     after: list[_Judged] = []
     by_sku = {one[2].sku: one for one in judged if isinstance(one[2], Held)}
     for sku, value in grants:
         if (stop := standing.get((sku, Effect.BLOCKED))) is not None:
-            after.append((Reason.BLOCKED, value, stop))
+            after.append((Reason.BLOCKED, value, stop, stop.ends_at))
         elif (go := standing.get((sku, Effect.GRANTED))) is not None:
-            after.append((Reason.OVERRIDE, value, go))
+            after.append((Reason.OVERRIDE, value, go, go.ends_at))
         elif sku in by_sku:
             after.append(by_sku[sku])
     if grant is not None:
-        after.append((Reason.OVERRIDE, True if grant.value is None else grant.value, grant))
+        after.append((Reason.OVERRIDE, True if grant.value is None else grant.value, grant, grant.ends_at))
     return after
+
+
+def _judge(license_: Held, value: GrantValue, now: dt.datetime, grace: Mapping[str, dt.timedelta]) -> _Judged:
+    reason = _reason(license_, now)
+    if reason in _ENDED and license_.sku in grace:
+        grace_ends = license_.grace_ends(grace)
+        if grace_ends is not None and now < grace_ends:
+            return Reason.GRACE, value, license_, grace_ends
+    return reason, value, license_, license_.ends_at
 
 
 def _reason(license_: Held, now: dt.datetime) -> Reason:
@@ -295,7 +324,7 @@ def _since(license_: Held | Override, now: dt.datetime) -> dt.datetime:
 
 def _next_start(judged: Iterable[_Judged], overrides: Iterable[Override], now: dt.datetime) -> dt.datetime | None:
     """Return when a refusal by a license may end by itself: the next start of a license or of a grant."""
-    starts = [one.starts_at for _, _, one in judged if isinstance(one, Held) and one.status is Status.ACTIVE]
+    starts = [one.starts_at for _, _, one, _ in judged if isinstance(one, Held) and one.status is Status.ACTIVE]
     starts += [one.starts_at for one in overrides if one.effect is Effect.GRANTED]
     return min((start for start in starts if start is not None and start > now), default=None)
 

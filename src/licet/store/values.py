@@ -58,12 +58,12 @@ class LicenseRow(msgspec.Struct, frozen=True, kw_only=True):
     opened_by_catalog: int | None
     closed_by_delivery: int | None
     closed_by_catalog: int | None
+    lapsed: bool = True
 
     def held(self) -> Held:
         """Return the row as a decision sees it."""
-        return Held(
-            self.sku, self.license_id, self.status, self.starts_at, self.ends_at, self.quantity, self.valid_from
-        )
+        times = (self.starts_at, self.ends_at)
+        return Held(self.sku, self.license_id, self.status, *times, self.quantity, self.valid_from, self.lapsed)
 
 
 class OverrideRow(msgspec.Struct, frozen=True, kw_only=True):

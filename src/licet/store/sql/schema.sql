@@ -59,9 +59,15 @@ END $$;
 CREATE FUNCTION public.override_only_closes() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    words text[] := '{reason,author,ended_by,end_reason}';
 BEGIN
     IF TG_OP = 'UPDATE' AND upper_inf(OLD.recorded) AND NEW.recorded <@ OLD.recorded
        AND to_jsonb(NEW) - 'recorded' = to_jsonb(OLD) - 'recorded' THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - words = to_jsonb(OLD) - words
+       AND concat(NEW.reason, NEW.author, NEW.ended_by, NEW.end_reason) = '' THEN -- the customer is erased
         RETURN NEW;
     END IF;
     RAISE exception 'override rows are history: only an open "recorded" may be closed, % is refused', TG_OP
@@ -404,6 +410,33 @@ CREATE VIEW public.license_current AS
 
 COMMENT ON VIEW public.license_current IS 'The licenses as Licet believes them now, one row per customer and SKU.';
 
+CREATE VIEW public.license_open AS
+ SELECT row_id,
+    license_id,
+    customer_id,
+    sku,
+    status,
+    starts_at,
+    ends_at,
+    quantity,
+    valid,
+    recorded,
+    opened_delivery,
+    opened_catalog,
+    closed_delivery,
+    closed_catalog,
+        CASE
+            WHEN ((status = 'ended'::text) AND (NOT (EXISTS ( SELECT
+               FROM (public.license b
+                 JOIN public.customer c ON (((c.customer_id = b.customer_id) AND (NOT c.deleted))))
+              WHERE ((b.customer_id = l.customer_id) AND (b.sku = l.sku) AND upper_inf(b.recorded) AND (COALESCE(upper(b.valid), 'infinity'::timestamp with time zone) = lower(l.valid)) AND (b.status = 'active'::text)))))) THEN 'void'::text
+            ELSE status
+        END AS told
+   FROM public.license l
+  WHERE ((COALESCE(upper(valid), 'infinity'::timestamp with time zone) = 'infinity'::timestamp with time zone) AND upper_inf(recorded));
+
+COMMENT ON VIEW public.license_open IS 'The open license rows, with the status that followers are told.';
+
 ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.license_row_id_seq
     START WITH 1
@@ -430,10 +463,11 @@ CREATE TABLE public.override (
     end_reason text,
     valid tstzrange NOT NULL,
     recorded int8range NOT NULL,
-    CONSTRAINT override_check CHECK (((value IS NULL) OR (effect = 'grant'::text))),
+    CONSTRAINT override_check CHECK (((value IS NULL) OR ((effect = 'grant'::text) AND (value >= (0)::double precision) AND (value < 'Infinity'::double precision)))),
     CONSTRAINT override_check1 CHECK ((ends_at > starts_at)),
     CONSTRAINT override_check2 CHECK ((num_nonnulls(sku, feature) = 1)),
-    CONSTRAINT override_check3 CHECK ((num_nonnulls(ended_by, end_reason) <> 1)),
+    CONSTRAINT override_check3 CHECK ((COALESCE(sku, feature) ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'::text)),
+    CONSTRAINT override_check4 CHECK ((num_nonnulls(ended_by, end_reason) <> 1)),
     CONSTRAINT override_effect_check CHECK ((effect = ANY (ARRAY['grant'::text, 'block'::text]))),
     CONSTRAINT override_kind_check CHECK ((kind = ANY (ARRAY['override'::text, 'trial'::text, 'brake'::text]))),
     CONSTRAINT override_recorded_check CHECK (((NOT isempty(recorded)) AND (NOT lower_inf(recorded)))),
