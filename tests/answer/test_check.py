@@ -1,28 +1,24 @@
 """The check: each reason once, from a change as Salesforce sends it to the decision over HTTP."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import itertools
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from licet.bootstrap.desks import catalog_plans
 from licet.domain.decision import MESSAGES, Reason
-from licet.domain.ids import CustomerRef
-from licet.domain.principal import Actor
 from licet.manage.catalog import CatalogDesk
 from licet.settings import Settings
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.feed import PostgresFeed
-from licet.store.overrides import PostgresOverrides, Wanted
-from licet.store.pools import writer_pool
 from support.web import ADMIN, Stage, stage
 from support.world import TESTER, fresh, rows
 
@@ -109,36 +105,28 @@ def test_a_block_stands_before_a_grant_and_a_grant_before_what_the_licenses_say(
     customer, grant, block = fresh("customer"), uuid.uuid4(), uuid.uuid4()
     there.deal(customer, SKU2=True)
     assert there.web.check(FEATURE, customer=customer)["reason"] == "not_licensed"
-    now = dt.datetime.now(dt.UTC)
 
-    async def write() -> AsyncIterator[None]:
-        async with writer_pool(there.url, 1) as pool:
-            store, ref, ada = PostgresOverrides(pool), CustomerRef.parse(customer), Actor("ada")
-            span: Any = {"starts_at": now, "ends_at": now + dt.timedelta(hours=48), "reason": "they bought it"}
-            await store.put(grant, ref, Wanted(sku="SKU1", effect="grant", **span), ada)
-            yield
-            await store.put(block, ref, Wanted(feature=FEATURE, effect="block", **span), ada)
-            yield
-            await store.end(block, ada, "paid")
-            yield
+    def said(answer: httpx.Response) -> tuple[Any, ...]:
+        assert answer.status_code == 200, answer.text
+        one = there.web.check(FEATURE, customer=customer, min_revision=answer.json()["revision"])
+        view = there.web.get(f"/v1/customers/{customer}")["features"]
+        assert {of["feature"]: (of["reason"], of["override_id"]) for of in view}[FEATURE] == (
+            one["reason"],
+            one["override_id"],
+        )
+        return (one["reason"], one["allowed"], one["override_id"], one["license_id"], one["sku"])
 
-    async def collect() -> list[tuple[Any, ...]]:
-        said = []
-        async for _ in write():
-            revision = rows(there.url, "SELECT revision FROM revision")[0]["revision"]
-            one = await asyncio.to_thread(there.web.check, FEATURE, customer=customer, min_revision=revision)
-            view = await asyncio.to_thread(there.web.get, f"/v1/customers/{customer}")
-            assert {of["feature"]: of["reason"] for of in view["features"]}[FEATURE] == one["reason"]
-            said.append((one["reason"], one["allowed"], one["override_id"], one["license_id"], one["sku"]))
-        return said
-
-    assert asyncio.run(collect()) == [
-        ("override", True, str(grant), None, "SKU1"),
-        ("blocked", False, str(block), None, None),
-        ("override", True, str(grant), None, "SKU1"),
-    ]
-    kept = rows(there.url, "SELECT ended_by, end_reason FROM override WHERE ended_by IS NOT NULL")
-    assert {"ended_by": "ada", "end_reason": "paid"} in kept
+    granted = {"customer": customer, "sku": "SKU1", "effect": "grant", "reason": "they bought it"}
+    blocked = {"customer": customer, "feature": FEATURE, "effect": "block", "reason": "abuse"}
+    assert said(there.web.ask("PUT", f"/v1/overrides/{grant}", json=granted)) == (
+        ("override", True, str(grant), None, "SKU1")
+    )
+    answer = there.web.ask("PUT", f"/v1/overrides/{block}", json=blocked)
+    assert said(answer) == ("blocked", False, str(block), None, None)
+    ended = there.web.ask(
+        "DELETE", f"/v1/overrides/{block}", params={"reason": "paid"}, headers=[("if-match", answer.headers["etag"])]
+    )
+    assert said(ended) == ("override", True, str(grant), None, "SKU1")
 
 
 def test_a_deleted_customer_has_nothing_left(there: Stage) -> None:

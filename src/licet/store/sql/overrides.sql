@@ -1,7 +1,22 @@
 -- name: find_override
--- Return the current row of an override.
-SELECT customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author, row_id
-FROM override WHERE override_id = %(override_id)s AND upper_inf(valid) AND upper_inf(recorded)
+-- Return the row of an override written last: the current one, or how it was ended.
+SELECT json_build_object(
+    'override_id', override_id, 'customer', customer_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind,
+    'value', value, 'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author,
+    'since', lower(valid), 'version', row_id, 'ended_by', ended_by, 'end_reason', end_reason)::text
+FROM override WHERE override_id = %(override_id)s ORDER BY row_id DESC LIMIT 1
+
+-- name: list_overrides
+-- Return the current overrides, of one customer where it is named, by id, from beyond the one given.
+SELECT coalesce(json_agg(json_build_object(
+    'override_id', override_id, 'customer', customer_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind,
+    'value', value, 'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author,
+    'since', lower(valid), 'version', row_id) ORDER BY override_id), '[]')::text
+FROM (SELECT * FROM override
+      WHERE upper_inf(valid) AND upper_inf(recorded)
+        AND (%(customer_id)s::text IS NULL OR customer_id = %(customer_id)s::text)
+        AND (%(after)s::uuid IS NULL OR override_id > %(after)s::uuid)
+      ORDER BY override_id LIMIT %(limit)s) AS page
 
 -- name: close_override
 -- End what is current: close what was believed, write its copy with "valid" cut.
@@ -26,4 +41,3 @@ SELECT %(override_id)s, %(customer_id)s, %(sku)s, %(feature)s, %(effect)s, %(kin
        %(ends_at)s, %(reason)s, %(author)s,
        tstzrange(greatest(clock_timestamp(), max(upper(valid))), NULL), int8range(%(revision)s, NULL)
 FROM override WHERE override_id = %(override_id)s
-RETURNING row_id

@@ -766,6 +766,8 @@ CREATE INDEX override_customer ON public.override USING btree (customer_id, over
 
 CREATE INDEX override_history ON public.override USING btree (customer_id, row_id);
 
+CREATE INDEX override_rows ON public.override USING btree (override_id, row_id);
+
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
 CREATE UNIQUE INDEX user_membership_current ON public.user_membership USING btree (user_id, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));

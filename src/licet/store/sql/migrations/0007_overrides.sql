@@ -25,6 +25,7 @@ CREATE TABLE override (
 CREATE INDEX override_customer ON override (customer_id, override_id) WHERE upper_inf(valid) AND upper_inf(recorded);
 CREATE UNIQUE INDEX override_current ON override (override_id) WHERE upper_inf(valid) AND upper_inf(recorded);
 CREATE INDEX override_history ON override (customer_id, row_id);
+CREATE INDEX override_rows ON override (override_id, row_id);
 COMMENT ON TABLE override IS 'Grants and blocks, each with a reason, an author and an end; never overwritten. A row is current where valid and recorded are both open.';
 COMMENT ON COLUMN override.value IS 'Null: on, or the value that the SKU grants.';
 COMMENT ON COLUMN override.ended_by IS 'Who ended it early, on the copy with "valid" cut; end_reason says why.';
