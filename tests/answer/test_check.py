@@ -279,6 +279,9 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
         there.deal("paying", SKU1=True)
         there.deal("former", SKU1=True)
         there.deal("former", SKU1=False)
+        there.deal("barred", SKU1=True)
+        block = {"customer": "barred", "feature": "open", "effect": "block", "reason": "abuse"}
+        assert there.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=block).status_code == 200
         fresh = {feature: there.web.check(feature, customer="paying") for feature in ("last", "closed", "open")}
         assert all(decision["reason"] == "licensed" for decision in fresh.values())
         monkeypatch.setattr(there.web.follower._latest, "_monotonic", lambda: time.monotonic() + 61)
@@ -289,6 +292,7 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
             ("closed", "former", False, "revoked", None),
             ("open", "paying", True, "licensed", 5),
             ("open", "former", True, "stale", 5),
+            ("open", "barred", False, "blocked", None),
             ("open", "nobody", False, "unknown_customer", None),
             ("unheard-of", "paying", False, "unknown_feature", None),
         ):
@@ -300,7 +304,7 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
             assert decision["age_ms"] >= 61_000
             assert "etag" not in answer.headers
         counted = there.web.ask("GET", "/metrics").text
-        for policy, count in (("last_known", 2), ("closed", 2), ("open", 3)):
+        for policy, count in (("last_known", 2), ("closed", 2), ("open", 4)):
             assert f'licet_stale_answers_total{{when_stale="{policy}"}} {count}.0' in counted
         assert float(re.search(r"^licet_snapshot_age_seconds (\S+)", counted, re.MULTILINE)[1]) >= 61  # type: ignore[index]
         assert "licet_snapshot_customers 2.0" in counted

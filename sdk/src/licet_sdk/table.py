@@ -14,7 +14,7 @@ import msgspec
 
 from licet_sdk.decision import ROW, Held
 from licet_sdk.verdict import TIMED, Term, Verdict, judge
-from licet_sdk.wire import Changes, Head, License, Record, write
+from licet_sdk.wire import Changes, Feature, Head, License, Record, write
 
 _PRUNE_FROM = 1_000
 _DAY = 86_400_000_000
@@ -114,7 +114,8 @@ class Table:
 
         Where grace follows a license that its flag ended, the verdict is the customer's own, and made each time.
         """
-        micros, profile, grace = round(now * 1e6), holding.profile, self._grace(holding)
+        micros, profile = round(now * 1e6), holding.profile
+        grace = self._grace(holding) if self.catalog.grace else {}
         if now >= profile.until:
             times = [time for term in profile.terms if term[1] in TIMED for time in term[2:4] if time is not None]
             times += grace.values()
@@ -124,16 +125,19 @@ class Table:
         if found is None:
             of = self.catalog.features[feature]
             judged = judge(profile.terms, of, micros, feature, grace)
-            ended = {term[0] for term in profile.terms if term[1] == "ended" and term[0] in self.catalog.grace}
-            if any(sku in ended for sku, _ in of.grants):
+            if grace and self._own(profile, of):
                 return judged
             found = profile.verdicts[feature] = self._judged.setdefault(judged, judged)
         return found
 
+    def _own(self, profile: Profile, feature: Feature) -> bool:
+        ended = {term[0] for term in profile.terms if term[1] == "ended" and term[0] in self.catalog.grace}
+        return any(sku in ended for sku, _ in feature.grants)
+
     def _grace(self, holding: Holding) -> dict[str, int]:
         """Return when the grace after each license ends (µs since 1970)."""
         found = {}
-        for at, (sku, status, starts, until, _) in enumerate(holding.profile.terms if self.catalog.grace else ()):
+        for at, (sku, status, starts, until, _) in enumerate(holding.profile.terms):
             since = ROW.unpack_from(holding.rows, at * ROW.size)[1] if status == "ended" else None
             ends: int | None = min((time for time in (until, since) if time is not None), default=None)
             if status in ("active", "ended") and ends is not None and (starts is None or starts < ends):

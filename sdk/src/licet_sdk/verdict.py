@@ -47,16 +47,16 @@ _Judged = tuple[tuple[int, float, int, float], str, Value, str | None, int | Non
 def judge(terms: tuple[Term, ...], feature: Feature, now: int, name: str, grace: Mapping[str, int]) -> Verdict:
     """Judge the feature of this name; ``now``, and when the grace of an SKU ends, are in microseconds since 1970."""
     held = {term[0]: (at * ROW.size, *term[1:4]) for at, term in enumerate(terms) if term[1] not in _EFFECT}
-    forced = _forced(terms, now) if len(held) < len(terms) else {}
     judged: list[_Judged] = []
-    coming = [term[2] for term in terms if term[1] == "granted" and _bears(term[0], feature, name)]
-    named = f"feature:{name}"
-    blocked = forced.get((named, "blocked"))
-    if blocked:
+    coming: list[int | None] = []
+    forced, named = {}, ""
+    if len(held) < len(terms):
+        forced, named = _forced(terms, now), f"feature:{name}"
+        coming += [term[2] for term in terms if term[1] == "granted" and _bears(term[0], feature, name)]
+    if blocked := forced.get((named, "blocked")):
         return _best([_by_override("blocked", True, None, *blocked)], coming, feature, now)
     for sku, value in feature.grants:
-        effect = next((one for one in ("blocked", "granted") if (sku, one) in forced), None)
-        if effect:
+        if forced and (effect := next((one for one in ("blocked", "granted") if (sku, one) in forced), None)):
             judged.append(_by_override(effect, value, sku, *forced[sku, effect]))
             continue
         at, status, starts, ends = held.get(sku, (-1, "", None, None))
@@ -70,26 +70,28 @@ def judge(terms: tuple[Term, ...], feature: Feature, now: int, name: str, grace:
         if reason in _ENDED and now < grace.get(sku, 0):
             reason, ends = "grace", grace[sku]
         judged.append((_order(reason, value, ends), reason, value, sku, ends, at, floor))
-    granted = forced.get((named, "granted"))
-    if granted:
-        value = terms[granted[0]][4]
-        judged.append(_by_override("granted", True if value is None else value, None, *granted))
+    if granted := forced.get((named, "granted")):
+        own = terms[granted[0]][4]
+        judged.append(_by_override("granted", True if own is None else own, None, *granted))
     return _best(judged, coming, feature, now)
 
 
 def _best(judged: list[_Judged], coming: list[int | None], feature: Feature, now: int) -> Verdict:
     best = plain("not_licensed")
     if judged:
-        order, reason, value, sku, ends, at, floor = min(judged, key=lambda one: one[0])
+        order, reason, value, sku, ends, at, floor = min(judged, key=lambda one: one[0]) if judged[1:] else judged[0]
         yes = reason in _ALLOWING
-        next_start = min((start for start in coming if start is not None and start > now), default=None)
-        until = ends if yes or reason == "blocked" else next_start
+        until = ends if yes or reason == "blocked" else _next(coming, now)
         told = (yes, reason, MESSAGES[reason], value if yes else None, sku, None if until is None else moment(until))
         best = Verdict(yes, told, order if yes else _order(reason, 0, None), at, floor)
     if feature.when_stale == ("closed" if best.allowed else "open") and best.told[1] != "blocked":
         least = min((value for _, value in feature.grants), default=True)
         best = msgspec.structs.replace(best, stale=plain("stale", None if best.allowed else least))
     return best
+
+
+def _next(coming: list[int | None], now: int) -> int | None:
+    return min((start for start in coming if start is not None and start > now), default=None)
 
 
 def _forced(terms: tuple[Term, ...], now: int) -> dict[tuple[str, str], tuple[int, int, int]]:

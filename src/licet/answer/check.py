@@ -166,7 +166,7 @@ class Checker:
         answers: list[Decision | InvalidInput] = []
         for one in asked:
             who = (one.user, one.customer)
-            alike = (who, one.feature if who in special else catalog.grants.get(one.feature, one.feature))
+            alike = (who, one.feature if special and who in special else catalog.grants.get(one.feature, one.feature))
             answer = decided.get(alike)
             if answer is None:
                 question = parsed[who] if one.feature else _parse(one)

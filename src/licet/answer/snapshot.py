@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from licet.domain.catalog import Catalog
-from licet.domain.decision import Effect, Freshness, Held, Known, Override
+from licet.domain.decision import Freshness, Held, Known, Override
 from licet.domain.errors import Unavailable
+from licet.domain.license import Status
 from licet.store.records import (
     LICENSE_BYTES,
     CustomerRecord,
@@ -184,11 +185,15 @@ class Snapshot:
             for place, term in enumerate(self._terms(kept)):
                 if term.sku in skus:
                     license_id, since = read_license(kept, place, _NUMBER)
-                    of = (term.sku, license_id, term.status, term.starts_at, term.ends_at, term.quantity, since)
-                    if type(term.status) is Effect:
-                        overrides.append(Override(*of))  # type: ignore[arg-type]  # an override has both times
+                    what, status, starts_at, ends_at = term.sku, term.status, term.starts_at, term.ends_at
+                    if type(status) is Status:
+                        licenses.append(
+                            Held(what, license_id, status, starts_at, ends_at, term.quantity, since, term.lapsed)  # type: ignore[arg-type]  # a license counts in whole numbers
+                        )
                     else:
-                        licenses.append(Held(*of, term.lapsed))  # type: ignore[arg-type]  # what is no effect is a status
+                        overrides.append(
+                            Override(what, license_id, status, starts_at, ends_at, term.quantity, since)  # type: ignore[arg-type]  # an override has both times
+                        )
         return Known(customer_id, licenses, overrides)
 
     def record(self, customer_id: str, kept: bytes) -> CustomerRecord:
@@ -264,20 +269,13 @@ def interval(
 
     None: without end.
     """
-    moments = [moment for known in customers for moment in _boundaries(known, catalog) if moment is not None]
+    spans: list[Held | Override] = [one for known in customers for one in (*known.licenses, *known.overrides)]
+    moments = [moment for one in spans for moment in (one.starts_at, one.ends_at) if moment is not None]
+    if catalog.grace:
+        graces = [license_.grace_ends(catalog.grace) for known in customers for license_ in known.licenses]
+        moments += [moment for moment in graces if moment is not None]
     if not moments:
         return None, None
     return max((one for one in moments if one <= now), default=None), min(
         (one for one in moments if one > now), default=None
     )
-
-
-def _boundaries(known: Known, catalog: Catalog) -> Iterator[dt.datetime | None]:
-    for license_ in known.licenses:
-        yield license_.starts_at
-        yield license_.ends_at
-        if license_.sku in catalog.grace:
-            yield license_.grace_ends(catalog.grace)
-    for override in known.overrides:
-        yield override.starts_at
-        yield override.ends_at

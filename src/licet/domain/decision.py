@@ -78,6 +78,11 @@ class Override(msgspec.Struct, frozen=True, gc=False):
     value: float | None
     since: dt.datetime
 
+    @property
+    def sku(self) -> str | None:
+        """The SKU that it names; None where it names a feature."""
+        return None if self.what.startswith("feature:") else self.what
+
     def stands(self, now: dt.datetime) -> bool:
         """Tell whether it is in force."""
         return self.starts_at <= now < self.ends_at
@@ -220,7 +225,11 @@ _Judged: TypeAlias = tuple[Reason, GrantValue, Held | Override, dt.datetime | No
 def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, fresh: Freshness) -> Decision:
     held = {one.sku: one for one in known.licenses}
     grants = catalog.grants[asked.feature]
-    judged = [_judge(held[sku], value, now, catalog.grace) for sku, value in grants if sku in held]
+    judged: list[_Judged] = [
+        (_reason(one := held[sku], now), value, one, one.ends_at) for sku, value in grants if sku in held
+    ]
+    if catalog.grace:
+        judged = [_graced(*one, catalog.grace, now) for one in judged]
     if known.overrides:
         judged = _overridden(judged, known.overrides, asked.feature, grants, now)
     if not judged:
@@ -229,7 +238,6 @@ def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, 
         judged[0] if len(judged) == 1 else min(judged, key=lambda one: _order(one[0], one[1], one[3]))
     )
     allowed = reason in _ALLOWING
-    license_, override = (on, None) if isinstance(on, Held) else (None, on)
     return Decision(
         allowed=allowed,
         reason=reason,
@@ -238,20 +246,15 @@ def _decide_one(asked: Asked, known: Known, catalog: Catalog, now: dt.datetime, 
         user=asked.user,
         feature=asked.feature,
         value=value if allowed else None,
-        sku=on.sku if isinstance(on, Held) else sku_of(on.what),
-        license_id=license_.license_id if license_ is not None else None,
-        override_id=override.override_id if override is not None else None,
+        sku=on.sku,
+        license_id=on.license_id if isinstance(on, Held) else None,
+        override_id=on.override_id if isinstance(on, Override) else None,
         since=_since(on, now),
-        until=ends_at if allowed or override is not None else _next_start(judged, known.overrides, now),
+        until=ends_at if allowed or reason is Reason.BLOCKED else _next_start(judged, known.overrides, now),
         revision=fresh.revision,
         age_ms=fresh.age_ms,
         lag_ms=fresh.lag_ms,
     )
-
-
-def sku_of(what: str) -> str | None:
-    """Return the SKU that an override names; None where it names a feature."""
-    return None if what.startswith("feature:") else what
 
 
 def _overridden(
@@ -288,13 +291,18 @@ def _overridden(
     return after
 
 
-def _judge(license_: Held, value: GrantValue, now: dt.datetime, grace: Mapping[str, dt.timedelta]) -> _Judged:
-    reason = _reason(license_, now)
-    if reason in _ENDED and license_.sku in grace:
-        grace_ends = license_.grace_ends(grace)
-        if grace_ends is not None and now < grace_ends:
-            return Reason.GRACE, value, license_, grace_ends
-    return reason, value, license_, license_.ends_at
+def _graced(
+    reason: Reason,
+    value: GrantValue,
+    on: Held | Override,
+    ends_at: dt.datetime | None,
+    grace: Mapping[str, dt.timedelta],
+    now: dt.datetime,
+) -> _Judged:
+    grace_ends = on.grace_ends(grace) if reason in _ENDED and isinstance(on, Held) else None
+    if grace_ends is not None and now < grace_ends:
+        return Reason.GRACE, value, on, grace_ends
+    return reason, value, on, ends_at
 
 
 def _reason(license_: Held, now: dt.datetime) -> Reason:
