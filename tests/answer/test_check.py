@@ -307,7 +307,7 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
         for policy, count in (("last_known", 2), ("closed", 2), ("open", 4)):
             assert f'licet_stale_answers_total{{when_stale="{policy}"}} {count}.0' in counted
         assert float(re.search(r"^licet_snapshot_age_seconds (\S+)", counted, re.MULTILINE)[1]) >= 61  # type: ignore[index]
-        assert "licet_snapshot_customers 2.0" in counted
+        assert "licet_snapshot_customers 3.0" in counted
 
 
 GRACE_CATALOG = """

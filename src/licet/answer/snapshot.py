@@ -269,7 +269,10 @@ def interval(
 
     None: without end.
     """
-    spans: list[Held | Override] = [one for known in customers for one in (*known.licenses, *known.overrides)]
+    spans: list[Held | Override] = []
+    for known in customers:
+        spans += known.licenses
+        spans += known.overrides
     moments = [moment for one in spans for moment in (one.starts_at, one.ends_at) if moment is not None]
     if catalog.grace:
         graces = [license_.grace_ends(catalog.grace) for known in customers for license_ in known.licenses]

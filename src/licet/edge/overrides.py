@@ -10,7 +10,8 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.views import Listing
-from licet.domain.ids import CustomerRef
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Principal, Scope
 from licet.edge.api import Cursor, Limit, needs
 from licet.edge.operations import matched_version
@@ -18,7 +19,7 @@ from licet.manage.overrides import Draft, Overrides
 from licet.manage.ports import OverrideReader
 from licet.store.overrides import Stored
 
-OverrideId = Annotated[uuid.UUID, PathParameter(description="The override's id, a UUID that its maker chose.")]
+OverrideId = Annotated[str, PathParameter(description="The override's id, a UUID that its maker chose.")]
 Replaces = Annotated[
     str | None, HeaderParameter(name="If-Match", description='The `ETag` of the override as it is, `"3"`.')
 ]
@@ -46,14 +47,14 @@ async def list_overrides(
     return Listing(page.rows, write_cursor(page.rows[-1].override_id) if page.more else None)
 
 
-@get("/v1/overrides/{override_id:uuid}", summary="Show an override", guards=[needs(Scope.READ)])
+@get("/v1/overrides/{override_id:str}", summary="Show an override", guards=[needs(Scope.READ)])
 async def get_override(override_reader: NamedDependency[OverrideReader], override_id: OverrideId) -> Response[Stored]:
     """As it is, or as it was ended."""
-    found = await override_reader.get(override_id)
+    found = await override_reader.get(_id(override_id))
     return Response(found, headers=_tag(found))
 
 
-@put("/v1/overrides/{override_id:uuid}", summary="Grant or block for a time", guards=[needs(Scope.SUPPORT)])
+@put("/v1/overrides/{override_id:str}", summary="Grant or block for a time", guards=[needs(Scope.SUPPORT)])
 async def put_override(
     overrides: NamedDependency[Overrides],
     caller: NamedDependency[Principal],
@@ -64,11 +65,11 @@ async def put_override(
     """Make it; to replace it, `If-Match` names it as it is (409 where it no longer is). A trial is extended so."""
     match = matched_version(if_match) if if_match is not None else None
     limited = Scope.ADMIN not in caller.scopes
-    written, revision = await overrides.put(override_id, data, match, caller.actor, limited=limited)
+    written, revision = await overrides.put(_id(override_id), data, match, caller.actor, limited=limited)
     return Response(OverrideWritten(written, revision), headers=_tag(written))
 
 
-@delete("/v1/overrides/{override_id:uuid}", summary="End an override", status_code=200, guards=[needs(Scope.SUPPORT)])
+@delete("/v1/overrides/{override_id:str}", summary="End an override", status_code=200, guards=[needs(Scope.SUPPORT)])
 async def end_override(
     overrides: NamedDependency[Overrides],
     caller: NamedDependency[Principal],
@@ -78,8 +79,15 @@ async def end_override(
 ) -> OverrideWritten:
     """End it before its time, where `If-Match` names it as it is (409 otherwise)."""
     limited = Scope.ADMIN not in caller.scopes
-    ended = await overrides.end(override_id, reason, matched_version(if_match), caller.actor, limited=limited)
+    ended = await overrides.end(_id(override_id), reason, matched_version(if_match), caller.actor, limited=limited)
     return OverrideWritten(*ended)
+
+
+def _id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise InvalidInput.of(Fault("override_id", shown(text), "a UUID")) from error
 
 
 def _tag(of: Stored) -> dict[str, str]:
