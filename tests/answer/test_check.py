@@ -1,17 +1,24 @@
 """The check: each reason once, from a change as Salesforce sends it to the decision over HTTP."""
 
+import contextlib
 import datetime as dt
 import itertools
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from licet.bootstrap.desks import catalog_plans
 from licet.domain.decision import MESSAGES, Reason
 from licet.manage.catalog import CatalogDesk
+from licet.settings import Settings
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.feed import PostgresFeed
 from support.web import ADMIN, Stage, stage
 from support.world import TESTER, fresh, rows
 
@@ -92,6 +99,34 @@ def test_what_was_never_sold_is_not_licensed(there: Stage) -> None:
     there.deal(customer, SKU2=True)
     decision = there.web.check(FEATURE, customer=customer)
     assert (decision["allowed"], decision["reason"], decision["customer"]) == (False, "not_licensed", customer)
+
+
+def test_a_block_stands_before_a_grant_and_a_grant_before_what_the_licenses_say(there: Stage) -> None:
+    customer, grant, block = fresh("customer"), uuid.uuid4(), uuid.uuid4()
+    there.deal(customer, SKU2=True)
+    assert there.web.check(FEATURE, customer=customer)["reason"] == "not_licensed"
+
+    def said(answer: httpx.Response) -> tuple[Any, ...]:
+        assert answer.status_code == 200, answer.text
+        one = there.web.check(FEATURE, customer=customer, min_revision=answer.json()["revision"])
+        view = there.web.get(f"/v1/customers/{customer}")["features"]
+        assert {of["feature"]: (of["reason"], of["override_id"]) for of in view}[FEATURE] == (
+            one["reason"],
+            one["override_id"],
+        )
+        return (one["reason"], one["allowed"], one["override_id"], one["license_id"], one["sku"])
+
+    granted = {"customer": customer, "sku": "SKU1", "effect": "grant", "reason": "they bought it"}
+    blocked = {"customer": customer, "feature": FEATURE, "effect": "block", "reason": "abuse"}
+    assert said(there.web.ask("PUT", f"/v1/overrides/{grant}", json=granted)) == (
+        ("override", True, str(grant), None, "SKU1")
+    )
+    answer = there.web.ask("PUT", f"/v1/overrides/{block}", json=blocked)
+    assert said(answer) == ("blocked", False, str(block), None, None)
+    ended = there.web.ask(
+        "DELETE", f"/v1/overrides/{block}", params={"reason": "paid"}, headers=[("if-match", answer.headers["etag"])]
+    )
+    assert said(ended) == ("override", True, str(grant), None, "SKU1")
 
 
 def test_a_deleted_customer_has_nothing_left(there: Stage) -> None:
@@ -244,6 +279,9 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
         there.deal("paying", SKU1=True)
         there.deal("former", SKU1=True)
         there.deal("former", SKU1=False)
+        there.deal("barred", SKU1=True)
+        block = {"customer": "barred", "feature": "open", "effect": "block", "reason": "abuse"}
+        assert there.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=block).status_code == 200
         fresh = {feature: there.web.check(feature, customer="paying") for feature in ("last", "closed", "open")}
         assert all(decision["reason"] == "licensed" for decision in fresh.values())
         monkeypatch.setattr(there.web.follower._latest, "_monotonic", lambda: time.monotonic() + 61)
@@ -254,6 +292,7 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
             ("closed", "former", False, "revoked", None),
             ("open", "paying", True, "licensed", 5),
             ("open", "former", True, "stale", 5),
+            ("open", "barred", False, "blocked", None),
             ("open", "nobody", False, "unknown_customer", None),
             ("unheard-of", "paying", False, "unknown_feature", None),
         ):
@@ -265,7 +304,53 @@ def test_an_answer_past_the_limit_follows_its_feature_and_is_never_open_for_the_
             assert decision["age_ms"] >= 61_000
             assert "etag" not in answer.headers
         counted = there.web.ask("GET", "/metrics").text
-        for policy, count in (("last_known", 2), ("closed", 2), ("open", 3)):
+        for policy, count in (("last_known", 2), ("closed", 2), ("open", 4)):
             assert f'licet_stale_answers_total{{when_stale="{policy}"}} {count}.0' in counted
         assert float(re.search(r"^licet_snapshot_age_seconds (\S+)", counted, re.MULTILINE)[1]) >= 61  # type: ignore[index]
-        assert "licet_snapshot_customers 2.0" in counted
+        assert "licet_snapshot_customers 3.0" in counted
+
+
+GRACE_CATALOG = """
+[features.mail]
+[skus.SKU1]
+flag = "SKU1"
+grace_days = 3650
+grants = { mail = true }
+"""
+
+
+def test_grace_follows_an_end_of_access_and_neither_a_deletion_nor_terms_withdrawn(
+    postgres: str, template: str
+) -> None:
+    with stage(postgres, template) as there:
+        catalog = CatalogDesk(PostgresCatalogs(there.url))
+        assert catalog.apply(GRACE_CATALOG, TESTER)
+        for customer, changes, reason in (
+            ("ended", ({"SKU1": True}, {"SKU1": False}), "grace"),
+            ("deleted", ({"SKU1": True}, {"IsDeleted": True}), "revoked"),
+            ("ended-then-deleted", ({"SKU1": True}, {"SKU1": False}, {"IsDeleted": True}), "revoked"),
+            ("withdrawn", ({"SKU1": True}, {"SignedTos": False}), "suspended"),
+            ("withdrawn-then-ended", ({"SKU1": True}, {"SignedTos": False}, {"SKU1": False}), "revoked"),
+            ("never-signed", ({"SKU1": True, "SignedTos": False}, {"SKU1": False}), "revoked"),
+        ):
+            for change in changes:
+                there.send({"Id": customer, "SignedTos": True, **change})
+            decision = there.web.check("mail", customer=customer)
+            assert (decision["reason"], decision["allowed"]) == (reason, reason == "grace"), customer
+            [shown] = there.web.get(f"/v1/customers/{customer}")["features"]
+            assert (shown["reason"], shown["until"]) == (reason, decision["until"]), customer
+        with contextlib.closing(PostgresFeed(there.url)) as feed, feed.load() as load:
+            told = {one.customer_id: one.terms for chunk in load.chunks for one in chunk.customers}
+        assert {name for name, terms in told.items() if terms == "SKU1|ended|||"} == {"ended"}
+        [lost] = catalog_plan(there.url, GRACE_CATALOG.replace("3650", "1"))
+        assert (lost.customer, lost.effect, lost.before.reason, lost.after.reason) == (
+            "ended",
+            "loses",
+            "grace",
+            "revoked",
+        )
+
+
+def catalog_plan(url: str, document: str) -> list[Any]:
+    steps = catalog_plans(Settings(database_url=url)).steps(document, "", lambda *_: None)
+    return [effect for step in steps for effect in step.effects]

@@ -27,7 +27,9 @@ from support.properties import quick
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 CATALOGS = [
     read_catalog(
-        f'[features.mail]\n[features.boxes]\n[skus.A]\nflag="a"\ngrants={{{a}}}\n[skus.B]\nflag="b"\ngrants={{{b}}}', n
+        f'[features.mail]\n[features.boxes]\n[skus.A]\nflag="a"\ngrace_days={n - 1}\n'
+        f'grants={{{a}}}\n[skus.B]\nflag="b"\ngrants={{{b}}}',
+        n,
     )
     for n, (a, b) in enumerate([("mail=true", "boxes=5"), ("mail=true, boxes=9", "boxes=5"), ("", "mail=true")], 1)
 ]
@@ -117,8 +119,11 @@ class Asks:
 
 hours = st.integers(-3, 3)
 term = st.tuples(
-    st.sampled_from(["active", "active", "active", "pending_terms", "ended"]), st.none() | hours, st.none() | hours
+    st.sampled_from(["active", "active", "active", "pending_terms", "ended"]),
+    st.none() | hours,
+    st.none() | hours | hours.map(lambda hour: hour - 24),  # a grace of a day may end now
 )
+exception = st.tuples(st.sampled_from(["granted", "blocked"]), hours, hours)
 
 
 def micros(hour: int | None) -> str:
@@ -151,6 +156,7 @@ def changes(draw: st.DrawFn, world: World) -> Records:
                     records[other] = msgspec.structs.replace(before, aliases=" ".join(aliases[other]) or None)
         aliases[customer] = wanted
         terms = draw(st.dictionaries(st.sampled_from(["A", "B"]), term))
+        terms |= draw(st.just({}) | st.dictionaries(st.sampled_from(["feature:mail", "feature:boxes"]), exception))
         records[customer] = record(customer, terms, wanted)
     members = st.lists(st.sampled_from(CUSTOMERS), unique=True).map(lambda ids: " ".join(sorted(ids)) or None)
     names = [

@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import uuid
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,3 +189,29 @@ def test_a_decision_allows_exactly_where_some_active_license_grants_the_feature_
         assert said.until > NOW
     if said.since is not None:
         assert said.since <= NOW
+
+
+GRACE = read_catalog('[features.mail]\n[skus.SMALL]\nflag = "a"\ngrace_days = 14\ngrants = { mail = true }')
+
+
+@pytest.mark.parametrize(
+    ("license_", "reason", "until"),
+    [
+        (held("SMALL", ends=-14 + 1e-9), Reason.GRACE, 1e-9),
+        (held("SMALL", ends=-14), Reason.EXPIRED, None),
+        (held("SMALL", Status.ENDED, since=-13), Reason.GRACE, 1),
+        (held("SMALL", Status.ENDED, since=-14), Reason.REVOKED, None),
+        (held("SMALL", Status.ENDED, since=-1, ends=-13), Reason.GRACE, 1),  # it had expired before
+        (held("SMALL", Status.ENDED, since=-13, ends=9), Reason.GRACE, 1),
+        (held("SMALL", Status.ENDED, since=-1, starts=5), Reason.REVOKED, None),  # it never began
+        (msgspec.structs.replace(held("SMALL", Status.ENDED, since=-1), lapsed=False), Reason.REVOKED, None),
+        (held("SMALL", Status.SUSPENDED, since=-1, ends=-1), Reason.SUSPENDED, None),
+    ],
+)
+def test_after_an_end_access_goes_on_for_the_grace_of_the_sku(
+    license_: Held, reason: Reason, until: float | None
+) -> None:
+    said = decide(Asked("mail", None, "acme"), [Known("acme", [license_])], GRACE, NOW, FRESH)
+    assert (said.reason, said.allowed) == (reason, reason is Reason.GRACE)
+    assert said.license_id == license_.license_id
+    assert said.until == (day(until) if until is not None else None)

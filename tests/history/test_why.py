@@ -13,7 +13,7 @@ from licet.domain.decision import Decision, Reason
 from licet.domain.license import Cause, Moment
 from licet.manage.catalog import CatalogDesk
 from licet.store.catalog_writer import PostgresCatalogs
-from licet.store.past import OverrideRow
+from licet.store.values import OverrideRow
 from support.web import Stage, stage
 from support.world import TESTER
 
@@ -26,6 +26,11 @@ flag = "SKU1"
 from = "From"
 until = "Until"
 grants = { email = true }
+[features.report]
+[skus.SKU3]
+flag = "SKU3"
+grace_days = 3650
+grants = { report = true }
 """
 SECOND = (
     FIRST
@@ -52,6 +57,13 @@ def there(postgres: str, template: str) -> Iterator[Stage]:
         built.deal("late", SKU1=True, From="2999-01-01", **WHO)
         built.deal("past", SKU1=True, Until="2020-01-01", **WHO)
         built.deal("none", SKU1=False, **WHO)
+        built.deal("left", SKU3=True, **WHO)
+        built.deal("left", SKU3=False)
+        for customer, effect in (("barred", "block"), ("tries", "grant")):
+            built.deal(customer, SKU1=effect == "block", **WHO)
+            exception = {"customer": customer, "sku": "SKU1", "effect": effect, "reason": "a demo"}
+            made = built.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=exception)
+            assert made.status_code in (200, 201), made.text
         built.deal("learnt", SKU2=True, **WHO)
         built.deal("learnt", Extra="later")
         assert desk.apply(SECOND, TESTER)
@@ -67,8 +79,11 @@ def explain(there: Stage, feature: str, **asked: str) -> Any:
     return there.web.get("/v1/check", feature=feature, explain="true", **asked)
 
 
-# Reason → how to get it. Those of exceptions and of grace come with overrides; "stale" is never the store's.
+# Reason → how to get it; "stale" is never the store's.
 CASES = {
+    "blocked": ("email", {"customer": "barred"}),
+    "override": ("email", {"customer": "tries"}),
+    "grace": ("report", {"customer": "left"}),
     "licensed": ("email", {"customer": "yes"}),
     "terms_not_signed": ("email", {"customer": "poor"}),
     "suspended": ("email", {"customer": "hung"}),
@@ -103,7 +118,8 @@ def test_every_reason_leads_to_its_delivery_and_its_account_manager(there: Stage
     assert change["customer"] == who["customer"] == lineage["record"]["id"]
     assert lineage["account_manager"] == "Ada Byron"
     assert f"/{place['partition']}/{place['offset']})" in sentences[1]
-    assert "Ada Byron" in sentences[2]
+    asked = "bootstrap" if reason in (Reason.BLOCKED, Reason.OVERRIDE) else "Ada Byron"  # who made the exception
+    assert asked in sentences[2]
 
 
 def test_the_delivery_is_the_one_that_made_it_so(there: Stage) -> None:

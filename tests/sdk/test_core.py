@@ -26,7 +26,7 @@ from support.sdk_model import (
     customers,
     domains,
     gone,
-    licenses,
+    held,
     users,
 )
 from support.sdk_service import CATALOG, Service, customer, row
@@ -67,9 +67,11 @@ def changes(*records: dict[str, Any], revision: int = 2, catalog: dict[str, Any]
 
 
 events = st.lists(st.lists(st.one_of(customers, customers, gone, users, domains), max_size=4), max_size=2)
-deals = st.fixed_dictionaries(dict.fromkeys(CUSTOMERS, licenses)).map(
+deals = st.fixed_dictionaries(dict.fromkeys(CUSTOMERS, held)).map(
     lambda held: [{"c": name, "l": rows} for name, rows in held.items()]
 )
+# A boundary, and a moment before it: what was judged must not outlive what it rests on.
+MOMENTS = [NOW + days * DAY - before for days in range(1, 6) for before in (0, 1000)]
 owners = st.dictionaries(st.sampled_from(ALIASES), st.sampled_from(CUSTOMERS))
 WHO = [
     (name, user)
@@ -79,24 +81,31 @@ WHO = [
 
 
 @quick
-@given(deals, st.lists(users | domains, max_size=4), events, owners)
+@given(deals, st.lists(users | domains, max_size=4), events, owners, st.sampled_from(MOMENTS))
 def test_it_decides_as_the_service_does(
-    deal: list[dict[str, Any]], people: list[dict[str, Any]], later: list[list[dict[str, Any]]], aliases: dict[str, str]
+    deal: list[dict[str, Any]],
+    people: list[dict[str, Any]],
+    later: list[list[dict[str, Any]]],
+    aliases: dict[str, str],
+    moment: int,
 ) -> None:
-    world, asked = World(), core()
+    clock = Dial()
+    world, asked = World(), core(clock=clock)
     for number, records in enumerate([deal, people, *later]):
         named = [{**one, "a": [name for name, of in aliases.items() if of == one["c"]]} for one in records]
         for record in named:
             world.put(record)
         asked.apply(changes(*named, revision=number + 2), f"p.{number}.t")
-    held = {alias: of for alias, of in aliases.items() if of in world.customers}
-    for feature, (name, user) in itertools.product(FEATURES, WHO):
+    known = {alias: of for alias, of in aliases.items() if of in world.customers}
+    for at, feature, (name, user) in itertools.product((NOW, moment), FEATURES, WHO):
+        clock.now = at / 1e6
         kept_user = user.lower() if user and "@" in user else user
-        expected = world.decide(held, feature, canonical(name), kept_user)
+        expected = world.decide(known, feature, canonical(name), kept_user, at)
         decision = asked.check(feature, customer=name, user=user)
         for member in MEMBERS:
             assert getattr(decision, member) == getattr(expected, member), member
         assert decision.license_id == (str(expected.license_id) if expected.license_id else None)
+        assert decision.override_id == (str(expected.override_id) if expected.override_id else None)
         assert asked.allowed(feature, customer=name, user=user) is expected.allowed
         assert asked.check(feature, customer=name, user=user) == decision
 
@@ -147,10 +156,12 @@ def test_a_license_begins_and_ends_by_time_alone() -> None:
         (1, -tick, "not_yet_valid"),
         (1, 0.0, "licensed"),
         (2, -tick, "licensed"),
-        (2, 0.0, "expired"),
+        (2, 0.0, "grace"),
+        (4, -tick, "grace"),
+        (4, 0.0, "expired"),
     ):
         clock.now = (NOW + days * DAY) / 1e6 + after
-        assert asked.allowed("mail", customer="acme") is (reason == "licensed")
+        assert asked.allowed("mail", customer="acme") is (reason in ("licensed", "grace"))
         assert asked.check("mail", customer="acme").reason == reason
 
 

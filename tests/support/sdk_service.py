@@ -15,6 +15,7 @@ KEY = "a-key-of-the-tests"
 EPOCH = "11111111-1111-1111-1111-111111111111"
 CATALOG: dict[str, Any] = {
     "version": 1,
+    "grace": {"SKU1": 2, "SKU3": 1},
     "features": {
         "mail": {"title": "Mail", "when_stale": "last_known", "grants": [["SKU1", True], ["SKU2", True]]},
         "boxes": {"title": "Boxes", "when_stale": "last_known", "grants": [["SKU1", 100], ["SKU2", 500]]},

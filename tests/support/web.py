@@ -34,6 +34,7 @@ from licet.edge.ways import ways
 from licet.manage.directory import Directory
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
+from licet.manage.overrides import Overrides
 from licet.observe.metrics import Metrics
 from licet.queue.postgres import PostgresLog, log_name
 from licet.settings import Settings
@@ -44,6 +45,7 @@ from licet.store.feed import PostgresFeed
 from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
+from licet.store.overrides import PostgresOverrides
 from licet.store.pools import reader_pool, store_ready, writer_pool
 from support.database import database_url_for
 from support.world import TESTER, Log, Road, fresh
@@ -161,6 +163,8 @@ def running_web(
             letter_search=PostgresLetters(reader),
             letter_desk=LetterDesk(PostgresLetters(writer), log, catalogs.current),
             operations=build_operations(Settings(database_url=url), reader, asyncio.Event()),
+            overrides=Overrides(PostgresOverrides(writer), catalogs.current, clock),
+            override_reader=PostgresOverrides(reader),
             authenticator=authenticator,
             metrics=metrics,
             checks={"store": store, "snapshot": follower.ready} | (checks or {}),

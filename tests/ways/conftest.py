@@ -1,5 +1,6 @@
 """One stage for each module: a few customers in every state, users, an alias, a domain, and an OIDC issuer."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,7 @@ until = "Until"
 grants = { email = true, mailboxes = 100, ratio = 0.5 }
 [skus.SKU2]
 flag = "SKU2"
+grace_days = 3650
 grants = { takeover = true, mailboxes = 500 }
 """
 
@@ -54,6 +56,17 @@ def there(postgres: str, template: str, issuer: Issuer) -> Iterator[Stage]:
         built.deal("hung", signed=False)
         built.deal("late", SKU1=True, From="2999-01-01")
         built.deal("past", SKU1=True, Until="2020-01-01")
+        built.deal("lapsed", SKU2=True)
+        built.deal("lapsed", SKU2=False)
+        for customer, said in (
+            ("blocked", {"feature": "email", "effect": "block"}),
+            ("blocked", {"sku": "SKU2", "effect": "block"}),
+            ("tried", {"sku": "SKU2", "effect": "grant", "kind": "trial"}),
+            ("gifted", {"feature": "mailboxes", "effect": "grant", "value": 700}),
+        ):
+            built.deal(customer, SKU1=True, SKU2=customer == "blocked")
+            draft = {"customer": customer, "reason": "a test", **said}
+            assert built.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=draft).status_code == 200
         built.web.put("/v1/customers/acme/domains/acme.example")
         for customer, user in (("poor", "auth0|pat"), ("acme", "auth0|pat"), ("poor", "consultant@acme.example")):
             built.web.put(f"/v1/customers/{customer}/users/{user.replace('|', '%7C')}")

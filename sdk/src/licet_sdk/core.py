@@ -124,7 +124,7 @@ class Core:
         if not found:
             return nobody, plain("unknown_customer" if user is None else "unknown_user")
         now = self.clock()
-        judged = [(one, table.verdict(one.profile, feature, now)) for one in found]
+        judged = [(one, table.verdict(one, feature, now)) for one in found]
         return min(judged, key=lambda one: (one[1].order, one[0].id))
 
     def ask(self, feature: str, customer: str | None, user: str | None) -> Decision:

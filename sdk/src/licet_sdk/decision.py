@@ -14,7 +14,10 @@ MESSAGES = {
     "unknown_feature": "This feature does not exist.",
     "unknown_user": "We do not know which company this user belongs to.",
     "unknown_customer": "We do not know this company.",
+    "blocked": "This feature is blocked for your company at the moment.",
+    "override": "This feature is open to you for a limited time.",
     "licensed": "This feature is included in your plan.",
+    "grace": "Your license for this feature has ended; it stays open for a short time.",
     "terms_not_signed": "This feature starts once the terms of service are signed.",
     "suspended": "This feature is suspended because the terms of service were withdrawn.",
     "not_yet_valid": "Your license for this feature has not started yet.",
@@ -25,7 +28,8 @@ MESSAGES = {
     "default": "We cannot look up your plan at the moment.",
     "unavailable": "We cannot look up your plan at the moment. Please try again later.",
 }
-ROW = struct.Struct("<16sq")  # a license as it is kept: its id, and since when its state holds (µs)
+OVERRIDING = frozenset({"blocked", "override"})
+ROW = struct.Struct("<16sq")  # a license or override as it is kept: its id, and since when its state holds (µs)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
@@ -65,6 +69,14 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     @property
     def license_id(self) -> str | None:
         """The license that the answer rests on."""
+        return self._id() if self.reason not in OVERRIDING else None
+
+    @property
+    def override_id(self) -> str | None:
+        """The override that the answer rests on."""
+        return self._id() if self.reason in OVERRIDING else None
+
+    def _id(self) -> str | None:
         return str(uuid.UUID(bytes=self._row()[0])) if self._at >= 0 else None
 
     @property
@@ -79,7 +91,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     def as_dict(self) -> dict[str, Any]:
         """Return all members by name, times as datetimes."""
         names = [name for name in self.__struct_fields__ if not name.startswith("_")]
-        return {name: getattr(self, name) for name in (*names, "license_id", "since")}
+        return {name: getattr(self, name) for name in (*names, "license_id", "override_id", "since")}
 
 
 def refusal(reason: str, feature: str, customer: str | None, user: str | None) -> Decision:

@@ -17,6 +17,7 @@ _MOST = 10_000  # answers remembered
 
 class _License(msgspec.Struct):
     license_id: uuid.UUID | None = None
+    override_id: uuid.UUID | None = None
     since: dt.datetime | None = None
 
 
@@ -51,10 +52,9 @@ class Remote:
             decision, of = _read_decision(body), _read_license(body)
         except msgspec.DecodeError:
             return self.missed(question, f"HTTP {status}")
-        if of.license_id and of.since:
-            decision = msgspec.structs.replace(
-                decision, _held=Held(ROW.pack(of.license_id.bytes, micros_of(of.since))), _at=0
-            )
+        of_id = of.license_id or of.override_id
+        if of_id and of.since:
+            decision = msgspec.structs.replace(decision, _held=Held(ROW.pack(of_id.bytes, micros_of(of.since))), _at=0)
         if decision.reason == "unknown_feature":
             self._core.say_unknown(feature)
         with self._core.lock:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from licet_sdk.decision import ROW, Held
-from licet_sdk.verdict import Term, Verdict, judge
-from licet_sdk.wire import Changes, Head, License, Record, write
+from licet_sdk.verdict import TIMED, Term, Verdict, judge
+from licet_sdk.wire import Changes, Feature, Head, License, Record, write
 
 _PRUNE_FROM = 1_000
+_DAY = 86_400_000_000
 
 
 class Profile(msgspec.Struct, gc=False):
@@ -108,17 +109,39 @@ class Table:
         named = self.users.get(user) or self.domains.get(domain, "")
         return [self.holdings[one] for one in named.split() if one in self.holdings]
 
-    def verdict(self, profile: Profile, feature: str, now: float) -> Verdict:
-        """Judge one feature of the catalog at ``now`` (s since 1970), once until time alone changes a verdict."""
-        micros = round(now * 1e6)
+    def verdict(self, holding: Holding, feature: str, now: float) -> Verdict:
+        """Judge one feature of the catalog at ``now`` (s since 1970), once until time alone changes a verdict.
+
+        Where grace follows a license that its flag ended, the verdict is the customer's own, and made each time.
+        """
+        micros, profile = round(now * 1e6), holding.profile
+        grace = self._grace(holding) if self.catalog.grace else {}
         if now >= profile.until:
-            times = [time for term in profile.terms if term[1] == "active" for time in term[2:4] if time is not None]
+            times = [time for term in profile.terms if term[1] in TIMED for time in term[2:4] if time is not None]
+            times += grace.values()
             profile.verdicts = {}
             profile.until = min((time for time in times if time > micros), default=math.inf) / 1e6
         found = profile.verdicts.get(feature)
         if found is None:
-            judged = judge(profile.terms, self.catalog.features[feature], micros)
+            of = self.catalog.features[feature]
+            judged = judge(profile.terms, of, micros, feature, grace)
+            if grace and self._own(profile, of):
+                return judged
             found = profile.verdicts[feature] = self._judged.setdefault(judged, judged)
+        return found
+
+    def _own(self, profile: Profile, feature: Feature) -> bool:
+        ended = {term[0] for term in profile.terms if term[1] == "ended" and term[0] in self.catalog.grace}
+        return any(sku in ended for sku, _ in feature.grants)
+
+    def _grace(self, holding: Holding) -> dict[str, int]:
+        """Return when the grace after each license ends (µs since 1970)."""
+        found = {}
+        for at, (sku, status, starts, until, _) in enumerate(holding.profile.terms):
+            since = ROW.unpack_from(holding.rows, at * ROW.size)[1] if status == "ended" else None
+            ends: int | None = min((time for time in (until, since) if time is not None), default=None)
+            if status in ("active", "ended") and ends is not None and (starts is None or starts < ends):
+                found[sku] = ends + self.catalog.grace.get(sku, 0) * _DAY
         return found
 
     def lines(self) -> Iterator[bytes]:

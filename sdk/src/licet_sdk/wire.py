@@ -11,13 +11,16 @@ from licet_sdk.decision import Value
 
 
 class License(msgspec.Struct, array_like=True, gc=False):
-    """The open row of one SKU; the end is exclusive."""
+    """The open row of one SKU; the end is exclusive.
+
+    Or an override: ``sku`` may be ``feature:NAME``, ``status`` is ``granted`` or ``blocked``, ``quantity`` the value.
+    """
 
     sku: str
     status: str
     starts: int | None
     ends: int | None
-    quantity: int | None
+    quantity: int | float | None
     license_id: str
     since: int
 
@@ -46,10 +49,11 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """Which SKU grants which feature."""
+    """Which SKU grants which feature; ``grace``: of SKUs, in days after the end of a license."""
 
     version: int
     features: dict[str, Feature]
+    grace: dict[str, int] = {}
 
 
 class Alive(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ from licet.answer.ports import Deliveries
 from licet.answer.snapshot import Latest, Look, Resolution, Snapshot, interval
 from licet.domain import ids
 from licet.domain.catalog import Catalog, WhenStale
-from licet.domain.decision import Asked, Decision, Freshness, Known, decide, decide_stale
+from licet.domain.decision import Asked, Decision, Freshness, Known, decide, decide_stale, names_of
 from licet.domain.errors import Fault, InvalidInput, RevisionNotReached
 from licet.domain.ids import CustomerRef
 from licet.observe.metrics import Metrics
@@ -159,13 +159,14 @@ class Checker:
         found = {
             who: snapshot.resolve(one, proven=False) for who, one in parsed.items() if not isinstance(one, InvalidInput)
         }
-        skus = {sku for feature in {one.feature for one in asked} for sku, _ in catalog.grants.get(feature, ())}
+        names = names_of(catalog, {one.feature for one in asked})
         known: dict[Who, list[Known]] = {}
+        special: set[Who] = set()  # who has an override: it may name a feature, so that no two are alike
         decided: dict[Hashable, Decision | InvalidInput] = {}
         answers: list[Decision | InvalidInput] = []
         for one in asked:
             who = (one.user, one.customer)
-            alike = (who, catalog.grants.get(one.feature, one.feature))
+            alike = (who, one.feature if special and who in special else catalog.grants.get(one.feature, one.feature))
             answer = decided.get(alike)
             if answer is None:
                 question = parsed[who] if one.feature else _parse(one)
@@ -173,7 +174,10 @@ class Checker:
                     answer = question
                 else:
                     if who not in known:
-                        known[who] = [snapshot.known(*customer, skus) for customer in found[who].customers]
+                        known[who] = [snapshot.known(*customer, names) for customer in found[who].customers]
+                        if any(one_of.overrides for one_of in known[who]):
+                            special.add(who)
+                            alike = (who, one.feature)
                     answer = decide_for(one, question, found[who], known[who], catalog, now, fresh)
                 decided[alike] = answer
                 if len(decided) % SLICE == 0:
@@ -189,10 +193,10 @@ class Checker:
         snapshot, now = self._latest.get(), self._clock()
         catalog = snapshot.catalog
         found = snapshot.resolve(question)
-        skus = dict(catalog.grants.get(asked.feature, ()))
-        customers = [snapshot.known(customer_id, bytes_, skus) for customer_id, bytes_ in found.customers]
+        names = catalog.names.get(asked.feature, frozenset())
+        customers = [snapshot.known(customer_id, bytes_, names) for customer_id, bytes_ in found.customers]
         decision = decide_for(asked, question, found, customers, catalog, now, fresh)
-        begins, ends = interval(customers, now)
+        begins, ends = interval(customers, catalog, now)
         return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
 
     def stale(self, fresh: Freshness) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import uuid
 from typing import TypeVar
 
 import msgspec
@@ -41,7 +42,7 @@ def _storable(place: object) -> bool:
         case tuple():
             return all(_storable(part) for part in place)
         case _:
-            return place is None
+            return place is None or isinstance(place, uuid.UUID)
 
 
 def _unreadable(text: str) -> InvalidInput:

@@ -27,12 +27,11 @@ from licet.store.past import (
     DeliveryLine,
     Event,
     HeldThen,
-    OverrideRow,
     RecordLine,
     Then,
     When,
 )
-from licet.store.values import LicenseRow, Question
+from licet.store.values import LicenseRow, OverrideRow, Question
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,12 +195,12 @@ class History:
 
 def override_id(decision: Decision) -> uuid.UUID | None:
     """Return the override that decided, None where none did."""
-    return getattr(decision, "override_id", None)
+    return decision.override_id
 
 
 def _known(held: HeldThen) -> Known:
     """Return a customer as a decision sees it."""
-    return Known(held.customer_id, [row.held() for row in held.licenses])
+    return Known(held.customer_id, [row.held() for row in held.licenses], [row.stands() for row in held.overrides])
 
 
 def _license_of(decision: Decision, held: HeldThen | None) -> LicenseRow | None:

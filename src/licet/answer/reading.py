@@ -158,6 +158,7 @@ def customer_view(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> Custo
         domains=[_name(domain) for domain in row.domains],
         skus=_skus(row, catalog, now),
         features=_features(row, catalog, now),
+        overrides=row.overrides,
         licenses=[license_view(license_) for license_ in row.licenses],
         unmapped={name: field.value for name, field in sorted(row.fields.items()) if name not in catalog.roles},
         created_at=row.created_at,
@@ -195,7 +196,7 @@ def _state(license_: LicenseRow | None, now: dt.datetime) -> str:
 
 
 def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[FeatureState]:
-    known = Known(row.customer_id, [license_.held() for license_ in row.licenses])
+    known = Known(row.customer_id, [one.held() for one in row.licenses], [one.stands() for one in row.overrides])
     fresh = Freshness(row.revision, 0, None)
     decisions = [
         (feature, decide(Asked(name, None, row.customer_id), [known], catalog, now, fresh))
@@ -211,6 +212,7 @@ def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[Feat
             value=decision.value,
             sku=decision.sku,
             license_id=decision.license_id,
+            override_id=decision.override_id,
             since=decision.since,
             until=decision.until,
         )
@@ -220,15 +222,15 @@ def _features(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> list[Feat
 
 def license_view(row: LicenseRow) -> LicenseView:
     """Show a row of a license."""
-    return LicenseView(**_fields_of(row, without="row"))
+    return LicenseView(**_fields_of(row, "row", "lapsed"))
 
 
 def _delivery(row: DeliveryRow) -> DeliveryView:
-    return DeliveryView(customer=row.customer_id, **_fields_of(row, without="customer_id"))
+    return DeliveryView(customer=row.customer_id, **_fields_of(row, "customer_id"))
 
 
-def _fields_of(row: LicenseRow | DeliveryRow, without: str) -> Mapping[str, Any]:
-    return {name: getattr(row, name) for name in row.__struct_fields__ if name != without}
+def _fields_of(row: LicenseRow | DeliveryRow, *without: str) -> Mapping[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__ if name not in without}
 
 
 def _name(row: Name) -> NameView:

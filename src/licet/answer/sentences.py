@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from licet.domain.decision import Decision
-from licet.store.past import Behind, OverrideRow
+from licet.store.past import Behind
+from licet.store.values import OverrideRow
 
 
 class Phrase(msgspec.Struct, frozen=True):

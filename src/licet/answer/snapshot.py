@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from licet.domain.catalog import Catalog
-from licet.domain.decision import Freshness, Held, Known
+from licet.domain.decision import Freshness, Held, Known, Override
 from licet.domain.errors import Unavailable
+from licet.domain.license import Status
 from licet.store.records import (
     LICENSE_BYTES,
     CustomerRecord,
@@ -177,16 +178,23 @@ class Snapshot:
         )
 
     def known(self, customer_id: str, kept: bytes | None, skus: Container[str]) -> Known:
-        """Return a customer as a decision sees it, with its licenses for these SKUs."""
+        """Return a customer as a decision sees it, with its licenses and overrides of these; see ``names_of``."""
         licenses: list[Held] = []
+        overrides: list[Override] = []
         if kept is not None:
             for place, term in enumerate(self._terms(kept)):
                 if term.sku in skus:
                     license_id, since = read_license(kept, place, _NUMBER)
-                    licenses.append(
-                        Held(term.sku, license_id, term.status, term.starts_at, term.ends_at, term.quantity, since)
-                    )
-        return Known(customer_id, licenses)
+                    what, status, starts_at, ends_at = term.sku, term.status, term.starts_at, term.ends_at
+                    if type(status) is Status:
+                        licenses.append(
+                            Held(what, license_id, status, starts_at, ends_at, term.quantity, since, term.lapsed)  # type: ignore[arg-type]  # a license counts in whole numbers
+                        )
+                    else:
+                        overrides.append(
+                            Override(what, license_id, status, starts_at, ends_at, term.quantity, since)  # type: ignore[arg-type]  # an override has both times
+                        )
+        return Known(customer_id, licenses, overrides)
 
     def record(self, customer_id: str, kept: bytes) -> CustomerRecord:
         """Return a customer as the feed told it. For any thread."""
@@ -254,15 +262,21 @@ class Latest:
         return Freshness(self.get().position.revision, int(self.age_s() * 1000), self.lag_ms)
 
 
-def interval(customers: Sequence[Known], now: dt.datetime) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Return from when (inclusive) until when (exclusive) no license of these begins or ends; None: without end."""
-    moments = [
-        moment
-        for known in customers
-        for held in known.licenses
-        for moment in (held.starts_at, held.ends_at)
-        if moment is not None
-    ]
+def interval(
+    customers: Sequence[Known], catalog: Catalog, now: dt.datetime
+) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Return from when (inclusive) until when (exclusive) no license, grace or override of these begins or ends.
+
+    None: without end.
+    """
+    spans: list[Held | Override] = []
+    for known in customers:
+        spans += known.licenses
+        spans += known.overrides
+    moments = [moment for one in spans for moment in (one.starts_at, one.ends_at) if moment is not None]
+    if catalog.grace:
+        graces = [license_.grace_ends(catalog.grace) for known in customers for license_ in known.licenses]
+        moments += [moment for moment in graces if moment is not None]
     if not moments:
         return None, None
     return max((one for one in moments if one <= now), default=None), min(

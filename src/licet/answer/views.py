@@ -11,6 +11,7 @@ from licet.domain.catalog import GrantValue, WhenStale
 from licet.domain.decision import Reason
 from licet.domain.errors import Fault
 from licet.domain.license import Status
+from licet.store.values import OverrideRow
 
 T = TypeVar("T")
 
@@ -91,6 +92,7 @@ class FeatureState(msgspec.Struct, frozen=True, kw_only=True):
     value: GrantValue | None
     sku: str | None
     license_id: uuid.UUID | None
+    override_id: uuid.UUID | None
     since: dt.datetime | None
     until: dt.datetime | None
 
@@ -111,6 +113,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     domains: Sequence[NameView]
     skus: Sequence[SkuState]
     features: Sequence[FeatureState]
+    overrides: Sequence[OverrideRow]
     licenses: Sequence[LicenseView]
     unmapped: dict[str, Any]
     created_at: dt.datetime

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from licet.answer.snapshot import Latest, interval
 from licet.domain import ids
+from licet.domain.decision import names_of
 from licet.domain.ids import CustomerRef
 from licet.store.values import Question
 
@@ -46,7 +47,8 @@ class Watch:
         if grounds == self._grounds and (self._ends is None or now < self._ends):
             return False
         self._grounds = grounds
-        _, self._ends = interval([snapshot.known(*customer, snapshot.catalog.skus) for customer in found], now)
+        names = names_of(snapshot.catalog, snapshot.catalog.features)
+        _, self._ends = interval([snapshot.known(*customer, names) for customer in found], snapshot.catalog, now)
         return True
 
     def _found(self) -> list[tuple[str, bytes | None]]:

@@ -9,7 +9,7 @@ from json.encoder import encode_basestring as quoted
 import msgspec
 
 from licet.domain.catalog import Catalog
-from licet.domain.decision import Freshness
+from licet.domain.decision import Freshness, names_of
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.store.records import LICENSE, CustomerRecord, NameRecord, Position, Records
@@ -60,12 +60,13 @@ def catalog_text(catalog: Catalog, features: Collection[str] = ()) -> str:
         for name, feature in catalog.features.items()
         if not features or name in features
     }
-    return _encode({"version": catalog.version, "features": shown}).decode()
+    grace = {name: length.days for name, length in catalog.grace.items()}
+    return _encode({"version": catalog.version, "features": shown} | ({"grace": grace} if grace else {})).decode()
 
 
 def skus_of(catalog: Catalog, features: Collection[str]) -> frozenset[str] | None:
-    """Return the SKUs that grant any of these features; None, all, where none are named."""
-    return frozenset(sku for name in features for sku, _ in catalog.grants.get(name, ())) if features else None
+    """Return what bears on any of these features (``names_of``); None, all, where none are named."""
+    return frozenset(names_of(catalog, features)) if features else None
 
 
 def known_features(catalog: Catalog, features: Sequence[str]) -> Sequence[str]:

@@ -21,6 +21,7 @@ from licet.edge.operations import Operations
 from licet.manage.catalog import CatalogDesk
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
+from licet.manage.overrides import Overrides
 from licet.manage.partitions import PartitionDesk
 from licet.settings import Settings
 from licet.store.audit import PostgresAudit, export_audit
@@ -30,6 +31,7 @@ from licet.store.customers import PostgresCustomers
 from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
+from licet.store.overrides import PostgresOverrides
 from licet.store.partitions import PostgresPartitions
 from licet.store.planning import open_planning
 from licet.store.pools import Pool, reader_pool, writer_pool
@@ -73,6 +75,15 @@ async def letter_desk(settings: Settings) -> AsyncIterator[tuple[PostgresLetters
             yield letters, LetterDesk(letters, change_log, catalogs.current)
         finally:
             await change_log.close()
+
+
+@contextlib.asynccontextmanager
+async def override_desk(settings: Settings) -> AsyncIterator[tuple[PostgresOverrides, Overrides]]:
+    """Lend the operator's side of overrides: to read, and to write."""
+    async with writer_pool(settings.database_url, 1) as pool:
+        store, catalogs = PostgresOverrides(pool), Catalogs(PostgresCatalogReader(pool))
+        await catalogs.load()
+        yield store, Overrides(store, catalogs.current, utc_now)
 
 
 def verify_store(settings: Settings, begins: Callable[[int], None], told: Callable[[int], None]) -> Report:

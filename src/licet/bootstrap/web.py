@@ -38,6 +38,7 @@ from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
 from licet.manage.directory import Directory
 from licet.manage.letters import LetterDesk
+from licet.manage.overrides import Overrides
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.ports import ChangeLog
@@ -54,6 +55,7 @@ from licet.store.feed import PostgresFeed
 from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
+from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.senders import PostgresSenders
 
@@ -115,6 +117,8 @@ def build_web(settings: Settings) -> Web:
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
             operations=build_operations(settings, readers, ends),
+            overrides=Overrides(PostgresOverrides(writers), catalogs.current, utc_now),
+            override_reader=PostgresOverrides(readers),
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),

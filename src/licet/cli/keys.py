@@ -20,7 +20,8 @@ app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is; it is the author of what the key changes.")],
     scope: Annotated[
-        list[str], typer.Option(help="read, explain, snapshot, write, ingest or admin; may stand several times.")
+        list[str],
+        typer.Option(help="read, explain, snapshot, write, support, ingest or admin; may stand several times."),
     ],
 ) -> None:
     """Make a key and print it once; only its hash is kept.

@@ -11,7 +11,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, catalog, customer, dead, history, keys, partition
+from licet.cli import audit, catalog, customer, dead, history, keys, override, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
@@ -29,6 +29,9 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(customer.app, name="customer")
+app.add_typer(override.app, name="override")
+app.command()(override.grant)
+app.command()(override.block)
 app.add_typer(audit.app, name="audit")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")

@@ -6,7 +6,7 @@ that answer checks. Nothing is written.
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
@@ -16,8 +16,8 @@ from licet.consume.fold import Customer, moved_names
 from licet.domain import fields as read
 from licet.domain.catalog import Catalog, GrantValue, read_catalog
 from licet.domain.decision import Asked, Freshness, Held, Known, Reason, decide
-from licet.domain.license import Cause, Moment
-from licet.store.ports import CustomerState
+from licet.domain.license import Cause, License, Moment, Status
+from licet.store.ports import CustomerState, Exceptions
 
 CHUNK = 500
 _FRESH = Freshness(0, 0, None)
@@ -36,6 +36,10 @@ class PlanStore(Protocol):
 
     def states(self, after: str, limit: int) -> Mapping[str, CustomerState]:
         """Return the next customers beyond an id, in the order of their ids."""
+        ...
+
+    def exceptions(self, ids: Collection[str]) -> Mapping[str, Exceptions]:
+        """Return what a decision reads of these customers beside their licenses."""
         ...
 
 
@@ -115,7 +119,7 @@ class Plans:
             current, now = store.catalog(), self._clock()
             begins(current.version, store.count(after))
             while states := store.states(after, CHUNK):
-                step = plan(states, current, proposed, now)
+                step = plan(states, store.exceptions(states), current, proposed, now)
                 yield step
                 after = step.last
 
@@ -124,22 +128,36 @@ class Plans:
         proposed = read_catalog(document)
         with self._open() as store:
             current = store.catalog()
-            step = plan(store.states(after, CHUNK), current, proposed, self._clock())
+            states = store.states(after, CHUNK)
+            step = plan(states, store.exceptions(states), current, proposed, self._clock())
         more = step.customers == CHUNK
         return PlanPage(current.version, step.customers, step.effects, step.last if more else None)
 
 
-def plan(states: Mapping[str, CustomerState], current: Catalog, proposed: Catalog, now: dt.datetime) -> Step:
+def plan(
+    states: Mapping[str, CustomerState],
+    exceptions: Mapping[str, Exceptions],
+    current: Catalog,
+    proposed: Catalog,
+    now: dt.datetime,
+) -> Step:
     """Say what changes for these customers when ``proposed`` follows ``current``. Pure."""
-    found = [effect for state in states.values() for effect in _effects(state, current, proposed, now)]
+    found = [
+        effect for name, state in states.items() for effect in _effects(state, exceptions[name], current, proposed, now)
+    ]
     return Step(len(states), max(states, default=""), found)
 
 
-def _effects(state: CustomerState, current: Catalog, proposed: Catalog, now: dt.datetime) -> Iterator[Effect]:
-    customer = Customer(state.customer_id, state)
-    before = _told(customer, current, proposed, now)
+def _effects(
+    state: CustomerState, exceptions: Exceptions, current: Catalog, proposed: Catalog, now: dt.datetime
+) -> Iterator[Effect]:
+    customer, open_ = Customer(state.customer_id, state), state.licenses
+    before = _told(customer, exceptions, current, proposed, now)
     customer.relicense(proposed, Moment(now, 0, Cause(catalog=0)), uuid.uuid4)
-    after = _told(customer, proposed, current, now)
+    # A license that the catalog ends is followed by grace where it gave access before.
+    dry = {sku for sku, row in open_.items() if row.terms.status not in (Status.ACTIVE, Status.ENDED)}
+    void = frozenset(customer.open) if customer.deleted else exceptions.void | dry
+    after = _told(customer, Exceptions(void, exceptions.overrides), proposed, current, now)
     name = read.text(customer.fields, proposed.source.name)
     for feature, was in before.items():
         comes = after[feature]
@@ -155,15 +173,20 @@ def _effects(state: CustomerState, current: Catalog, proposed: Catalog, now: dt.
         yield Effect(customer.customer_id, name, "domain", moved.name, "gains" if moved.held else "loses")
 
 
-def _told(customer: Customer, catalog: Catalog, other: Catalog, now: dt.datetime) -> dict[str, Told]:
+def _told(
+    customer: Customer, exceptions: Exceptions, catalog: Catalog, other: Catalog, now: dt.datetime
+) -> dict[str, Told]:
     """Decide every feature of either catalog."""
-    held = [
-        Held(row.sku, row.license_id, row.terms.status, row.terms.starts_at, row.terms.ends_at, row.terms.quantity, now)
-        for row in customer.open.values()
-    ]
-    known = [Known(customer.customer_id, held)]
+    held = [_held(row, exceptions.void) for row in customer.open.values()]
+    known = [Known(customer.customer_id, held, exceptions.overrides)]
     told = {}
     for feature in sorted(catalog.features.keys() | other.features.keys()):
         said = decide(Asked(feature, None, customer.customer_id), known, catalog, now, _FRESH)
         told[feature] = Told(said.allowed, said.reason, said.value, said.sku, said.until)
     return told
+
+
+def _held(row: License, void: Collection[str]) -> Held:
+    terms, lapsed = row.terms, row.sku not in void
+    times = (terms.starts_at, terms.ends_at)
+    return Held(row.sku, row.license_id, terms.status, *times, terms.quantity, row.valid_from, lapsed)

@@ -3,13 +3,14 @@
 It is data: a TOML document that ``licet catalog apply`` makes the next version in the store.
 """
 
+import datetime as dt
 import enum
 import math
 import re
 import tomllib
 import zoneinfo
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -71,6 +72,7 @@ class Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """One stock keeping unit: the fields that carry it, the features it grants.
 
     ``grants`` maps a feature to ``true`` (on) or to a number, of which the largest among several SKUs wins.
+    ``grace_days``: how long access goes on after a license that gave it has ended.
     """
 
     flag: str
@@ -78,6 +80,7 @@ class Sku(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     from_: str | None = msgspec.field(default=None, name="from")
     until: str | None = None
     quantity: str | None = None
+    grace_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0
     grants: dict[str, GrantValue] = {}
 
 
@@ -119,7 +122,10 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of the catalog, with the look-ups that the road needs made ready."""
+    """One version of the catalog, with the look-ups that the road needs made ready.
+
+    ``names``: under which licenses and overrides bear on a feature. ``grace``: of the SKUs that have one.
+    """
 
     version: int
     source: Source
@@ -128,6 +134,8 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     exclusions: tuple[Exclusion, ...]
     roles: dict[str, Role]
     grants: dict[str, tuple[tuple[str, GrantValue], ...]]
+    names: dict[str, frozenset[str]]
+    grace: dict[str, dt.timedelta]
     zone: zoneinfo.ZoneInfo
     text: str
 
@@ -168,6 +176,13 @@ def read_catalog(text: str, version: int = 0) -> Catalog:
             )
             for feature in document.features
         },
+        names={
+            feature: frozenset(
+                {f"feature:{feature}", *(sku for sku, entry in document.skus.items() if feature in entry.grants)}
+            )
+            for feature in document.features
+        },
+        grace={name: dt.timedelta(days=sku.grace_days) for name, sku in document.skus.items() if sku.grace_days},
         zone=zoneinfo.ZoneInfo(document.source.time_zone),
         text=text,
     )

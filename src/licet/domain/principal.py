@@ -14,6 +14,7 @@ class Scope(enum.StrEnum):
     EXPLAIN = "explain"
     SNAPSHOT = "snapshot"
     WRITE = "write"
+    SUPPORT = "support"
     INGEST = "ingest"
     ADMIN = "admin"
 

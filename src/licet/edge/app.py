@@ -24,13 +24,15 @@ from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
-from licet.edge import api, health, letters, openapi, operations
+from licet.edge import api, health, letters, openapi, operations, overrides
 from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
 from licet.edge.pages import pages
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.manage.directory import Directory
 from licet.manage.letters import LetterDesk
+from licet.manage.overrides import Overrides
+from licet.manage.ports import OverrideReader
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 
@@ -57,6 +59,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     letter_search: LetterSearch
     letter_desk: LetterDesk
     operations: operations.Operations
+    overrides: Overrides
+    override_reader: OverrideReader
     authenticator: Authenticator
     metrics: Metrics
     checks: dict[str, Callable[[], Awaitable[str | None]]]
@@ -71,6 +75,8 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
         "letter_search": Provide(lambda: rooms.letter_search, sync_to_thread=False),
         "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),
         "operations": Provide(lambda: rooms.operations, sync_to_thread=False),
+        "overrides": Provide(lambda: rooms.overrides, sync_to_thread=False),
+        "override_reader": Provide(lambda: rooms.override_reader, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
     }
     described = openapi.document(_routes(rooms), dependencies)
@@ -93,6 +99,7 @@ def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
         *api.routers(),
         *letters.routers(),
         *operations.routers(),
+        *overrides.routers(),
         *health.handlers(rooms.checks, rooms.metrics.render),
     ]
 

@@ -94,14 +94,19 @@ async def put_catalog(
     Existing customers follow after the answer; `reached` of `GET /v1/catalog` tells when all have. The present text
     makes no new version, and lets customers follow that an interruption left behind.
     """
-    version = re.fullmatch(r'"?([0-9]{1,9})"?', if_match or "")
-    if version is None:
-        raise InvalidInput.of(Fault("If-Match", shown(if_match), 'the version that is to be replaced, such as "3"'))
-    desk = operations.catalog
-    await asyncio.to_thread(desk.apply, data.document, caller.actor, int(version[1]))
+    version, desk = matched_version(if_match), operations.catalog
+    await asyncio.to_thread(desk.apply, data.document, caller.actor, version)
     current = await asyncio.to_thread(desk.show)
     follow = BackgroundTask(asyncio.to_thread, operations.refold)
     return Response(current, headers={"etag": f'"{current.version}"'}, background=follow)
+
+
+def matched_version(if_match: str | None) -> int:
+    """Read a version as an ``ETag`` gave it. Raises ``InvalidInput``."""
+    version = re.fullmatch(r'"?([0-9]{1,15})"?', if_match or "")
+    if version is None:
+        raise InvalidInput.of(Fault("If-Match", shown(if_match), 'the version that is to be replaced, such as "3"'))
+    return int(version[1])
 
 
 @get("/v1/audit", summary="List what people did", guards=_ADMIN)

@@ -1,12 +1,14 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
+import uuid
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor, Scope
+from licet.store.overrides import May, Stored, Wanted
 from licet.store.ports import StoredKey
-from licet.store.values import CatalogVersion, NameKind, PartitionStop, Written
+from licet.store.values import CatalogVersion, NameKind, Page, PartitionStop, Written
 
 
 class DirectoryWriter(Protocol):
@@ -70,4 +72,31 @@ class PartitionStore(Protocol):
 
         What the ledger has from ``accepted`` on is set aside under another log's name. Raises ``NotFound``.
         """
+        ...
+
+
+@runtime_checkable  # the framework checks what it injects
+class OverrideReader(Protocol):
+    """Overrides, for people to read."""
+
+    async def get(self, override_id: uuid.UUID) -> Stored:
+        """Return an override as it is, or as it was ended. Raises ``NotFound``."""
+        ...
+
+    async def search(self, ref: CustomerRef | None, after: uuid.UUID | None, limit: int) -> Page:
+        """Return current overrides by id, of one customer where it is named. Raises ``NotFound`` (customer)."""
+        ...
+
+
+class OverrideStore(Protocol):
+    """Overrides, to be written; ``may`` is asked of the present one under the write lock."""
+
+    async def put(
+        self, override_id: uuid.UUID, ref: CustomerRef, wanted: Wanted, by: Actor, match: int | None, may: May
+    ) -> tuple[Stored, int]:
+        """Make an override, or replace its version ``match``. Raises ``NotFound``, ``Conflict``, ``InvalidInput``."""
+        ...
+
+    async def end(self, override_id: uuid.UUID, by: Actor, reason: str, match: int, may: May) -> tuple[Stored, int]:
+        """End an override's version ``match``. Raises ``NotFound``, ``Conflict``."""
         ...

@@ -1,12 +1,11 @@
 """What the store returns of other moments: what it believed then, what stands behind an answer, what happened."""
 
 import datetime as dt
-import uuid
 from typing import Any
 
 import msgspec
 
-from licet.store.values import LicenseRow, Name
+from licet.store.values import LicenseRow, Name, OverrideRow
 
 
 class When(msgspec.Struct, frozen=True):
@@ -17,22 +16,6 @@ class When(msgspec.Struct, frozen=True):
 
     as_of: dt.datetime | None = None
     known_at: dt.datetime | int | None = None
-
-
-class OverrideRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An override as it stood at a moment. Exactly one of ``sku`` and ``feature`` is set."""
-
-    override_id: uuid.UUID
-    sku: str | None
-    feature: str | None
-    effect: str
-    kind: str
-    value: float | None
-    starts_at: dt.datetime
-    ends_at: dt.datetime
-    reason: str
-    author: str
-    since: dt.datetime
 
 
 class HeldThen(msgspec.Struct, frozen=True):

@@ -1,16 +1,20 @@
 """The store as a plan of a catalog reads it: one moment of it, customer by customer, beside the writers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+import msgspec
 import psycopg
 
 from licet.database import Connection, named_queries, reader_conninfo
 from licet.domain.catalog import Catalog
 from licet.domain.errors import Unavailable
 from licet.store.catalogs import find_current
-from licet.store.ports import CustomerState
+from licet.store.ports import CustomerState, Exceptions
 from licet.store.projection import read_states
+from licet.store.values import OverrideRow
+
+_overrides = msgspec.json.Decoder(list[OverrideRow])
 
 
 class PostgresPlanning:
@@ -35,6 +39,14 @@ class PostgresPlanning:
         ids = [customer_id for (customer_id,) in found]
         states = read_states(self._connection, ids)
         return {customer_id: states[customer_id] for customer_id in ids}
+
+    def exceptions(self, ids: Collection[str]) -> Mapping[str, Exceptions]:
+        """Return what a decision reads of these customers beside their licenses."""
+        found = self._connection.execute(self._sql["exceptions"], {"ids": list(ids)})
+        return {
+            customer_id: Exceptions(frozenset(void), [one.stands() for one in _overrides.decode(overrides)])
+            for customer_id, void, overrides in found
+        }
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from licet.domain.catalog import Catalog
+from licet.domain.decision import Override
 from licet.domain.errors import Fault
 from licet.domain.fields import Fields
 from licet.domain.filter import Earlier, Outcome
@@ -26,6 +27,13 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_aliases: frozenset[str] = frozenset()
     source_domains: frozenset[str] = frozenset()
     stored: bool = True
+
+
+class Exceptions(msgspec.Struct, frozen=True, gc=False):
+    """The SKUs whose end no grace follows, and the overrides, of one customer."""
+
+    void: frozenset[str] = frozenset()
+    overrides: Sequence[Override] = ()
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,12 +7,15 @@ from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
+from licet.domain.decision import Effect
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.license import Status
 from licet.store.values import CatalogText
 
 _BIGINT = 2**63
+_EFFECTS = frozenset(Effect)
+_VOID = "void"
 LICENSE = struct.Struct(">16sq")
 LICENSE_BYTES = LICENSE.size
 _1970 = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -44,21 +47,27 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Term(msgspec.Struct, frozen=True, gc=False):
-    """What a license says, without saying whose it is."""
+    """What a license or an override says, without saying whose it is.
+
+    Of an override ``sku`` may be ``feature:NAME``, ``status`` is its effect and ``quantity`` its value. ``lapsed``: see
+    ``Held``; a license that ended otherwise has the status ``void`` on the wire.
+    """
 
     sku: str
-    status: Status
+    status: Status | Effect
     starts_at: dt.datetime | None
     ends_at: dt.datetime | None
-    quantity: int | None
+    quantity: float | None
+    lapsed: bool = True
 
 
 class CustomerRecord(msgspec.Struct, frozen=True, gc=False):
     """A customer with its open license rows and its aliases.
 
     ``terms``: ``sku|status|starts|ends|quantity`` of each row by SKU, separated by spaces (None: no row); times in
-    microseconds since 1970, nothing where there is none. ``packed``: in the same order 16 bytes of license id and 8 of
-    ``since``, big-endian, microseconds since 2000. ``aliases`` are separated by spaces. ``gone``: it no longer exists.
+    microseconds since 1970, nothing where there is none. Then its overrides by id. ``packed``: in the same order 16
+    bytes of id and 8 of ``since``, big-endian, microseconds since 2000. ``aliases`` are separated by spaces.
+    ``gone``: it no longer exists.
     """
 
     customer_id: str
@@ -120,7 +129,13 @@ def read_license(packed: bytes, place: int, at: int = 0) -> tuple[uuid.UUID, dt.
 
 
 def _term(sku: str, status: str, starts: str, ends: str, quantity: str) -> Term:
-    return Term(sku, Status(status), _moment(starts), _moment(ends), int(quantity) if quantity else None)
+    kind = Effect(status) if status in _EFFECTS else Status.ENDED if status == _VOID else Status(status)
+    number = _number(quantity) if quantity else None
+    return Term(sku, kind, _moment(starts), _moment(ends), number, status != _VOID)
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)
 
 
 def _moment(text: str) -> dt.datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from licet.domain.decision import Held
+from licet.domain.decision import Effect, Held, Override
 from licet.domain.errors import Fault
 from licet.domain.fields import Field
 from licet.domain.ids import CustomerRef
@@ -58,12 +58,34 @@ class LicenseRow(msgspec.Struct, frozen=True, kw_only=True):
     opened_by_catalog: int | None
     closed_by_delivery: int | None
     closed_by_catalog: int | None
+    lapsed: bool = True
 
     def held(self) -> Held:
         """Return the row as a decision sees it."""
-        return Held(
-            self.sku, self.license_id, self.status, self.starts_at, self.ends_at, self.quantity, self.valid_from
-        )
+        times = (self.starts_at, self.ends_at)
+        return Held(self.sku, self.license_id, self.status, *times, self.quantity, self.valid_from, self.lapsed)
+
+
+class OverrideRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A current override: of a SKU or of a feature, in ``[starts_at, ends_at)``."""
+
+    override_id: uuid.UUID
+    sku: str | None
+    feature: str | None
+    effect: str
+    kind: str
+    value: float | None
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    reason: str
+    author: str
+    since: dt.datetime
+
+    def stands(self) -> Override:
+        """Return the override as a decision sees it."""
+        what = self.sku if self.sku is not None else f"feature:{self.feature}"
+        effect = Effect.GRANTED if self.effect == "grant" else Effect.BLOCKED
+        return Override(what, self.override_id, effect, self.starts_at, self.ends_at, self.value, self.since)
 
 
 class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +102,7 @@ class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     updated_at: dt.datetime
     licenses: list[LicenseRow]
+    overrides: list[OverrideRow]
     aliases: list[Name]
     domains: list[Name]
     users: list[Name]
@@ -175,6 +198,8 @@ class Action(enum.StrEnum):
     PARTITION_RESUME = "partition.resume"
     PARTITION_ACCEPT = "partition.accept"
     PRUNE = "prune"
+    OVERRIDE_PUT = "override.put"
+    OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
 

@@ -43,3 +43,13 @@ SELECT count(*) FROM customer WHERE customer_id > %(after)s
 -- name: next_customers
 -- Return the next customers beyond an id.
 SELECT customer_id FROM customer WHERE customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s
+
+-- name: exceptions
+-- Return, of these customers, the SKUs whose end no grace follows, and the current overrides, as JSON.
+SELECT asked.id, ARRAY(SELECT sku FROM license_open WHERE customer_id = asked.id AND told = 'void'),
+       (SELECT coalesce(json_agg(json_build_object(
+            'override_id', override_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind, 'value', value,
+            'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author, 'since', lower(valid)
+            )), '[]')::text
+        FROM override WHERE customer_id = asked.id AND upper_inf(valid) AND upper_inf(recorded))
+FROM unnest(%(ids)s::text[]) AS asked (id)

@@ -11,10 +11,15 @@ SELECT json_build_object(
             'row', row_id, 'license_id', license_id, 'sku', sku, 'status', status, 'starts_at', starts_at,
             'ends_at', ends_at, 'quantity', quantity, 'valid_from', lower(valid), 'valid_to', NULL,
             'recorded_from', lower(recorded), 'recorded_to', NULL, 'opened_by_delivery', opened_delivery,
-            'opened_by_catalog', opened_catalog, 'closed_by_delivery', NULL, 'closed_by_catalog', NULL
-            ) ORDER BY sku), '[]')
-        FROM license
-        WHERE customer_id = c.customer_id AND coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)),
+            'opened_by_catalog', opened_catalog, 'closed_by_delivery', NULL, 'closed_by_catalog', NULL,
+            'lapsed', told <> 'void') ORDER BY sku), '[]')
+        FROM license_open WHERE customer_id = c.customer_id),
+    'overrides', (
+        SELECT coalesce(json_agg(json_build_object(
+            'override_id', override_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind, 'value', value,
+            'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author, 'since', lower(valid)
+            ) ORDER BY override_id), '[]')
+        FROM override WHERE customer_id = c.customer_id AND upper_inf(valid) AND upper_inf(recorded)),
     'aliases', (
         SELECT coalesce(json_agg(json_build_object(
             'name', alias, 'origin', origin, 'author', author, 'since', lower(valid)) ORDER BY alias), '[]')

@@ -28,3 +28,8 @@ WITH users AS (
 INSERT INTO change_feed (revision, kind, subject)
 SELECT %(revision)s, 'user', user_id FROM users UNION SELECT %(revision)s, 'domain', domain FROM domains
 ON CONFLICT DO NOTHING
+
+-- name: erase_overrides
+-- Empty who made and ended a customer's overrides, and why; what they granted and blocked stays.
+UPDATE override SET reason = '', author = '', ended_by = left(ended_by, 0), end_reason = left(end_reason, 0)
+WHERE customer_id = %(customer_id)s

@@ -1,5 +1,6 @@
 -- A customer's licenses travel as two strings of one order: "terms" (text, alike for many customers) and "packed" (16
--- bytes of license id and 8 of "since" each, microseconds since 2000); see CustomerRecord in store/values.py.
+-- bytes of license id and 8 of "since" each, microseconds since 2000); see CustomerRecord in store/records.py.
+-- Overrides follow in both, by id.
 
 -- name: head
 -- Return the present position, the consumer's lag in milliseconds (that of the partition furthest behind, in the log
@@ -37,15 +38,23 @@ SELECT version, document FROM catalog_version WHERE upper_inf(recorded)
 
 -- name: customers
 -- Return the customers named, as they are now; one without an id is gone.
-SELECT asked.id, held.terms, held.packed, named.aliases, customer.customer_id IS NULL
+SELECT asked.id, nullif(concat_ws(' ', held.terms, excepted.terms), ''),
+       coalesce(held.packed || excepted.packed, held.packed, excepted.packed), named.aliases, customer.customer_id IS NULL
 FROM unnest(%(names)s::text[]) AS asked (id) LEFT JOIN customer ON customer.customer_id = asked.id
 LEFT JOIN LATERAL (
-    SELECT string_agg(concat(sku, '|', status, '|', (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
+    SELECT string_agg(concat(sku, '|', told, '|', (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
                              (extract(epoch FROM ends_at) * 1000000)::bigint, '|', quantity), ' ' ORDER BY sku) AS terms,
            string_agg(uuid_send(license_id) || timestamptz_send(lower(valid)), ''::bytea ORDER BY sku) AS packed
-    FROM license WHERE license.customer_id = asked.id
-      AND coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)
+    FROM license_open WHERE license_open.customer_id = asked.id
 ) held ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(concat(coalesce(sku, 'feature:' || feature), '|', effect, 'ed|',
+                             (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
+                             (extract(epoch FROM ends_at) * 1000000)::bigint, '|', value),
+                      ' ' ORDER BY override_id) AS terms,
+           string_agg(uuid_send(override_id) || timestamptz_send(lower(valid)), ''::bytea ORDER BY override_id) AS packed
+    FROM override WHERE override.customer_id = asked.id AND upper_inf(valid) AND upper_inf(recorded)
+) excepted ON true
 LEFT JOIN LATERAL (
     SELECT string_agg(alias, ' ' ORDER BY alias) AS aliases FROM customer_alias
     WHERE customer_alias.customer_id = asked.id AND upper_inf(valid) AND upper_inf(recorded)
@@ -65,15 +74,23 @@ FROM unnest(%(names)s::text[]) AS asked (id)
 
 -- name: all_customers
 -- Return all customers with their licenses and aliases.
-SELECT customer_id, held.terms, held.packed, named.aliases, false
+SELECT customer_id, nullif(concat_ws(' ', held.terms, excepted.terms), ''),
+       coalesce(held.packed || excepted.packed, held.packed, excepted.packed), named.aliases, false
 FROM customer LEFT JOIN (
     SELECT customer_id,
-           string_agg(concat(sku, '|', status, '|', (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
+           string_agg(concat(sku, '|', told, '|', (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
                              (extract(epoch FROM ends_at) * 1000000)::bigint, '|', quantity), ' ' ORDER BY sku) AS terms,
            string_agg(uuid_send(license_id) || timestamptz_send(lower(valid)), ''::bytea ORDER BY sku) AS packed
-    FROM license WHERE coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)
-    GROUP BY customer_id
+    FROM license_open GROUP BY customer_id
 ) held USING (customer_id) LEFT JOIN (
+    SELECT customer_id,
+           string_agg(concat(coalesce(sku, 'feature:' || feature), '|', effect, 'ed|',
+                             (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
+                             (extract(epoch FROM ends_at) * 1000000)::bigint, '|', value),
+                      ' ' ORDER BY override_id) AS terms,
+           string_agg(uuid_send(override_id) || timestamptz_send(lower(valid)), ''::bytea ORDER BY override_id) AS packed
+    FROM override WHERE upper_inf(valid) AND upper_inf(recorded) GROUP BY customer_id
+) excepted USING (customer_id) LEFT JOIN (
     SELECT customer_id, string_agg(alias, ' ' ORDER BY alias) AS aliases FROM customer_alias
     WHERE upper_inf(valid) AND upper_inf(recorded) GROUP BY customer_id
 ) named USING (customer_id)

@@ -55,7 +55,13 @@ SELECT json_build_object(
                     'ends_at', ends_at, 'quantity', quantity, 'valid_from', lower(valid), 'valid_to', upper(valid),
                     'recorded_from', lower(recorded), 'recorded_to', upper(recorded),
                     'opened_by_delivery', opened_delivery, 'opened_by_catalog', opened_catalog,
-                    'closed_by_delivery', closed_delivery, 'closed_by_catalog', closed_catalog) ORDER BY sku), '[]')
+                    'closed_by_delivery', closed_delivery, 'closed_by_catalog', closed_catalog,
+                    -- As of license_open.told: whether grace may follow. Of deletions the store knows the present.
+                    'lapsed', status <> 'ended' OR EXISTS (
+                        SELECT FROM license before JOIN customer c USING (customer_id)
+                        WHERE before.customer_id = l.customer_id AND before.sku = l.sku AND NOT c.deleted
+                          AND before.recorded @> at.revision AND upper(before.valid) = lower(l.valid)
+                          AND before.status = 'active')) ORDER BY sku), '[]')
                 FROM license l WHERE l.customer_id = b.customer_id AND stood(valid, recorded, at.as_of, at.revision)),
             'overrides', (
                 SELECT coalesce(json_agg(json_build_object(

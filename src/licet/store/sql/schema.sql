@@ -56,6 +56,24 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'license_only_closes', TABLE = 'license';
 END $$;
 
+CREATE FUNCTION public.override_only_closes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    words text[] := '{reason,author,ended_by,end_reason}';
+BEGIN
+    IF TG_OP = 'UPDATE' AND upper_inf(OLD.recorded) AND NEW.recorded <@ OLD.recorded
+       AND to_jsonb(NEW) - 'recorded' = to_jsonb(OLD) - 'recorded' THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - words = to_jsonb(OLD) - words
+       AND concat(NEW.reason, NEW.author, NEW.ended_by, NEW.end_reason) = '' THEN -- the customer is erased
+        RETURN NEW;
+    END IF;
+    RAISE exception 'override rows are history: only an open "recorded" may be closed, % is refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'override_only_closes', TABLE = 'override';
+END $$;
+
 CREATE FUNCTION public.spool_gate(known bigint) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -408,6 +426,33 @@ CREATE VIEW public.license_current AS
 
 COMMENT ON VIEW public.license_current IS 'The licenses as Licet believes them now, one row per customer and SKU.';
 
+CREATE VIEW public.license_open AS
+ SELECT row_id,
+    license_id,
+    customer_id,
+    sku,
+    status,
+    starts_at,
+    ends_at,
+    quantity,
+    valid,
+    recorded,
+    opened_delivery,
+    opened_catalog,
+    closed_delivery,
+    closed_catalog,
+        CASE
+            WHEN ((status = 'ended'::text) AND (NOT (EXISTS ( SELECT
+               FROM (public.license b
+                 JOIN public.customer c ON (((c.customer_id = b.customer_id) AND (NOT c.deleted))))
+              WHERE ((b.customer_id = l.customer_id) AND (b.sku = l.sku) AND upper_inf(b.recorded) AND (COALESCE(upper(b.valid), 'infinity'::timestamp with time zone) = lower(l.valid)) AND (b.status = 'active'::text)))))) THEN 'void'::text
+            ELSE status
+        END AS told
+   FROM public.license l
+  WHERE ((COALESCE(upper(valid), 'infinity'::timestamp with time zone) = 'infinity'::timestamp with time zone) AND upper_inf(recorded));
+
+COMMENT ON VIEW public.license_open IS 'The open license rows, with the status that followers are told.';
+
 ALTER TABLE public.license ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.license_row_id_seq
     START WITH 1
@@ -434,12 +479,22 @@ CREATE TABLE public.override (
     end_reason text,
     valid tstzrange NOT NULL,
     recorded int8range NOT NULL,
-    CONSTRAINT override_check CHECK ((num_nonnulls(sku, feature) = 1)),
+    CONSTRAINT override_check CHECK (((value IS NULL) OR ((effect = 'grant'::text) AND (value >= (0)::double precision) AND (value < 'Infinity'::double precision)))),
+    CONSTRAINT override_check1 CHECK ((ends_at > starts_at)),
+    CONSTRAINT override_check2 CHECK ((num_nonnulls(sku, feature) = 1)),
+    CONSTRAINT override_check3 CHECK ((COALESCE(sku, feature) ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'::text)),
+    CONSTRAINT override_check4 CHECK ((num_nonnulls(ended_by, end_reason) <> 1)),
     CONSTRAINT override_effect_check CHECK ((effect = ANY (ARRAY['grant'::text, 'block'::text]))),
-    CONSTRAINT override_kind_check CHECK ((kind = ANY (ARRAY['override'::text, 'trial'::text, 'brake'::text])))
+    CONSTRAINT override_kind_check CHECK ((kind = ANY (ARRAY['override'::text, 'trial'::text, 'brake'::text]))),
+    CONSTRAINT override_recorded_check CHECK (((NOT isempty(recorded)) AND (NOT lower_inf(recorded)))),
+    CONSTRAINT override_valid_check CHECK (((NOT isempty(valid)) AND (NOT lower_inf(valid))))
 );
 
-COMMENT ON TABLE public.override IS 'Grants and blocks that a person made, with a reason, an author and an end; kept as licenses are.';
+COMMENT ON TABLE public.override IS 'Grants and blocks, each with a reason, an author and an end; never overwritten. A row is current where valid and recorded are both open.';
+
+COMMENT ON COLUMN public.override.value IS 'Null: on, or the value that the SKU grants.';
+
+COMMENT ON COLUMN public.override.ended_by IS 'Who ended it early, on the copy with "valid" cut; end_reason says why.';
 
 ALTER TABLE public.override ALTER COLUMN row_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.override_row_id_seq
@@ -761,6 +816,14 @@ CREATE INDEX license_ends ON public.license USING btree (ends_at, row_id) WHERE 
 
 CREATE INDEX license_starts ON public.license USING btree (starts_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (starts_at IS NOT NULL));
 
+CREATE UNIQUE INDEX override_current ON public.override USING btree (override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX override_customer ON public.override USING btree (customer_id, override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
+CREATE INDEX override_history ON public.override USING btree (customer_id, row_id);
+
+CREATE INDEX override_rows ON public.override USING btree (override_id, row_id);
+
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
 CREATE INDEX revision_log_time ON public.revision_log USING btree (recorded_at, revision);
@@ -780,6 +843,10 @@ CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR E
 CREATE TRIGGER license_no_overlap_insert AFTER INSERT ON public.license REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.license_no_overlap();
 
 CREATE TRIGGER license_only_closes BEFORE UPDATE ON public.license FOR EACH ROW WHEN (((NOT upper_inf(old.recorded)) OR (NOT (new.recorded <@ old.recorded)) OR (((((((new.row_id IS DISTINCT FROM old.row_id) OR (new.license_id IS DISTINCT FROM old.license_id)) OR (new.customer_id IS DISTINCT FROM old.customer_id)) OR (new.sku IS DISTINCT FROM old.sku)) OR (new.status IS DISTINCT FROM old.status)) OR (new.valid IS DISTINCT FROM old.valid)) OR (new.opened_delivery IS DISTINCT FROM old.opened_delivery)) OR ((((((new.starts_at IS DISTINCT FROM old.starts_at) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.quantity IS DISTINCT FROM old.quantity)) OR (new.opened_catalog IS DISTINCT FROM old.opened_catalog)) OR (new.closed_delivery IS DISTINCT FROM old.closed_delivery)) OR (new.closed_catalog IS DISTINCT FROM old.closed_catalog)))) EXECUTE FUNCTION public.license_only_closes();
+
+CREATE TRIGGER override_is_kept BEFORE TRUNCATE ON public.override FOR EACH STATEMENT EXECUTE FUNCTION public.override_only_closes();
+
+CREATE TRIGGER override_only_closes BEFORE DELETE OR UPDATE ON public.override FOR EACH ROW EXECUTE FUNCTION public.override_only_closes();
 
 ALTER TABLE ONLY public.feature
     ADD CONSTRAINT feature_catalog_version_fkey FOREIGN KEY (catalog_version) REFERENCES public.catalog_version(version);
