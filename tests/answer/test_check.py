@@ -349,6 +349,9 @@ def test_grace_follows_an_end_of_access_and_neither_a_deletion_nor_terms_withdra
             "grace",
             "revoked",
         )
+        block = {"customer": "ended", "feature": "mail", "effect": "block", "reason": "abuse"}
+        assert there.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=block).status_code == 200
+        assert catalog_plan(there.url, GRACE_CATALOG.replace("3650", "1")) == [], "what is blocked cannot be lost"
 
 
 def catalog_plan(url: str, document: str) -> list[Any]:
