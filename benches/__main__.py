@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from benches import batch, check, consume, enforce, million, outage, sdk, slow, stream, up, visible, webhook
+from benches import batch, check, consume, drift, enforce, million, outage, sdk, slow, stream, up, visible, webhook
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
@@ -27,6 +27,7 @@ BENCHES = {
     "visible": visible.run,
     "enforce": enforce.run,
     "million": million.run,
+    "drift": drift.run,
     "sdk": sdk.run,
     "up": up.run,
     "slow": slow.run,
