@@ -14,7 +14,22 @@ import tempfile
 import time
 import traceback
 
-from benches import batch, check, consume, enforce, history, million, outage, sdk, slow, stream, up, visible, webhook
+from benches import (
+    batch,
+    check,
+    consume,
+    drift,
+    enforce,
+    history,
+    million,
+    outage,
+    sdk,
+    slow,
+    stream,
+    up,
+    visible,
+    webhook,
+)
 from benches.machine import Machine
 from benches.table import Row, Skipped, render
 
@@ -28,6 +43,7 @@ BENCHES = {
     "enforce": enforce.run,
     "million": million.run,
     "history": history.run,
+    "drift": drift.run,
     "sdk": sdk.run,
     "up": up.run,
     "slow": slow.run,

@@ -51,6 +51,8 @@ def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, databas
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE revision_log SET recorded_at = recorded_at - interval '3 days'")
     stored("prune", payload_days="1")
+    granted = stored("grant", "umbrella", "SKU2", "--reason", "case 4711").out.partition(":")[0]
+    assert stored("override", "end", granted, "--reason", "bought").code == 0
     stored("customer", "restore", "acme", "--reason", "a mistake")
     assert stored("customer", "erase", "acme", "--reason", "asked for").code == 2, "nobody could be asked"
     assert stored("customer", "erase", "acme", "--reason", "asked for", "--yes").code == 0

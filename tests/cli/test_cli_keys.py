@@ -70,7 +70,7 @@ def test_all_faults_of_a_new_key_are_named(stored: Cli) -> None:
     said = stored("keys", "create", " ", "--scope", "reed", "--scope", "read", "--scope", "rite")
     assert said.code == 2
     assert len(said.err.splitlines()) == 3
-    assert 'found "reed", expected admin, explain, ingest, read, snapshot, write' in said.err
+    assert 'found "reed", expected admin, explain, ingest, read, snapshot, support, write' in said.err
     assert columns(stored("keys", "list")) == []
 
 

@@ -51,7 +51,7 @@ def test_every_metric_asked_for_is_exposed_and_the_reverse() -> None:
 
 
 def test_every_label_asked_for_is_one_that_a_metric_has() -> None:
-    known = {"route", "status", "reason", "outcome", "cause", "code", "when_stale", "le"}
+    known = {"route", "status", "reason", "outcome", "cause", "code", "when_stale", "kind", "le"}
     declared = set(re.findall(r'\("(\w+)"(?:, "(\w+)")?,?\)', METRICS.read_text()))
     assert known - {"le"} <= {label for pair in declared for label in pair}
     for expression in asked():

@@ -19,6 +19,7 @@ from licet.domain.license import Cause, Moment
 from licet.domain.principal import Actor
 from licet.edge.operations import Operations
 from licet.manage.catalog import CatalogDesk
+from licet.manage.drift import DriftDesk
 from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
@@ -28,6 +29,7 @@ from licet.store.audit import PostgresAudit, export_audit
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
+from licet.store.drift import PostgresReconciliations, open_drift
 from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
@@ -115,6 +117,11 @@ def customer_desk(settings: Settings) -> CustomerDesk:
     return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
 
 
+def drift_desk(settings: Settings) -> DriftDesk:
+    """Build what exports the store and compares it with exports."""
+    return DriftDesk(functools.partial(open_drift, settings.database_url))
+
+
 def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> Operations:
     """Build the same for the API. Once ``ends`` is set a refold stops; the next one goes on where it stood."""
 
@@ -129,6 +136,7 @@ def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> 
         plans=catalog_plans(settings),
         customers=customer_desk(settings),
         audit=PostgresAudit(readers).search,
+        reconciliations=PostgresReconciliations(readers).search,
         refold=refold_all,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
@@ -24,7 +25,8 @@ from licet.bootstrap.queue import (
     build_spool_log,
 )
 from licet.bootstrap.store import utc_now
-from licet.domain.errors import ConfigurationError
+from licet.domain.drift import DriftKind
+from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
 from licet.edge.app import Rooms, build_app
 from licet.edge.asgi import Handler
@@ -51,6 +53,7 @@ from licet.settings import Settings
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
+from licet.store.drift import PostgresReconciliations
 from licet.store.feed import PostgresFeed
 from licet.store.history import PostgresHistory
 from licet.store.keys import PostgresKeys
@@ -60,6 +63,7 @@ from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.senders import PostgresSenders
 
 FLUSH_S = 5.0
+DRIFT_S = 15.0
 REGISTER_S = 2.0
 # The web process listens once checks can be answered, or after this: with many customers the door opens before.
 FIRST_LOAD_S = 2.0
@@ -154,6 +158,7 @@ def build_web(settings: Settings) -> Web:
             stack.push_async_callback(asyncio.wait, {flushing})
             stack.callback(ending.set)
             tasks = [follower.run(), hub.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
+            tasks.append(watch_drift(PostgresReconciliations(readers), metrics))
             for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
                 stack.push_async_callback(_end, asyncio.create_task(task))
             await follower.first_load(FIRST_LOAD_S)
@@ -223,6 +228,19 @@ async def _flush_register(register: Register, senders: PostgresSenders) -> None:
     while True:
         await asyncio.sleep(REGISTER_S)
         await register.flush(senders)
+
+
+async def watch_drift(reconciliations: PostgresReconciliations, metrics: Metrics) -> None:
+    """Tell what the last reconciliation came to; nothing before there is one."""
+    while True:
+        try:
+            last = (await reconciliations.search(None, 1)).rows
+            for kind in DriftKind if last else ():
+                metrics.drift_customers.labels(kind.value).set(getattr(last[0], kind.value))
+        except Unavailable:
+            for kind in DriftKind:
+                metrics.drift_customers.labels(kind.value).set(math.nan)
+        await asyncio.sleep(DRIFT_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

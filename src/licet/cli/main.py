@@ -13,6 +13,7 @@ from licet import __version__
 from licet.bootstrap.store import migrate_store
 from licet.cli import audit, catalog, customer, dead, history, keys, override, partition
 from licet.cli.doctor import run_doctor
+from licet.cli.drift import export, reconcile
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
 from licet.cli.up import run_up
@@ -37,6 +38,8 @@ app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
 app.command("explain")(history.explain)
 app.command("timeline")(history.timeline)
+app.command()(export)
+app.command()(reconcile)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]

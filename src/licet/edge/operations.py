@@ -21,7 +21,7 @@ from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.edge.api import Cursor, Customer, Limit, needs
 from licet.manage.catalog import CatalogDesk
-from licet.store.values import Action, AuditEntry, CatalogVersion, Page
+from licet.store.values import Action, AuditEntry, CatalogVersion, Page, Reconciliation
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description='The version to replace, `"3"`.')]
 OfCustomer = Annotated[str | None, QueryParameter(description="Only what was done to this customer (its id).")]
@@ -41,6 +41,7 @@ class Operations(msgspec.Struct, frozen=True):
     plans: Plans
     customers: CustomerDesk
     audit: AuditSearch
+    reconciliations: Callable[[int | None, int], Awaitable[Page]]
     refold: Callable[[], object]
 
 
@@ -122,6 +123,15 @@ async def get_audit(
     return await list_audit(operations.audit, customer, actor, action, cursor, limit)
 
 
+@get("/v1/reconciliations", summary="List comparisons with Salesforce", guards=_READ)
+async def list_reconciliations(
+    operations: NamedDependency[Operations], cursor: Cursor = None, limit: Limit = 50
+) -> Listing[Reconciliation]:
+    """What `licet reconcile` came to: how many customers were off, by kind; the last first."""
+    page = await operations.reconciliations(read_cursor(cursor, int), limit)
+    return Listing(page.rows, write_cursor(page.rows[-1].reconciliation) if page.more else None)
+
+
 @post("/v1/customers/{customer:str}/restore", summary="Restore a deleted customer", status_code=200, guards=_ADMIN)
 async def restore_customer(
     operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
@@ -140,5 +150,6 @@ async def erase_customer(
 
 def routers() -> list[Router]:
     """Return the routes. One path takes several scopes, so each route names its own."""
-    handlers = [get_catalog, list_versions, plan_catalog, put_catalog, get_audit, restore_customer, erase_customer]
-    return [Router("/", route_handlers=handlers, tags=["Operations"])]
+    catalog = [get_catalog, list_versions, plan_catalog, put_catalog]
+    others = [get_audit, list_reconciliations, restore_customer, erase_customer]
+    return [Router("/", route_handlers=[*catalog, *others], tags=["Operations"])]

@@ -154,6 +154,12 @@ class Metrics:
         )
         self.stream_readers = Gauge("licet_stream_readers", "Streams that are open.", registry=registry)
         self.snapshot_customers = Gauge("licet_snapshot_customers", "Customers that checks know.", registry=registry)
+        self.drift_customers = Gauge(
+            "licet_drift_customers",
+            "Customers that the last `licet reconcile` found off, by kind; not a number while the store is away.",
+            ("kind",),
+            registry=registry,
+        )
 
     def watch_snapshot(self, age_s: Callable[[], float], customers: Callable[[], float]) -> None:
         """Read the snapshot's age (s) and size at each scrape."""

@@ -234,6 +234,30 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Reconciliation(msgspec.Struct, frozen=True):
+    """What a comparison with a full export came to: at which revision, how many customers were off, by kind.
+
+    ``excluded`` are rows that the catalog keeps out; they are not compared.
+    """
+
+    reconciliation: int
+    at: dt.datetime
+    actor: str
+    file: str
+    revision: int
+    rows: int
+    excluded: int
+    missing: int
+    extra: int
+    different: int
+    unknown_sku: int
+
+    @property
+    def drifted(self) -> bool:
+        """Whether any customer was off."""
+        return bool(self.missing or self.extra or self.different or self.unknown_sku)
+
+
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """What doors saw of a sender: when it was last heard, when and why refused, and fields that nothing maps.
 

@@ -582,6 +582,31 @@ CREATE TABLE public.queue_record (
 
 COMMENT ON TABLE public.queue_record IS 'The log where no Kafka is configured; trimmed below the committed offset. Headers are MessagePack [[name, bytes], …].';
 
+CREATE TABLE public.reconciliation (
+    reconciliation_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    file text NOT NULL,
+    revision bigint NOT NULL,
+    rows bigint NOT NULL,
+    excluded bigint NOT NULL,
+    missing bigint NOT NULL,
+    extra bigint NOT NULL,
+    different bigint NOT NULL,
+    unknown_sku bigint NOT NULL
+);
+
+COMMENT ON TABLE public.reconciliation IS 'Each comparison with a full export: who, which file, at which revision, and how many customers were off, by kind.';
+
+ALTER TABLE public.reconciliation ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.reconciliation_reconciliation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.revision (
     one boolean DEFAULT true NOT NULL,
     epoch uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -749,6 +774,9 @@ ALTER TABLE ONLY public.queue_partition
 
 ALTER TABLE ONLY public.queue_record
     ADD CONSTRAINT queue_record_pkey PRIMARY KEY (partition, "offset");
+
+ALTER TABLE ONLY public.reconciliation
+    ADD CONSTRAINT reconciliation_pkey PRIMARY KEY (reconciliation_id);
 
 ALTER TABLE ONLY public.revision_log
     ADD CONSTRAINT revision_log_pkey PRIMARY KEY (revision);

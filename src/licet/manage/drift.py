@@ -1,0 +1,170 @@
+"""Exports of the store, and the store against an export of Salesforce."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from licet.domain.catalog import Catalog
+from licet.domain.drift import Drift, DriftKind, Layout, Said, drifts, reading
+from licet.domain.errors import Fault, InvalidInput
+from licet.domain.fields import Fields, moment_of
+from licet.domain.principal import Actor
+from licet.manage.export_file import ExportReader, ExportWriter
+from licet.store.values import Reconciliation
+
+_TOLD = 20  # faults of a file that are told one by one
+_encode = msgspec.json.Encoder().encode
+_said = msgspec.json.Decoder(Said).decode
+Tick = Callable[[int], object]
+
+
+class DriftStore(Protocol):
+    """What is asked of the store. Raises ``Unavailable``."""
+
+    def catalog(self) -> Catalog:
+        """Return the current catalog."""
+        ...
+
+    def count(self) -> int:
+        """Count the customers."""
+        ...
+
+    def customers(self) -> Iterator[tuple[str, bool, Fields]]:
+        """Return (id, deleted, fields) of every customer, by id."""
+        ...
+
+    def load(self, rows: Iterable[tuple[int, str, bytes]]) -> None:
+        """Take a file's rows: line, customer, what it says."""
+        ...
+
+    def twice(self) -> list[tuple[str, list[int]]]:
+        """Return customers that stand in the file more than once, with their lines; not all where there are many."""
+        ...
+
+    def pairs(self) -> Iterator[tuple[str, int | None, bytes | None, bool | None, Fields]]:
+        """Return each customer beside its row: id, line, what the row says, deleted, fields; all as of one moment."""
+        ...
+
+    def keep(self, by: Actor, file: str, counts: dict[str, int]) -> Reconciliation:
+        """Keep what the comparison came to, with the revision that ``pairs`` was of."""
+        ...
+
+
+class DriftDesk:
+    """The operator's side of both. ``store`` lends a session of the store."""
+
+    def __init__(self, store: Callable[[], AbstractContextManager[DriftStore]]) -> None:
+        self._store = store
+
+    def export(self, out: IO[str], *, as_csv: bool, begins: Tick, told: Tick) -> int:
+        """Write every customer, by id; returns how many. ``begins`` hears their number, ``told`` of each."""
+        with self._store() as store:
+            layout = Layout(store.catalog())
+            source = layout.catalog.source
+            begins(store.count())
+            writer = ExportWriter(out, layout.columns(), as_csv=as_csv)
+            for customer, deleted, fields in store.customers():
+                times = [field.time for field in fields.values() if field.time is not None]
+                modified = f"{moment_of(max(times)):%Y-%m-%dT%H:%M:%S.%fZ}" if times else None
+                row = {source.id: customer, source.modified: modified, source.deleted: deleted}
+                for name in layout.columns()[3:]:
+                    value, role = fields[name].value if name in fields else None, layout.compared.get(name)
+                    row[name] = reading(value, role, layout.catalog) if role is not None else value
+                writer.write(row)
+                told(1)
+            writer.close()
+            return writer.count
+
+    def reconcile(
+        self, path: Path, by: Actor, expected: int | None, seen: Callable[[list[Drift]], object], bar: "Bar"
+    ) -> Reconciliation:
+        """Compare the store with a file and keep what it came to; ``seen`` hears of each customer that is off.
+
+        Raises ``InvalidInput`` for a file that cannot be read as a whole: then nothing is compared.
+        """
+        with self._store() as store:
+            layout = Layout(store.catalog())
+            reader = ExportReader(path, layout)
+            try:
+                rows = _Rows(reader, layout, bar)
+                store.load(rows)
+            finally:
+                reader.close()
+            rows.check(expected, store.twice())
+            counts: Counter[str] = Counter(rows=rows.count)
+            bar.begins("customers", store.count())
+            for customer, line, raw, deleted, fields in store.pairs():
+                said = _said(raw) if raw is not None else None
+                counts["excluded"] += said is not None and said.excluded
+                found = drifts(layout, customer, line, said, deleted, fields)
+                if found:
+                    counts.update({drift.kind.value for drift in found})
+                    seen(found)
+                bar.told(1)
+            names = ("rows", "excluded", *DriftKind)
+            return store.keep(by, path.name, {name: counts[name] for name in names})
+
+
+class Bar(Protocol):
+    """A progress bar: a step begins, with its whole; so much more of it is done."""
+
+    def begins(self, what: str, whole: int) -> None:
+        """Begin a step."""
+        ...
+
+    def told(self, more: int) -> None:
+        """Go on."""
+        ...
+
+
+class _Rows:
+    """A file's good rows as the store takes them; the bad ones are kept to be told."""
+
+    def __init__(self, reader: ExportReader, layout: Layout, bar: Bar) -> None:
+        self._reader, self._layout, self._bar = reader, layout, bar
+        self._faults: list[Fault] = []
+        self._bad = self.count = 0
+
+    def __iter__(self) -> Iterator[tuple[int, str, bytes]]:
+        self._bar.begins("file", self._reader.size)
+        at = 0
+        for line, row in self._reader.rows():
+            self.count += 1
+            if self._reader.position != at:
+                self._bar.told(self._reader.position - at)
+                at = self._reader.position
+            try:
+                if isinstance(row, InvalidInput):
+                    raise row
+                customer, said = self._layout.read(row)
+            except InvalidInput as error:
+                self._bad += 1
+                self._tell(line, error.faults)
+            else:
+                yield line, customer, _encode(said)
+
+    def check(self, expected: int | None, twice: list[tuple[str, list[int]]]) -> None:
+        """Raise ``InvalidInput`` where rows are bad, stand twice, or are not as many as they should be."""
+        faults = self._faults
+        if self._bad > _TOLD:
+            faults.append(Fault("the file", f"{self._bad} bad rows", "none; the first are told above"))
+        faults += [
+            Fault(f"line {second}", f"customer {customer} again", f"each once; the first is at line {first}")
+            for customer, (first, second) in twice
+        ]
+        promised = self._reader.promised
+        faults += [
+            Fault("the file", f"{self.count} rows", f"{number}, as {who} says")
+            for number, who in ((promised, "its last row"), (expected, "--rows"))
+            if number not in (None, self.count)
+        ]
+        if faults:
+            raise InvalidInput.of(*faults)
+
+    def _tell(self, line: int, faults: Iterable[Fault]) -> None:
+        if self._bad <= _TOLD:
+            self._faults += [msgspec.structs.replace(fault, field=f"line {line}, {fault.field}") for fault in faults]

@@ -1,0 +1,103 @@
+"""The store as exports and comparisons with Salesforce read it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+
+from licet.database import Connection, named_queries, reader_conninfo
+from licet.domain.catalog import Catalog
+from licet.domain.errors import Unavailable
+from licet.domain.fields import Field, Fields
+from licet.domain.principal import Actor
+from licet.store.catalogs import find_current
+from licet.store.pools import Pool, connection_of
+from licet.store.values import Page, Reconciliation
+
+_CHUNK = 2000
+_fields = msgspec.json.Decoder(dict[str, Field]).decode
+
+
+class PostgresDrift:
+    """See ``manage.drift.DriftStore``. A file's rows go to a temporary table, so that the database does the joining."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("licet.store", "sql/drift.sql")
+        self._revision = 0
+
+    def catalog(self) -> Catalog:
+        """Return the current catalog."""
+        return find_current(self._connection, None)
+
+    def count(self) -> int:
+        """Count the customers."""
+        return int(self._one("count_customers"))
+
+    def customers(self) -> Iterator[tuple[str, bool, Fields]]:
+        """Return every customer, by id, as of one moment."""
+        for customer, deleted, fields in self._stream("export"):
+            yield customer, deleted, _fields(fields)
+
+    def load(self, rows: Iterable[tuple[int, str, bytes]]) -> None:
+        """Take a file's rows."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(self._sql["create_file"])
+            with cursor.copy(self._sql["copy_file"]) as copy:
+                for line, customer, said in rows:
+                    copy.write_row((line, customer, said.decode()))
+            cursor.execute(self._sql["analyze_file"])
+
+    def twice(self) -> list[tuple[str, list[int]]]:
+        """Return customers that stand in the file more than once."""
+        return list(self._connection.execute(self._sql["twice"]))
+
+    def pairs(self) -> Iterator[tuple[str, int | None, bytes | None, bool | None, Fields]]:
+        """Return each customer beside its row, as of one moment."""
+        for customer, line, said, deleted, fields in self._stream("pairs"):
+            yield customer, line, said, deleted, _fields(fields) if fields is not None else {}
+
+    def keep(self, by: Actor, file: str, counts: dict[str, int]) -> Reconciliation:
+        """Keep what a comparison came to."""
+        kept = {"actor": str(by), "file": file, "revision": self._revision, **counts}
+        row = self._connection.execute(self._sql["keep"], kept).fetchone()
+        assert row is not None  # noqa: S101 an INSERT returns its row
+        return Reconciliation(*row)
+
+    def _stream(self, query: str) -> Iterator[Any]:
+        with self._connection.transaction(), self._connection.cursor(f"drift_{query}") as cursor:
+            self._revision = int(self._one("present_revision"))
+            cursor.itersize = _CHUNK
+            yield from cursor.execute(self._sql[query])
+
+    def _one(self, query: str) -> Any:
+        row = self._connection.execute(self._sql[query]).fetchone()
+        return row[0] if row is not None else 0
+
+
+class PostgresReconciliations:
+    """Reads what reconciliations came to."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def search(self, before: int | None, limit: int) -> Page:
+        """Return reconciliations, the last first, from below the one given. Raises ``Unavailable``."""
+        query = named_queries("licet.store", "sql/drift.sql")["list_reconciliations"]
+        async with connection_of(self._pool) as connection:
+            rows = await (await connection.execute(query, {"before": before, "limit": limit + 1})).fetchall()
+        return Page([Reconciliation(*row) for row in rows[:limit]], more=len(rows) > limit)
+
+
+@contextmanager
+def open_drift(url: str) -> Iterator[PostgresDrift]:
+    """Lend a session; each stream of it is one moment of the store. Raises ``Unavailable``."""
+    conninfo = reader_conninfo(url, application="licet reconcile", timeout_ms=0)
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield PostgresDrift(connection)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the store does not answer: {error}") from error
