@@ -46,19 +46,28 @@ def run(machine: Machine) -> list[Row]:
         load_customers(machine, url, Api(port))
         key = read_key(url)
         rows = []
-        with _bare(machine, Api(port, key)) as (bare_port, bare), _peer(machine) as peer:
+        api = Api(port, key)
+        with (
+            _bare(machine, api, "--plain") as (bare_port, bare),
+            _bare(machine, api) as (joined_port, joined),
+            _peer(machine) as peer,
+        ):
             for what, connections in (("check", 1), ("check", CONNECTIONS), ("check", 256), ("strangers", CONNECTIONS)):
                 ask = partial(load, what, seconds=SECONDS, key=key, connections=connections)
                 runs = [partial(ask, port=port, server=web), partial(ask, port=bare_port, server=bare)]
                 barred = what == "check" and connections == CONNECTIONS
-                runs += peer if barred else []
+                if barred:
+                    runs += [partial(ask, port=joined_port, server=joined), *peer]
                 for run_ in (runs[0], *runs[2:]):
                     run_()  # every answer of this load is kept; OpenFGA's caches are filled
                 ours, bares, *peers = interleaved(ROUNDS, *runs)
                 name = f"check, {connections} connections" + ("" if what == "check" else ", never the same question")
                 rows += _rows(name, "bare ASGI", ours, bares, bar=BAR if barred else None)
-                for loads in peers:
-                    rows += _rows(f"{name}, beside OpenFGA", "OpenFGA", ours, loads, bar=OPENFGA_BAR)
+                for number, loads in enumerate(peers):
+                    if number == 0:
+                        rows += _rows(f"{name}, limit on Licet's server", "bare ASGI", ours, loads, bar=None)
+                    else:
+                        rows += _rows(f"{name}, beside OpenFGA", "OpenFGA", ours, loads, bar=OPENFGA_BAR)
     return rows
 
 
@@ -130,13 +139,13 @@ def _peer(machine: Machine) -> Iterator[list[Callable[[], Load]]]:
 
 
 @contextlib.contextmanager
-def _bare(machine: Machine, api: Api) -> Iterator[tuple[int, int]]:
-    """Serve one of Licet's own answers; uvicorn adds the date to both."""
+def _bare(machine: Machine, api: Api, *how: str) -> Iterator[tuple[int, int]]:
+    """Serve one of Licet's own answers; uvicorn adds the date to both. ``--plain``: by uvicorn as released."""
     status, body, headers = eventually(lambda: _answer(api), "an answer to copy")
     said = {"status": status, "headers": headers, "body": body.decode()}
     file = machine.folder / "answer.json"
     file.write_text(json.dumps(said))
-    with bare_server(machine, "--answer", str(file)) as server:
+    with bare_server(machine, "--answer", str(file), *how) as server:
         yield server
 
 
