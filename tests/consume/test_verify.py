@@ -173,7 +173,7 @@ def test_a_catalog_that_did_not_reach_a_customer(books: str) -> None:
     assert "the current catalog has not reached" in verified(books).faults[0]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moves=st.lists(
         st.tuples(

@@ -16,13 +16,13 @@ def test_what_is_killed_loses_nothing_tells_in_order_and_each_boundary_once(
         kafka.create_topic(TOLD)
         stage = Stage(tmp_path, kafka.bootstrap, empty_database)
         try:
-            tally = stage.run(3, 6, (0.3, 1.0))
+            tally = stage.run(2, 6, (0.3, 1.0))
             assert tally.clean, str(tally)
             assert tally.boundaries > 5, str(tally)
             with psycopg.connect(empty_database, autocommit=True) as connection:  # and a fault would be seen
                 connection.execute("DELETE FROM time_event WHERE id = (SELECT id FROM time_event LIMIT 1)")
                 connection.execute("INSERT INTO change_feed VALUES (1, 'customer', 'nobody')")
-            faulty = stage._judge(3, tally.changes)
+            faulty = stage._judge(2, tally.changes)
             assert (faulty.lost, faulty.untold > 0) == (1, True), str(faulty)
         finally:
             stage.close()

@@ -82,6 +82,22 @@ class Web(msgspec.Struct, frozen=True):
     stop_streams: Callable[[], None]
 
 
+class _Parts(msgspec.Struct, frozen=True):
+    """What runs while the web process serves."""
+
+    pools: tuple[Pool, Pool]
+    hub: Hub
+    follower: Follower
+    change_log: ChangeLog
+    catalogs: Catalogs
+    authenticator: Authenticator
+    register: Register
+    senders: PostgresSenders
+    keys: PostgresKeys
+    tokens: Tokens | None
+    metrics: Metrics
+
+
 def build_web(settings: Settings) -> Web:
     """Build the door and the API. Nothing is connected before ``running()`` is entered."""
     metrics = Metrics()
@@ -138,33 +154,42 @@ def build_web(settings: Settings) -> Web:
         ),
     }
     front = Front(routes, cast("Handler", api), metrics)
+    parts = _Parts(
+        (readers, writers), hub, follower, change_log, catalogs, authenticator, register, senders, keys, tokens, metrics
+    )
+    return Web(front, functools.partial(_running, parts), ends, hub.stop)
 
-    @contextlib.asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        async with contextlib.AsyncExitStack() as stack:
-            for pool in (readers, writers):
-                await pool.open()
-                stack.push_async_callback(pool.close)
-            stack.push_async_callback(hub.close)
-            stack.push_async_callback(follower.close)
-            stack.push_async_callback(change_log.close)
-            if isinstance(change_log, SpoolLog):
-                change_log.start()
-            await catalogs.load()
-            await authenticator.refresh()
-            stack.push_async_callback(register.flush, senders)
-            ending = asyncio.Event()
-            flushing = asyncio.create_task(_flush_key_use(authenticator, keys, ending))
-            stack.push_async_callback(asyncio.wait, {flushing})
-            stack.callback(ending.set)
-            tasks = [follower.run(), hub.run(), authenticator.keep_fresh(), _flush_register(register, senders)]
-            tasks.append(watch_drift(PostgresReconciliations(readers), metrics))
-            for task in tasks + ([tokens.keep_fresh()] if tokens is not None else []):
-                stack.push_async_callback(_end, asyncio.create_task(task))
-            await follower.first_load(FIRST_LOAD_S)
-            yield
 
-    return Web(front, running, ends, hub.stop)
+@contextlib.asynccontextmanager
+async def _running(parts: _Parts) -> AsyncIterator[None]:
+    """Open what serves, start what follows, and end both in turn."""
+    async with contextlib.AsyncExitStack() as stack:
+        for pool in parts.pools:
+            await pool.open()
+            stack.push_async_callback(pool.close)
+        stack.push_async_callback(parts.hub.close)
+        stack.push_async_callback(parts.follower.close)
+        stack.push_async_callback(parts.change_log.close)
+        if isinstance(parts.change_log, SpoolLog):
+            parts.change_log.start()
+        await parts.catalogs.load()
+        await parts.authenticator.refresh()
+        stack.push_async_callback(parts.register.flush, parts.senders)
+        ending = asyncio.Event()
+        flushing = asyncio.create_task(_flush_key_use(parts.authenticator, parts.keys, ending))
+        stack.push_async_callback(asyncio.wait, {flushing})
+        stack.callback(ending.set)
+        tasks = [
+            parts.follower.run(),
+            parts.hub.run(),
+            parts.authenticator.keep_fresh(),
+            _flush_register(parts.register, parts.senders),
+        ]
+        tasks.append(watch_drift(PostgresReconciliations(parts.pools[0]), parts.metrics))
+        for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
+            stack.push_async_callback(_end, asyncio.create_task(task))
+        await parts.follower.first_load(FIRST_LOAD_S)
+        yield
 
 
 def build_tokens(settings: Settings) -> Tokens | None:
