@@ -124,8 +124,13 @@ def test_what_a_customer_was_like_at_another_moment(there: Stage) -> None:
     before = there.web.put("/v1/customers/acme/users/ada")["revision"]
     there.web.ask("DELETE", "/v1/customers/acme/users/ada")
     there.deal("acme", SKU1=False, SKU2=True)
+    block = {"customer": "acme", "sku": "SKU1", "effect": "block", "reason": "abuse"}
+    assert there.web.ask("PUT", f"/v1/overrides/{uuid.uuid4()}", json=block).status_code in (200, 201)
+    assert [one["reason"] for one in there.web.get("/v1/customers/acme")["overrides"]] == ["abuse"]
     past = there.web.get("/v1/customers/acme", known_at=str(before))
     assert past["revision"] == before
+    assert past["overrides"] == []
+    assert [one["reason"] for one in past["features"] if one["sku"] == "SKU1"] == ["licensed"]
     assert [(one["sku"], one["status"]) for one in past["licenses"]] == [("SKU1", "active")]
     assert [user["name"] for user in past["people"]["users"]] == ["ada"]
     assert there.web.get("/v1/customers/acme", as_of="2999-01-01T00:00:00Z")["licenses"][0]["status"] == "ended"

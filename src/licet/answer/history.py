@@ -4,7 +4,6 @@ All of it comes from the store, never from the snapshot: whoever asks why wants 
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 
 import msgspec
@@ -134,6 +133,7 @@ class History:
             revision=then.revision,
             catalog_version=then.catalog_version,
             licenses=then.customers[0].licenses,
+            overrides=then.customers[0].overrides,
             aliases=names.aliases,
             domains=names.domains,
             users=names.users,
@@ -164,7 +164,7 @@ class History:
         customer = decision.customer or (then.customers[0].customer_id if then.customers else None)
         held = next((one for one in then.customers if one.customer_id == customer), None)
         license_ = _license_of(decision, held)
-        override = _override_of(override_id(decision), held)
+        override = _override_of(decision, held)
         flag = catalog.skus.get(decision.sku or next(iter(skus), ""))
         behind: Behind | None = None
         if customer is not None:
@@ -193,11 +193,6 @@ class History:
         return lineage, sentences(decision, behind, override, skus, title)
 
 
-def override_id(decision: Decision) -> uuid.UUID | None:
-    """Return the override that decided, None where none did."""
-    return decision.override_id
-
-
 def _known(held: HeldThen) -> Known:
     """Return a customer as a decision sees it."""
     return Known(held.customer_id, [row.held() for row in held.licenses], [row.stands() for row in held.overrides])
@@ -208,9 +203,9 @@ def _license_of(decision: Decision, held: HeldThen | None) -> LicenseRow | None:
     return next((row for row in rows if row.license_id == decision.license_id), None)
 
 
-def _override_of(wanted: uuid.UUID | None, held: HeldThen | None) -> OverrideRow | None:
+def _override_of(decision: Decision, held: HeldThen | None) -> OverrideRow | None:
     rows = held.overrides if held is not None else ()
-    return next((row for row in rows if row.override_id == wanted), None)
+    return next((row for row in rows if row.override_id == decision.override_id), None)
 
 
 def _said(decision: Decision) -> tuple[object, ...]:

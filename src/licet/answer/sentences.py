@@ -19,7 +19,7 @@ class Phrase(msgspec.Struct, frozen=True):
 
 _DEAL = Phrase("{sku} has been active since {since}{until}; {cause}.", "Ask {manager} about the deal.")
 _ORDER = "{manager} can sell {skus} and set it in Salesforce."
-# The names are those of ``Reason``; those of exceptions and of grace come with overrides.
+# The names are those of ``Reason``.
 PHRASES: Mapping[str, Phrase] = {
     "unknown_feature": Phrase(
         "The catalog has no feature of that name; {cause}.",
