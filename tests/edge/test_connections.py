@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -32,10 +33,10 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def served(app: Handler) -> Iterator[int]:
+def served(app: Handler, connection: type[Connection] = Connection) -> Iterator[int]:
     """Serve an application; yields the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=30)
+        config = uvicorn.Config(app, http=connection, lifespan="off", log_config=None, timeout_keep_alive=30)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -145,11 +146,32 @@ def test_an_answer_is_whole_whatever_its_pieces(path: str) -> None:
             assert line.getresponse().read() == b"x" * size
 
 
-def test_head_and_body_arrive_together() -> None:
-    with served(_in_pieces) as port, opened(port, b"") as line:
-        for _ in range(50):
+class _Heard:
+    """A transport that keeps what is written to it, and writes it."""
+
+    def __init__(self, transport: asyncio.Transport, written: list[bytes]) -> None:
+        self._transport, self._written = transport, written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def test_head_and_body_leave_in_one_write() -> None:
+    written: list[bytes] = []
+
+    class Listening(Connection):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(cast("asyncio.Transport", _Heard(transport, written)))
+
+    with served(_in_pieces, Listening) as port, opened(port, b"") as line:
+        for _ in range(5):
             line.sendall(b"GET /5 HTTP/1.1\r\nHost: a\r\n\r\n")
             assert line.recv(65536).endswith(b"\r\n\r\nxxxxx")
+    assert [one[-5:] for one in written] == [b"xxxxx"] * 5
 
 
 def test_a_head_does_not_wait_for_a_body_that_is_long_in_coming() -> None:

@@ -8,8 +8,7 @@ import typer
 
 from licet.answer.history import Explanation
 from licet.bootstrap.desks import history_desk
-from licet.bootstrap.store import check_store
-from licet.cli.settings import read_settings
+from licet.cli.settings import store_settings
 from licet.cli.table import show_table
 from licet.domain.decision import Asked
 from licet.edge.past import read_when
@@ -33,7 +32,7 @@ def explain(
 
     Example: licet explain acme-1 inbound-email-security --as-of 2026-03-03T09:00:00Z
     """
-    told = asyncio.run(_explain(_settings(), Asked(feature, user, customer), read_when(as_of, known_at)))
+    told = asyncio.run(_explain(store_settings(), Asked(feature, user, customer), read_when(as_of, known_at)))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
         return
@@ -55,7 +54,7 @@ def timeline(
 
     Example: licet timeline acme-1 --most 20
     """
-    events = asyncio.run(_timeline(_settings(), customer, most))
+    events = asyncio.run(_timeline(store_settings(), customer, most))
     if as_json:
         for event in events:
             typer.echo(msgspec.json.encode(event).decode())
@@ -113,9 +112,3 @@ def _lines(told: Explanation) -> list[list[str]]:
 
 def _word(reason: str) -> str:
     return reason.replace("_", " ")
-
-
-def _settings() -> Settings:
-    settings = read_settings()
-    check_store(settings)
-    return settings
