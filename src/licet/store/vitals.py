@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import psycopg
 
-from licet.database import named_queries, reader_conninfo
+from licet.database import Connection, named_queries, reader_conninfo
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Vitals(msgspec.Struct, frozen=True):
 
 def reach(url: str) -> Reached:
     """Connect and compare clocks. Raises ``psycopg.OperationalError``."""
-    with psycopg.connect(reader_conninfo(url, application="licet doctor"), autocommit=True) as connection:
+    with _connect(url) as connection:
         connection.execute("SELECT 1")
         began, before = time.perf_counter(), time.time()
         row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
@@ -44,7 +44,7 @@ def reach(url: str) -> Reached:
 
 def read_vitals(url: str) -> Vitals:
     """Read the store's own. The schema must be this release's."""
-    with psycopg.connect(reader_conninfo(url, application="licet doctor"), autocommit=True) as connection:
+    with _connect(url) as connection:
         row = connection.execute(named_queries("licet.store", "sql/vitals.sql")["vitals"]).fetchone()
         if row is None:
             raise LookupError("the store has no catalog")
@@ -53,6 +53,10 @@ def read_vitals(url: str) -> Vitals:
 
 def read_progress(url: str, log: str) -> Mapping[int, tuple[int, dt.datetime | None]]:
     """Return each partition's next offset to apply, and when its worker last said that all before was applied."""
-    with psycopg.connect(reader_conninfo(url, application="licet doctor"), autocommit=True) as connection:
+    with _connect(url) as connection:
         rows = connection.execute(named_queries("licet.store", "sql/vitals.sql")["progress"], {"log": log})
         return {partition: (offset, caught_up) for partition, offset, caught_up in rows}
+
+
+def _connect(url: str) -> Connection:
+    return psycopg.connect(reader_conninfo(url, application="licet doctor"), autocommit=True)
