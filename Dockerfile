@@ -6,13 +6,13 @@
 FROM python:3.13-slim AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements.txt /build/
-RUN python -m venv /opt/licet && /opt/licet/bin/pip install -q --require-hashes -r /build/requirements.txt
+RUN python -m venv /opt/licet && /opt/licet/bin/pip install -q --no-deps --require-hashes -r /build/requirements.txt
 
 FROM python:3.13-slim AS wheel
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements-build.txt ./
-RUN python -m venv /opt/build && /opt/build/bin/pip install -q --require-hashes -r requirements-build.txt
+RUN python -m venv /opt/build && /opt/build/bin/pip install -q --no-deps --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY simulator simulator

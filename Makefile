@@ -10,16 +10,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# The locks name every package, so nothing is left to resolve: pip's resolver would look at a version that came out
+# since, and older ones then refuse an extra (`coverage[toml]`) as "not pinned". `pip check` says if one is missing.
 $(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Licet needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --require-hashes -r requirements.txt -r requirements-build.txt
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements.txt -r requirements-build.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt sdk/pyproject.toml
-	$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e sdk
+	$(BIN)/python -m pip check
 	touch $@
 
 up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
@@ -35,7 +39,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 $(VENV)/.bench: $(VENV)/.dev requirements-bench.txt
-	$(BIN)/python -m pip install -q --require-hashes -r requirements-bench.txt
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-bench.txt
 	touch $@
 
 bench: $(VENV)/.bench  ## the speed tables, each beside its limit in the same run

@@ -24,7 +24,7 @@ def installed(folder: pathlib.Path, source: pathlib.Path, requirements: pathlib.
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     into = (*pip, "--python", folder / "venv", "install", "-q")
     if requirements is not None:
-        ran(*into, "--require-hashes", "-r", requirements)
+        ran(*into, "--no-deps", "--require-hashes", "-r", requirements)
     ran(*into, "--no-deps" if requirements is not None else "--no-input", wheel)
     return folder / "venv" / "bin"
 
