@@ -53,6 +53,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replay_of: int | None
     payload: bytes | None
     replay_letter: int | None = None
+    compared_at: int | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -315,6 +316,7 @@ class Entry(msgspec.Struct, frozen=True):
     payload: bytes | None
     payload_hash: bytes
     source_time: dt.datetime | None
+    compared_at: int | None
 
 
 class StoredName(msgspec.Struct, frozen=True):

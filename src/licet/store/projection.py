@@ -376,6 +376,7 @@ def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
         one.replay_of,
         one.payload,
         one.replay_letter,
+        one.compared_at,
     )
 
 

@@ -202,6 +202,7 @@ class Action(enum.StrEnum):
     OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
+    RECONCILE_REPAIR = "reconcile.repair"
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,7 +238,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Reconciliation(msgspec.Struct, frozen=True):
     """What a comparison with a full export came to: at which revision, how many customers were off, by kind.
 
-    ``excluded`` are rows that the catalog keeps out; they are not compared.
+    ``excluded`` are rows that the catalog keeps out; they are not compared. ``repaired`` are the customers of whom a
+    repair was published, ``held_back`` those of whom one was not.
     """
 
     reconciliation: int
@@ -251,6 +253,8 @@ class Reconciliation(msgspec.Struct, frozen=True):
     extra: int
     different: int
     unknown_sku: int
+    repaired: int
+    held_back: int
 
     @property
     def drifted(self) -> bool:

@@ -295,6 +295,7 @@ CREATE TABLE public.delivery (
     replay_of bigint,
     payload bytea,
     replay_letter bigint,
+    compared_at bigint,
     CONSTRAINT delivery_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'ignored'::text, 'superseded'::text, 'dead'::text])))
 );
 
@@ -303,6 +304,8 @@ COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a c
 COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
 
 COMMENT ON COLUMN public.delivery.replay_letter IS 'dead_letter.letter, where this delivery replays a bad post that the door kept; replay_of is then the sequence at which it is judged.';
+
+COMMENT ON COLUMN public.delivery.compared_at IS 'Of a repair: the last delivery.sequence when the store was compared with the export; what was written after it stays.';
 
 CREATE VIEW public.dead_letter_state AS
  SELECT l.letter,
@@ -593,10 +596,14 @@ CREATE TABLE public.reconciliation (
     missing bigint NOT NULL,
     extra bigint NOT NULL,
     different bigint NOT NULL,
-    unknown_sku bigint NOT NULL
+    unknown_sku bigint NOT NULL,
+    repaired bigint DEFAULT 0 NOT NULL,
+    held_back bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.reconciliation IS 'Each comparison with a full export: who, which file, at which revision, and how many customers were off, by kind.';
+
+COMMENT ON COLUMN public.reconciliation.repaired IS 'Of how many customers a repair was published; held_back: of how many it was not, as they changed since or were erased.';
 
 ALTER TABLE public.reconciliation ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.reconciliation_reconciliation_id_seq
