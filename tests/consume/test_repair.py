@@ -19,7 +19,7 @@ from licet.consume.fold import World, fold
 from licet.consume.read import Readable, read_record
 from licet.domain.catalog import read_catalog
 from licet.domain.drift import Drift
-from licet.domain.errors import ConfigurationError, InvalidInput, Unavailable
+from licet.domain.errors import InvalidInput, Unavailable
 from licet.domain.fields import Field, microseconds
 from licet.manage.repair import Orders
 from licet.queue.message import Message, Record
@@ -215,23 +215,31 @@ def test_the_audit_has_the_plan_before_the_first_repair_and_then_what_came_of_it
 
     with pytest.raises(Unavailable):
         place.repair([{"Id": "acme", "Name": "Acme"}], exported_at=utc_now(), append=refuses)
-    plan = {"revision": 1, "planned": {PLANNED: 1}}
+    plan = {"revision": 1, "customers": {PLANNED: 1}}
     assert at_first == [{"before": None, "after": plan}]
     assert rows(place.url, query)[1:] == [{"before": plan, "after": {"published": 0, "held back": 0}}]
     assert rows(place.url, "SELECT missing, repaired FROM reconciliation") == [{"missing": 1, "repaired": 0}]
 
 
-def test_orders_that_cannot_be_followed_are_refused(place: Place) -> None:
+def test_rows_need_a_time_that_a_change_could_have_and_deletions_a_number_of_rows(place: Place) -> None:
     acme = {"Id": "acme", "Name": "Acme"}
-    with pytest.raises(ConfigurationError, match="expected a time gone by"):
-        place.repair([acme], exported_at=utc_now() + dt.timedelta(minutes=1))
-    with pytest.raises(ConfigurationError, match="expected --exported-at"):
-        place.repair([{**acme, "SystemModstamp": at(1).isoformat()}], delete_missing=True)
     with pytest.raises(InvalidInput, match="line 1, SystemModstamp: found nothing"):
         place.repair([acme])
     with pytest.raises(InvalidInput, match="line 1, SystemModstamp: found 9"):
         place.repair([{**acme, "SystemModstamp": "9000-01-01T00:00:00Z"}])
+    file = place.folder / "uncounted.jsonl"
+    file.write_bytes(msgspec.json.encode(acme))
+    orders = Orders(append=place.waiting.extend, clock=utc_now, exported_at=utc_now(), delete_missing=True)
+    with pytest.raises(InvalidInput, match="found no number of rows"):
+        drift_desk(Settings(database_url=place.url)).reconcile(file, TESTER, None, print, Silent(), orders)
     assert place.waiting == []
+
+
+def test_a_row_as_old_as_the_deletion_lifts_no_tombstone(place: Place) -> None:
+    place.send("acme", {"Name": "Acme"}, at(1))
+    place.send("acme", {"IsDeleted": True}, at(2))
+    kept, seen = place.repair([{"Id": "acme", "Name": "Acme", "SystemModstamp": at(2).isoformat()}])
+    assert (kept.repaired, of(seen)) == (0, {"acme": CHANGED_SINCE})
 
 
 # The property: random histories, of which some deliveries are lost.
@@ -245,11 +253,7 @@ VALUES: dict[str, Sequence[Any]] = {
 
 
 class Account:
-    """One account: what is true in Salesforce, and what of it was on its way to Licet.
-
-    ``newer``: Licet heard, since the export, of something that may be newer; ``since``: the fields named after the
-    comparison.
-    """
+    """One account: what is true in Salesforce. ``since``: the fields of which Licet heard after the comparison."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -257,7 +261,7 @@ class Account:
         self.truth: dict[str, Any] | None = None
         self.modified = utc_now()
         self.timed = dice.random() < 0.5  # most of its changes; others mix
-        self.heard = self.newer = False
+        self.heard = False
         self.since: set[str] = set()
 
     def happens(self, place: Place) -> set[str]:
@@ -320,7 +324,14 @@ def test_the_repair_of_a_stale_export_reverts_nothing_and_repairs_what_drifted(
     truths = {one.customer: dict(one.truth) if one.truth is not None else None for one in accounts}
     [last] = rows(place.url, "SELECT sequence FROM revision")
     for account in dice.sample(accounts, 3):
-        account.newer |= bool(account.happens(place))
+        account.happens(place)
+
+    def is_newer(field: Field) -> bool:
+        if field.timed:
+            return (field.time or 0) > microseconds(exported)
+        return field.place > int(last["sequence"])
+
+    newer = {customer for customer, fields in place.stored().items() if any(map(is_newer, fields.values()))}
     options = {"exported_at": exported, "delete_missing": True, "max_share": 100.0} if known else {}
     place.repair(lines, **options)
     for account in dice.sample(accounts, 4):
@@ -331,13 +342,8 @@ def test_the_repair_of_a_stale_export_reverts_nothing_and_repairs_what_drifted(
     for account in accounts:
         was, now = before.get(account.customer, {}), after.get(account.customer, {})
         for name, field in was.items():  # nothing that is newer than the export is touched
-            newer = (
-                field.time is not None and field.time > microseconds(exported)
-                if field.timed
-                else (field.place > last["sequence"])
-            )
-            assert not newer or now[name] == field, (account.customer, name)
-        if account.newer:
+            assert not is_newer(field) or now[name] == field, (account.customer, name)
+        if account.customer in newer:
             assert now == was
         elif known and "IsDeleted" not in account.since and (truths[account.customer] or not account.since):
             assert holds(now, truths[account.customer], set(VALUES) - account.since), account.customer
@@ -353,6 +359,7 @@ def test_the_repair_of_a_stale_export_reverts_nothing_and_repairs_what_drifted(
 # The header is anybody's to write.
 
 CATALOG = read_catalog(default_catalog(), 1)
+LAST = 9  # the sequence number of the record
 _values = st.sampled_from(["a", "b", None, True, False])
 _fields = st.dictionaries(
     st.sampled_from(["Name", "SKU1", "IsDeleted", "Extra"]),
@@ -380,6 +387,7 @@ def test_a_record_with_the_header_of_a_repair_does_no_more_than_it_would_without
     kept = {name for name, field in stored.items() if field.place > sequence}
     assert all(with_header[name] == stored[name] for name in kept)
     assert not kept or with_header.get("IsDeleted") == stored.get("IsDeleted")
+    assert all(field.place <= LAST for field in with_header.values())
 
 
 def _folded(record: Record, state: CustomerState) -> dict[str, Field]:
@@ -388,7 +396,7 @@ def _folded(record: Record, state: CustomerState) -> dict[str, Field]:
     world = World(
         catalog=CATALOG,
         revision=9,
-        first_sequence=9,
+        first_sequence=LAST,
         customers={"acme": state},
         earlier={},
         originals={},

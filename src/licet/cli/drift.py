@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from licet.bootstrap.desks import drift_desk, repair_orders
+from licet.bootstrap.store import utc_now
 from licet.cli.settings import operator, store_settings
 from licet.cli.table import show_table
 from licet.domain.drift import Drift
@@ -68,8 +69,8 @@ def reconcile(
     """
     if as_json and as_csv:
         raise ConfigurationError("found --json and --csv, expected one of them")
-    if not repair and (delete_missing or exported_at is not None):
-        raise ConfigurationError("found --delete-missing or --exported-at, expected --repair beside it")
+    if (exported_at is not None and not repair) or (delete_missing and exported_at is None):
+        raise ConfigurationError("--exported-at needs --repair, --delete-missing needs both")
     listing = _Listing("json" if as_json else "csv" if as_csv else "table", repair=repair)
     settings = store_settings()
     asked = {"exported_at": _moment(exported_at), "delete_missing": delete_missing, "max_share": max_share}
@@ -146,8 +147,8 @@ class _Listing:
 
 def _moment(text: str | None) -> dt.datetime | None:
     moment = read_moment(text, None) if text is not None and "T" in text else None
-    if text is not None and moment is None:
-        raise ConfigurationError(f"--exported-at: found {text}, expected a time with a zone (2026-11-23T09:00:00Z)")
+    if text is not None and (moment is None or moment > utc_now()):
+        raise ConfigurationError(f"--exported-at: found {text}, expected a time gone by, with its zone")
     return moment
 
 

@@ -130,10 +130,12 @@ class _Rows:
             for number, who in ((promised, "its last row"), (expected, "--rows"))
             if number not in (None, self.count)
         ]
+        if self._orders is not None and self._orders.delete_missing and promised is None and expected is None:
+            faults.append(
+                Fault("the file", "no number of rows", "one in its last row, or --rows, to delete what is missing")
+            )
         if faults:
             raise InvalidInput.of(*faults)
-        if self._orders is not None:
-            self._orders.check(counted=(promised, expected) != (None, None))
 
     def _tell(self, line: int, faults: Iterable[Fault]) -> None:
         if self._bad <= _TOLD:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 
 from licet.domain.drift import Drift, DriftKind, Layout, Pair, Repair
-from licet.domain.errors import ConfigurationError, Fault, InvalidInput
+from licet.domain.errors import Fault, InvalidInput
 from licet.domain.fields import microseconds, moment_of
 from licet.domain.filter import CLOCK_TOLERANCE
 from licet.domain.principal import Actor
@@ -31,8 +31,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """What may be repaired, and with what.
 
     ``append`` returns once the queue has the messages, and raises ``Unavailable`` where it did not take all.
-    ``exported_at``: when the export was begun. ``max_share``: how many per cent of the store's living customers
-    ``delete_missing`` may find missing.
+    ``exported_at``: when the export was begun; ``delete_missing`` needs it. ``max_share``: how many per cent of the
+    store's living customers may be missing then.
     """
 
     append: Callable[[Sequence[Message]], None]
@@ -41,15 +41,6 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     exported_at: dt.datetime | None = None
     delete_missing: bool = False
     max_share: float = 5.0
-
-    def check(self, *, counted: bool) -> None:
-        """Raise ``ConfigurationError`` where they cannot be followed. ``counted``: the file's rows were counted."""
-        if self.exported_at is not None and self.exported_at > self.clock():
-            raise ConfigurationError(f"--exported-at: found {self.exported_at.isoformat()}, expected a time gone by")
-        if self.delete_missing and not (self.exported_at and counted):
-            raise ConfigurationError(
-                "--delete-missing: expected --exported-at, and --rows or a file that counts its own"
-            )
 
     def check_time(self, column: str, time: int | None) -> None:
         """Raise ``InvalidInput`` where a row has no time, or one at which the door would bury a change."""
@@ -65,7 +56,7 @@ class _Planned(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_planned = msgspec.json.Decoder(_Planned).decode
+_read = msgspec.json.Decoder(_Planned).decode
 
 
 class Repairs:
@@ -79,9 +70,13 @@ class Repairs:
         self._exported = store.sequence_at(orders.exported_at) if orders.exported_at is not None else None
 
     @property
+    def _planned(self) -> int:
+        return self._counts[Repair.PLANNED] + self._counts[Repair.DELETION]
+
+    @property
     def held_back(self) -> int:
         """Of how many customers a repair was held back."""
-        return sum(self._counts[kind] for kind in (Repair.CHANGED_SINCE, Repair.UNTIMED, Repair.ERASED))
+        return self._counts.total() - self._planned
 
     def take(self, found: list[Drift], pair: Pair) -> list[Drift]:
         """Plan what repairs a customer; returns what is off, each with what is done about it."""
@@ -106,23 +101,20 @@ class Repairs:
         share, least = self._orders.max_share, self._living * (100 - self._orders.max_share) / 100
         if self._orders.delete_missing and self._in_both < least:
             found = f"{self._in_both} of the store's {self._living} living customers"
-            raise InvalidInput.of(
-                Fault("the file", found, f"at least {least:g}, or a greater --max-share than {share:g}")
-            )
-        whole = self._counts[Repair.PLANNED] + self._counts[Repair.DELETION]
-        if not whole:
+            raise InvalidInput.of(Fault("the file", found, f"at least {least:g}, or --max-share above {share:g}"))
+        if not self._planned:
             return
-        planned = {"revision": self._store.compared_at[0], "planned": dict(self._counts)}
-        self._store.audit(Act(action=Action.RECONCILE_REPAIR, subject=file, by=by, after=planned))
-        bar.begins("repairs", whole)
+        plan = {"revision": self._store.compared_at[0], "customers": self._counts}
+        self._store.audit(Act(action=Action.RECONCILE_REPAIR, subject=file, by=by, after=plan))
+        bar.begins("repairs", self._planned)
         self._plan.seek(0)
         try:
             while lines := list(itertools.islice(self._plan, _CHUNK)):
-                self._send([_planned(line) for line in lines], seen)
+                self._send([_read(line) for line in lines], seen)
                 bar.told(len(lines))
         finally:
             came = {"published": self.published, "held back": self.held_back}
-            self._store.audit(Act(action=Action.RECONCILE_REPAIR, subject=file, by=by, before=planned, after=came))
+            self._store.audit(Act(action=Action.RECONCILE_REPAIR, subject=file, by=by, before=plan, after=came))
 
     def _decide(self, pair: Pair) -> Repair:
         if pair.said is None and not self._orders.delete_missing:
@@ -134,10 +126,8 @@ class Repairs:
         if untimed and self._exported is None:
             return Repair.UNTIMED
         newest = max((field.time for field in pair.fields.values() if field.time is not None), default=time)
-        undeleted = (
-            pair.deleted and gone is not None and gone.time == time
-        )  # of two that are as old the deletion counts
-        if newest > time or untimed > (self._exported or 0) or undeleted:
+        tied = pair.deleted and gone is not None and gone.time == time  # only what is newer lifts a tombstone
+        if newest > time or untimed > (self._exported or 0) or tied:
             return Repair.CHANGED_SINCE
         return Repair.DELETION if pair.said is None else Repair.PLANNED
 
