@@ -338,10 +338,14 @@ def test_what_a_deployment_without_kafka_left_behind_is_brought_to_kafka(wire: S
         await until("the spool is closed", lambda: not is_open(wire))
         assert not isinstance(placed(await log.append([message("one", 3)]))[0], Spooled)
 
-    carried = {"replay_of": "log/1/2", "compared_at": "3/4", "traceparent": "00-ab-cd-01"}
+    carried = {"replay_of": "log/1/2", "compared_at": "3/4", "traceparent": f"00-{1:032x}-{2:016x}-01"}
     asyncio.run(before())
     with_doors([wire], after)
     records = all_in_kafka(wire, 4)
     assert [record.value for record in records] == [message("one", number).value for number in range(4)]
     envelope = read_envelope(records[0])
-    assert (envelope.replay_of, envelope.compared_at, envelope.traceparent) == (("log", 1, 2), (3, 4), "00-ab-cd-01")
+    assert (envelope.replay_of, envelope.compared_at, envelope.traceparent) == (
+        ("log", 1, 2),
+        (3, 4),
+        carried["traceparent"],
+    )

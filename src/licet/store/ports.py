@@ -37,7 +37,7 @@ class Exceptions(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of the ledger. What could not be read is None."""
+    """One row of the ledger. What could not be read is None. ``traceparent`` is told and not kept."""
 
     log: str
     partition: int
@@ -54,6 +54,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: bytes | None
     replay_letter: int | None = None
     compared_at: int | None = None
+    traceparent: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
