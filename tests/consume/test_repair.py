@@ -84,6 +84,18 @@ class Place:
         return {name: field.value for name, field in self.stored().get(customer, {}).items()}
 
 
+class Meanwhile(Silent):
+    """Something happens to a customer once it is compared, and before the first repair is published."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def begins(self, what: str, whole: int) -> None:
+        if what == "repairs":
+            assert whole > 0
+            self._place.send("acme", {"SKU1": True})
+
+
 @pytest.fixture
 def place(database: str, tmp_path: pathlib.Path) -> Iterator[Place]:
     built = Place(database, tmp_path)
@@ -151,18 +163,22 @@ def test_what_changes_before_its_repair_is_published_is_told_and_left(place: Pla
     for customer in ("acme", "beta"):
         place.send(customer, {"Name": "old"}, at(1))
 
-    class Meanwhile(Silent):
-        def begins(self, what: str, whole: int) -> None:
-            if what == "repairs":
-                assert whole == 2
-                place.send("acme", {"SKU1": True})
-
     lines = [{"Id": one, "Name": "full"} for one in ("acme", "beta")]
-    kept, seen = place.repair(lines, Meanwhile(), exported_at=utc_now())
+    kept, seen = place.repair(lines, Meanwhile(place), exported_at=utc_now())
     assert [(one.customer, one.repair) for one in seen][2:] == [("acme", CHANGED_SINCE)]
     assert (kept.repaired, kept.held_back, len(place.waiting)) == (1, 1, 1)
     [entry] = rows(place.url, "SELECT after FROM audit_entry WHERE before IS NOT NULL")
     assert entry["after"] == {"published": 1, "held back": 1}
+
+
+def test_where_nothing_is_left_to_publish_the_queue_is_not_asked(place: Place) -> None:
+    place.send("acme", {"Name": "old"}, at(1))
+
+    asked: list[Sequence[Message]] = []
+    kept, _ = place.repair(
+        [{"Id": "acme", "Name": "full"}], Meanwhile(place), exported_at=utc_now(), append=asked.append
+    )
+    assert (kept.repaired, kept.held_back, asked) == (0, 1, [])
 
 
 @pytest.mark.parametrize("touched", ["Name", "SKU1", "IsDeleted"])

@@ -107,7 +107,7 @@ class _Listing:
     def __init__(self, form: str, *, repair: bool) -> None:
         self._form = form
         self._headings = _HEADINGS if repair else _HEADINGS[:-1]
-        self._rows: list[list[str]] = []
+        self._rows: list[list[Any]] = []
         self._left_out = 0
         self._csv = csv.writer(sys.stdout, lineterminator="\n")
         if form == "csv":
@@ -139,10 +139,9 @@ class _Listing:
             told = f"{kept.repaired} customers: repairs published; {kept.held_back} held back"
             typer.echo(told, err=self._form == "csv")
 
-    def _cells(self, one: Drift) -> list[str]:
+    def _cells(self, one: Drift) -> list[Any]:
         values = [_said(one.found), _said(one.expected)] if one.field else ["", ""]
-        cells = [one.kind, one.customer, str(one.line or ""), one.field or "", *values, one.repair or ""]
-        return cells[: len(self._headings)]
+        return [one.kind, one.customer, one.line, one.field, *values, one.repair][: len(self._headings)]
 
 
 def _moment(text: str | None) -> dt.datetime | None:

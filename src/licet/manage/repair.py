@@ -24,6 +24,8 @@ from licet.store.values import Act, Action
 
 SOURCE = "reconcile"
 _CHUNK = 500
+_encode = msgspec.json.Encoder().encode
+_planned = msgspec.json.Decoder(tuple[Drift, msgspec.Raw]).decode
 Seen = Callable[[list[Drift]], object]
 
 
@@ -50,15 +52,6 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput.of(Fault(column, moment_of(time).isoformat(), "a time gone by"))
 
 
-class _Planned(msgspec.Struct, array_like=True):
-    drift: Drift
-    payload: msgspec.Raw
-
-
-_encode = msgspec.json.Encoder().encode
-_read = msgspec.json.Decoder(_Planned).decode
-
-
 class Repairs:
     """The repairs of one comparison; ``plan`` is an empty file."""
 
@@ -66,17 +59,10 @@ class Repairs:
         self._orders, self._store, self._plan = orders, store, plan
         self._layout, self._source = layout, layout.catalog.source
         self._counts: Counter[Repair] = Counter()
-        self._living = self._in_both = self.published = 0
-        self._exported = store.sequence_at(orders.exported_at) if orders.exported_at is not None else None
-
-    @property
-    def _planned(self) -> int:
-        return self._counts[Repair.PLANNED] + self._counts[Repair.DELETION]
-
-    @property
-    def held_back(self) -> int:
-        """Of how many customers a repair was held back."""
-        return self._counts.total() - self._planned
+        self._living = self._in_both = self._whole = self.published = self.held_back = 0
+        begun = orders.exported_at
+        self._begun = microseconds(begun) if begun is not None else None
+        self._last = store.sequence_at(begun) if begun is not None else 0
 
     def take(self, found: list[Drift], pair: Pair) -> list[Drift]:
         """Plan what repairs a customer; returns what is off, each with what is done about it."""
@@ -88,7 +74,10 @@ class Repairs:
         done = self._decide(pair) if found[-1].kind is not DriftKind.UNKNOWN_SKU else Repair.UNKNOWN_SKU
         self._counts[done] += 1
         if done in {Repair.PLANNED, Repair.DELETION}:
-            self._plan.write(_encode(_Planned(found[-1], msgspec.Raw(_encode(self._payload(pair))))) + b"\n")
+            self._whole += 1
+            self._plan.write(_encode((found[-1], self._payload(pair))) + b"\n")
+        else:
+            self.held_back += 1
         told = {DriftKind.UNKNOWN_SKU: Repair.UNKNOWN_SKU}
         return [msgspec.structs.replace(drift, repair=told.get(drift.kind, done)) for drift in found]
 
@@ -102,15 +91,15 @@ class Repairs:
         if self._orders.delete_missing and self._in_both < least:
             found = f"{self._in_both} of the store's {self._living} living customers"
             raise InvalidInput.of(Fault("the file", found, f"at least {least:g}, or --max-share above {share:g}"))
-        if not self._planned:
+        if not self._whole:
             return
         plan = {"revision": self._store.compared_at[0], "customers": self._counts}
         self._store.audit(Act(action=Action.RECONCILE_REPAIR, subject=file, by=by, after=plan))
-        bar.begins("repairs", self._planned)
+        bar.begins("repairs", self._whole)
         self._plan.seek(0)
         try:
             while lines := list(itertools.islice(self._plan, _CHUNK)):
-                self._send([_read(line) for line in lines], seen)
+                self._send([_planned(line) for line in lines], seen)
                 bar.told(len(lines))
         finally:
             came = {"published": self.published, "held back": self.held_back}
@@ -123,19 +112,18 @@ class Repairs:
         if pair.deleted and gone is not None and not gone.timed and len(pair.fields) == 1:
             return Repair.ERASED  # which leaves nothing but the tombstone
         untimed = max((field.place for field in pair.fields.values() if not field.timed), default=0)
-        if untimed and self._exported is None:
+        if untimed and self._begun is None:
             return Repair.UNTIMED
         newest = max((field.time for field in pair.fields.values() if field.time is not None), default=time)
         tied = pair.deleted and gone is not None and gone.time == time  # only what is newer lifts a tombstone
-        if newest > time or untimed > (self._exported or 0) or tied:
+        if newest > time or untimed > self._last or tied:
             return Repair.CHANGED_SINCE
         return Repair.DELETION if pair.said is None else Repair.PLANNED
 
     def _time(self, pair: Pair) -> int:
-        if pair.said is not None and pair.said.time is not None:
-            return pair.said.time
-        assert self._orders.exported_at is not None  # noqa: S101 the file was refused otherwise
-        return microseconds(self._orders.exported_at)
+        time = pair.said.time if pair.said is not None and pair.said.time is not None else self._begun
+        assert time is not None  # noqa: S101 the file was refused otherwise
+        return time
 
     def _payload(self, pair: Pair) -> dict[str, Any]:
         payload: dict[str, Any] = {self._source.id: pair.customer, self._source.modified: moment_of(self._time(pair))}
@@ -147,19 +135,21 @@ class Repairs:
             payload[self._source.deleted] = False
         return payload | {name: said for name, _, said in self._layout.differences(pair.fields, pair.said.fields)}
 
-    def _send(self, planned: Sequence[_Planned], seen: Seen) -> None:
+    def _send(self, planned: Sequence[tuple[Drift, msgspec.Raw]], seen: Seen) -> None:
         """Publish some, without those whose customers were written since the comparison; the worker looks once more."""
-        changed = self._store.changed_since([one.drift.customer for one in planned])
-        for one in planned:
-            if one.drift.customer in changed:
-                self._counts[Repair.CHANGED_SINCE] += 1
-                seen([msgspec.structs.replace(one.drift, repair=Repair.CHANGED_SINCE)])
-        messages = [self._message(one) for one in planned if one.drift.customer not in changed]
-        self._orders.append(messages)
-        self.published += len(messages)
+        changed = self._store.changed_since([drift.customer for drift, _ in planned])
+        messages = []
+        for drift, payload in planned:
+            if drift.customer in changed:
+                self.held_back += 1
+                seen([msgspec.structs.replace(drift, repair=Repair.CHANGED_SINCE)])
+            else:
+                messages.append(self._message(drift.customer, bytes(payload)))
+        if messages:
+            self._orders.append(messages)
+            self.published += len(messages)
 
-    def _message(self, planned: _Planned) -> Message:
-        customer, payload = planned.drift.customer, bytes(planned.payload)
+    def _message(self, customer: str, payload: bytes) -> Message:
         named = _encode((customer, self._store.compared_at, self._orders.exported_at, payload))
         return Message(
             key=customer,

@@ -111,7 +111,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What a record's headers say.
 
     ``replay_of`` is the (log, partition, offset) of the original delivery, or (``door``, 0, letter). ``traceparent`` is
-    W3C's; what is none counts as absent. ``compared_at`` is a repair's (revision, sequence): what was written since stays.
+    W3C's; what is none counts as absent. ``compared_at`` is a repair's (revision, sequence): later writes stay.
     """
 
     event_id: str
