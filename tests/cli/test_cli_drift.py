@@ -207,7 +207,7 @@ def test_what_is_repaired_and_what_is_held_back_is_listed(
     elif form == "--csv":
         told = list(csv.DictReader(io.StringIO(said.out)))
         assert {(one["customer"], one["kind"]): one["repair"] for one in told} == HELD
-        assert "1 customers: repairs published; 2 held back" in said.err
+        assert "1 repairs published, 2 customers held back" in said.err
     else:
         lines = [line.split("\t") for line in said.out.splitlines()[:-2]]
         assert {(line[1], line[0]): line[-1] for line in lines} == HELD
@@ -260,7 +260,7 @@ def test_an_export_of_licet_repairs_nothing(stored: Cli, road: Road, tmp_path: p
         now = dt.datetime.now(dt.UTC).isoformat()
         assert stored("export", str(tmp_path / name)).code == 0
         said = stored("reconcile", str(tmp_path / name), "--repair", "--exported-at", now, "--delete-missing")
-        assert (said.code, "0 customers: repairs published; 0 held back" in said.out) == (0, True)
+        assert (said.code, "0 repairs published, 0 customers held back" in said.out) == (0, True)
     assert rows(database, "SELECT FROM queue_record") == []
     assert rows(database, "SELECT FROM audit_entry WHERE action = 'reconcile.repair'") == []
 

@@ -136,7 +136,7 @@ class _Listing:
         said = f"{kept.rows} rows at revision {kept.revision}: {counts}, {kept.unknown_sku} with an unknown SKU"
         typer.echo(f"{said}; {kept.excluded} rows left out by the catalog", err=self._form == "csv")
         if self._headings is _HEADINGS:
-            told = f"{kept.repaired} customers: repairs published; {kept.held_back} held back"
+            told = f"{kept.repaired} repairs published, {kept.held_back} customers held back"
             typer.echo(told, err=self._form == "csv")
 
     def _cells(self, one: Drift) -> list[Any]:
