@@ -214,6 +214,18 @@ def test_an_export_that_was_cut_off_is_refused_before_anything_is_published(plac
     assert (kept.repaired, kept.extra) == (40, 1)
 
 
+def test_a_deletion_by_mistake_is_undone_by_an_export_whose_time_is_told_and_no_older_row(place: Place) -> None:
+    place.send("acme", {"Name": "Acme"}, at(1))
+    place.repair([], exported_at=utc_now(), delete_missing=True, max_share=100.0)
+    assert place.apply() == ["applied"]
+    row = {"Id": "acme", "Name": "Acme"}
+    kept, seen = place.repair([{**row, "SystemModstamp": at(1).isoformat()}], exported_at=utc_now())
+    assert (kept.repaired, of(seen)) == (0, {"acme": CHANGED_SINCE})
+    place.repair([row], exported_at=utc_now())
+    assert place.apply() == ["applied"]
+    assert place.values("acme") == {"Name": "Acme", "IsDeleted": False}
+
+
 def test_erased_customers_are_not_brought_back(place: Place) -> None:
     place.send("acme", {"IsDeleted": True})  # all that an erasure leaves
     kept, seen = place.repair([{"Id": "acme", "Name": "Acme"}], exported_at=utc_now())

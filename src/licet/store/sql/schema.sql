@@ -603,7 +603,7 @@ CREATE TABLE public.reconciliation (
 
 COMMENT ON TABLE public.reconciliation IS 'Each comparison with a full export: who, which file, at which revision, and how many customers were off, by kind.';
 
-COMMENT ON COLUMN public.reconciliation.repaired IS 'Of how many customers a repair was published; held_back: of how many it was not, as they changed since or were erased.';
+COMMENT ON COLUMN public.reconciliation.repaired IS 'Of how many customers a repair was published; held_back: of how many that were off it was not.';
 
 ALTER TABLE public.reconciliation ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.reconciliation_reconciliation_id_seq
