@@ -347,8 +347,8 @@ def test_the_repair_of_a_stale_export_reverts_nothing_and_repairs_what_drifted(
     accounts = [Account(dice) for _ in range(15)]
     for account in dice.choices(accounts, k=40):
         account.happens(place)
-    exported, exported_time = utc_now(), [one.row(timed=not known or dice.random() < 0.5) for one in accounts]
-    lines = [line for found in exported_time for line in found]
+    exported = utc_now()
+    lines = [line for one in accounts for line in one.row(timed=not known or dice.random() < 0.5)]
     truths = {one.customer: dict(one.truth) if one.truth is not None else None for one in accounts}
     [last] = rows(place.url, "SELECT sequence FROM revision")
     for account in dice.sample(accounts, 3):
