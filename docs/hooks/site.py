@@ -59,9 +59,9 @@ def _target(page: pathlib.Path, link: str) -> pathlib.Path:
 
 
 def _uri(target: pathlib.Path) -> str:
-    """Where a file of the repository is in the site."""
+    """Where a file of the repository is in the site, which leaves out what begins with a dot."""
     within = target.relative_to(ROOT).as_posix()
-    return within.removeprefix("docs/") if within.startswith("docs/") else f"outside/{within}"
+    return within.removeprefix("docs/") if within.startswith("docs/") else f"outside/{within.lstrip('.')}"
 
 
 def _expanded(nav: Any, pages: list[str]) -> Any:
