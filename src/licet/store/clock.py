@@ -10,7 +10,7 @@ from licet.domain.errors import Unavailable
 from licet.store.catalogs import begin
 
 # Each has its queries ``next_…`` and ``due_…`` in sql/clock.sql.
-HANDS = (("license", "start"), ("license", "end"))
+HANDS = (("license", "start"), ("license", "end"), ("override", "start"), ("override", "end"), ("grace", "end"))
 CHUNK = 500
 # All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
 _BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"
