@@ -112,18 +112,28 @@ STEP = st.one_of(
 )
 
 
+# Half of all begin with a license that ends, so that its grace meets what comes then, most of all a deletion.
+LAPSE = st.tuples(st.integers(0, 11), st.integers(12, 31), st.booleans(), st.booleans()).map(
+    lambda said: [
+        ("deal", 0, "A", True, said[0], said[2]),
+        ("deal", 0, "A", False, said[1], False),
+        *([("fate", 0, True)] if said[3] else []),
+    ]
+)
+
+
 @settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(STEP, min_size=1, max_size=8), data=st.data())
+@given(begin=st.just([]) | LAPSE, steps=st.lists(STEP, min_size=1, max_size=8), data=st.data())
 def test_any_moment_is_answered_as_the_naive_model_answers_it(
-    bench: Bench, steps: list[tuple[Any, ...]], data: st.DataObject
+    bench: Bench, begin: list[tuple[Any, ...]], steps: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     play = Play(bench)
-    for number, step in enumerate(steps):
+    for number, step in enumerate(begin + steps):
         play.take(step, number)
     head, _ = bench.head()
     moments = [BASE + dt.timedelta(hours=hours) for hours in (-1, 0, 12, 29, 31, 49, 53, 65, 90)] + play.between
     moments += [play.between[0] + dt.timedelta(hours=hours) for hours in (1.5, 2.5, 9)]  # overrides will have run out
-    for _ in range(6):
+    for _ in range(12):
         as_of = data.draw(st.sampled_from([None, *moments]), "as_of")
         known = data.draw(st.sampled_from([None, *play.revisions, *play.between]), "known_at")
         feature = data.draw(st.sampled_from(["mail", "extra"]), "feature")
