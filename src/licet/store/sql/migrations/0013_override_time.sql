@@ -11,7 +11,7 @@ CREATE INDEX override_ends ON override (ends_at, row_id) WHERE upper_inf(valid) 
 -- Versions applied so far say it in their text only, each in the table of its SKU.
 ALTER TABLE sku ADD COLUMN grace_days integer NOT NULL DEFAULT 0;
 UPDATE sku SET grace_days = coalesce((
-    SELECT (regexp_match(document, '\[\s*skus\s*\.\s*"?' || replace(sku, '.', '\.') || '"?\s*\][^[]*?\ngrace_days\s*=\s*(\d+)'))[1]
+    SELECT (regexp_match(document, '\[skus\."?' || replace(sku, '.', '\.') || '"?\][^[]*?\n\s*grace_days\s*=\s*(\d+)'))[1]
     FROM catalog_version WHERE version = sku.catalog_version)::int, 0);
 COMMENT ON COLUMN sku.grace_days IS 'How long access goes on after a license that gave it has ended; days of 24 hours.';
 
