@@ -3,101 +3,36 @@
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.bootstrap.desks import customer_desk
-from licet.consume.clock import Clock
 from licet.consume.refold import refold
 from licet.domain.errors import Unavailable
 from licet.domain.license import Moment
 from licet.domain.principal import Principal
 from licet.manage.directory import Directory
-from licet.observe.metrics import Metrics
 from licet.publish import publisher as publishing
-from licet.publish.publisher import Publisher
-from licet.queue.ports import Announcement, LogUnavailable
+from licet.queue.ports import LogUnavailable
 from licet.settings import Settings
-from licet.store.clock import PostgresClock
 from licet.store.directory import PostgresDirectory
 from licet.store.outbox import PostgresOutbox
 from licet.store.overrides import Stored
 from licet.store.pools import writer_pool
 from licet.store.prune import prune
 from licet.store.values import NameKind
+from publish.telling import Telling, differs, ids, strike
 from support.processes import eventually
 from support.properties import quick
 from support.termed import GRACED, TERMED, end_override, licensed, now, put_override, shift
 from support.world import TESTER, Log, Road, apply_catalog, at, fresh, rows
 
 HOUR = dt.timedelta(hours=1)
-
-
-class Topic:
-    """What a topic heard. ``fails`` is called before each step is taken."""
-
-    def __init__(self, fails: Callable[[], None] = lambda: None) -> None:
-        self.heard: list[Announcement] = []
-        self.fails = fails
-
-    def open(self) -> None: ...
-
-    def send(self, announcements: Sequence[Announcement]) -> None:
-        self.fails()
-        self.heard += announcements
-
-    def close(self) -> None: ...
-
-    @property
-    def events(self) -> list[Any]:
-        return [msgspec.json.decode(one.value) for one in self.heard if one.value is not None]
-
-
-class Telling:
-    """One publisher on a database."""
-
-    def __init__(self, url: str, name: str = "told") -> None:
-        self.topic, self.metrics = Topic(), Metrics()
-        self.outbox = PostgresOutbox(url, name)
-        self.publisher = Publisher(self.outbox, self.topic, self.metrics)
-
-    def tell(self) -> list[Any]:
-        """Tell all there is; returns the events. A session that ended gives its lock on a moment later."""
-        eventually("it leads", lambda: self.outbox.lead() or None)
-        while True:
-            self.publisher.step()
-            if self.lag("revisions") == 0:
-                return self.topic.events
-
-    def lag(self, unit: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"licet_publish_lag_{unit}")
-
-
-@pytest.fixture
-def telling(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Telling]:
-    monkeypatch.setattr(publishing, "LOOK_S", 0.0)
-    built = Telling(database)
-    yield built
-    built.publisher.close()
-
-
-def ids(topic: Topic) -> list[bytes]:
-    return [dict(one.headers)["ce_id"] for one in topic.heard]
-
-
-def differs(event: Any) -> dict[str, tuple[Any, Any]]:
-    """The changes of an event, of SKUs their state and of features the reason."""
-
-    def word(side: Any) -> Any:
-        return side.get("state", side.get("reason")) if isinstance(side, dict) else side
-
-    return {one["name"]: (word(one["before"]), word(one["after"])) for one in event["changes"]}
 
 
 def test_a_delivery_is_told_with_state_difference_and_cause(road: Road, log: Log, telling: Telling) -> None:
@@ -144,12 +79,6 @@ def test_person_and_catalog_are_causes(road: Road, log: Log, database: str, tell
     assert differs(named) == {"tenant:4711": (None, True)}
     assert learnt["cause"] == {"kind": "catalog", "version": 3}
     assert differs(learnt) == {"SKU4": (None, "active"), "abuse-mailbox-automation": ("not_licensed", "licensed")}
-
-
-def strike(url: str) -> None:
-    boundaries = PostgresClock(url)
-    Clock(boundaries, Metrics()).step()
-    boundaries.close()
 
 
 def test_an_override_is_told_when_it_is_made_moved_ended_and_when_it_runs_out(
