@@ -1,6 +1,7 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -225,7 +226,7 @@ class CatalogTransaction(Protocol):
         """Remember that the catalog version has reached all customers up to this id."""
         ...
 
-    def erase(self, customer_id: str, by: Actor) -> None:
+    def erase(self, customer_id: str, by: Actor) -> list[uuid.UUID]:
         """Empty all that is kept of a customer beside its row and its licenses."""
         ...
 

@@ -33,3 +33,19 @@ ON CONFLICT DO NOTHING
 -- Empty who made and ended a customer's overrides, and why; what they granted and blocked stays.
 UPDATE override SET reason = '', author = '', ended_by = left(ended_by, 0), end_reason = left(end_reason, 0)
 WHERE customer_id = %(customer_id)s
+
+-- name: end_overrides
+-- End a customer's current overrides, by whoever erases it; returns them.
+WITH ended AS (
+    UPDATE override SET recorded = int8range(lower(recorded), %(revision)s)
+    WHERE customer_id = %(customer_id)s AND upper_inf(valid) AND upper_inf(recorded)
+    RETURNING *
+)
+INSERT INTO override (override_id, customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author,
+                      ended_by, end_reason, valid, recorded)
+SELECT override_id, customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author,
+       %(author)s, 'the customer was erased',
+       tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
+       int8range(%(revision)s, NULL)
+FROM ended
+RETURNING override_id
