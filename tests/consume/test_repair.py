@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from consume.test_verify import verified
-from licet.bootstrap.desks import drift_desk
+from licet.bootstrap.desks import customer_desk, drift_desk
 from licet.bootstrap.store import utc_now
 from licet.consume.fold import World, fold
 from licet.consume.read import Readable, read_record
@@ -227,7 +227,8 @@ def test_a_deletion_by_mistake_is_undone_by_an_export_whose_time_is_told_and_no_
 
 
 def test_erased_customers_are_not_brought_back(place: Place) -> None:
-    place.send("acme", {"IsDeleted": True})  # all that an erasure leaves
+    place.send("acme", {"Name": "Acme"}, at(1))
+    customer_desk(Settings(database_url=place.url)).erase("acme", "asked for", TESTER)
     kept, seen = place.repair([{"Id": "acme", "Name": "Acme"}], exported_at=utc_now())
     assert (kept.repaired, kept.held_back, of(seen)) == (0, 1, {"acme": "held back: erased"})
 
