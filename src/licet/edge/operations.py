@@ -12,8 +12,10 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from licet.answer.audit import AuditSearch, list_audit
+from licet.answer.brake import BrakeReader
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.views import Listing
+from licet.consume.brake import BrakeDesk
 from licet.consume.customers import Acted, CustomerDesk
 from licet.consume.plan import PlanPage, Plans
 from licet.domain.errors import Fault, InvalidInput
@@ -42,6 +44,8 @@ class Operations(msgspec.Struct, frozen=True):
     customers: CustomerDesk
     audit: AuditSearch
     reconciliations: Callable[[int | None, int], Awaitable[Page]]
+    brake: BrakeReader
+    brake_desk: BrakeDesk
     refold: Callable[[], object]
 
 

@@ -1,12 +1,13 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
+from licet.domain.brake import Brake, Counted, Hold, Room
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Override
 from licet.domain.errors import Fault
@@ -18,7 +19,10 @@ from licet.store.values import Act
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """All that a fold must know of a customer. ``licenses`` holds the open row per SKU."""
+    """All that a fold must know of a customer. ``licenses`` holds the open row per SKU.
+
+    ``held`` are the SKUs to which the safety brake keeps access.
+    """
 
     customer_id: str
     deleted: bool
@@ -26,6 +30,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     licenses: Mapping[str, License]
     source_aliases: frozenset[str] = frozenset()
     source_domains: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     stored: bool = True
 
 
@@ -95,6 +100,8 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     """All that one transaction writes.
 
     ``closes`` are the stored rows whose ``recorded`` ends now; ``touched`` are the customers whose answers may differ.
+    Of the safety brake: how many licenses ended, which of them it let end, which it holds and how (``room``), and of
+    which (customer, SKU) an earlier hold is over.
     """
 
     deliveries: Sequence[Delivery] = ()
@@ -105,6 +112,11 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Sequence[NameWrite] = ()
     domains: Sequence[NameWrite] = ()
     touched: Collection[str] = ()
+    ends: int = 0
+    passed: Collection[Hold] = ()
+    holds: Collection[Hold] = ()
+    room: Room | None = None
+    retired: Collection[tuple[str, str]] = ()
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
@@ -162,8 +174,37 @@ class DeadLimit(msgspec.Struct, frozen=True):
     window: int = 1000
 
 
+class EndCount(Protocol):
+    """Where the safety brake counts, in a transaction."""
+
+    def count_ends(self, ends: int, brake: Brake) -> Counted:
+        """Count licenses that end; returns what was counted before them."""
+        ...
+
+
+class HoldStore(Protocol):
+    """What a person does to the holds of the safety brake, in a transaction."""
+
+    def pick(self, which: str, window: dt.timedelta, customer_id: str | None, limit: int) -> Sequence[tuple[str, str]]:
+        """Return some (customer, SKU) pairs that are ``held``, or that ``ended`` before it held any."""
+        ...
+
+    def hold(self, holds: Iterable[Hold], room: Room, author: str) -> None:
+        """Keep access to licenses that ended."""
+        ...
+
+    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str, kept: Collection[str] = ()) -> None:
+        """End holds; those of the customers ``kept`` become the author's own overrides, and last as long."""
+        ...
+
+
 class Transaction(Protocol):
     """A transaction that changes answers. It holds the only write lock from its first statement to its end."""
+
+    @property
+    def brake(self) -> EndCount:
+        """Where the safety brake counts."""
+        ...
 
     @property
     def revision(self) -> int:
@@ -196,6 +237,11 @@ class Transaction(Protocol):
 
 class CatalogTransaction(Protocol):
     """A transaction in which what a person did reaches customers: a catalog, a restoration, an erasure."""
+
+    @property
+    def brake(self) -> HoldStore:
+        """What the safety brake holds."""
+        ...
 
     @property
     def revision(self) -> int:
@@ -327,9 +373,13 @@ class StoredName(msgspec.Struct, frozen=True):
 
 
 class StoredCustomer(msgspec.Struct, frozen=True):
-    """A customer as it is stored. ``texts``: name, account manager, sales engineer."""
+    """A customer as it is stored. ``texts``: name, account manager, sales engineer.
+
+    ``named``: it is deleted, and the safety brake held it and left it its names.
+    """
 
     texts: tuple[str | None, str | None, str | None]
     deleted: bool
     fields: Fields
     revision: int
+    named: bool

@@ -17,6 +17,7 @@ from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.brake import BrakeBook
 from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
@@ -157,6 +158,7 @@ class PostgresTransaction:
         assert row is not None  # noqa: S101 the singleton row of the schema
         self.revision: int = row[0]
         self.first_sequence: int = row[1] - deliveries + 1
+        self.brake = BrakeBook(connection, self.revision)
 
     def load(self, wanted: Wanted) -> Loaded:
         """Move the offsets and read what the batch needs, in one round trip."""
@@ -196,6 +198,7 @@ class PostgresTransaction:
         if folded.closes:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
+        self.brake.write(folded)
         touched = sorted(losers.union(folded.touched))
         self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
 
@@ -308,8 +311,10 @@ def _customers(
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
     aliases: dict[str, set[str]] = {}
     domains: dict[str, set[str]] = {}
+    braked: dict[str, set[str]] = {}
     for customer_id, is_alias, name in names:
-        (aliases if is_alias else domains).setdefault(customer_id, set()).add(name)
+        kind = braked if is_alias is None else aliases if is_alias else domains
+        kind.setdefault(customer_id, set()).add(name)
     return {
         customer_id: CustomerState(
             customer_id=customer_id,
@@ -318,6 +323,7 @@ def _customers(
             licenses=held.get(customer_id, {}),
             source_aliases=frozenset(aliases.get(customer_id, ())),
             source_domains=frozenset(domains.get(customer_id, ())),
+            held=frozenset(braked.get(customer_id, ())),
         )
         for customer_id, deleted, fields in customers
     }

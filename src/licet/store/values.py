@@ -202,6 +202,8 @@ class Action(enum.StrEnum):
     OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
+    BRAKE_RELEASE = "brake.release"
+    BRAKE_RESTORE = "brake.restore"
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +258,31 @@ class Reconciliation(msgspec.Struct, frozen=True):
     def drifted(self) -> bool:
         """Whether any customer was off."""
         return bool(self.missing or self.extra or self.different or self.unknown_sku)
+
+
+class BrakeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the safety brake stands: at ``limit`` ends within the window it holds (null: at no number).
+
+    ``ends`` are those within the last window, ``active`` the licenses that give access now, ``held`` the holds by SKU.
+    """
+
+    on: bool
+    window_s: int
+    limit: int | None
+    ends: int
+    active: int
+    held: dict[str, int]
+    revision: int
+
+
+class BrakeLine(msgspec.Struct, frozen=True):
+    """A license that ended: held ``until`` then, or null where it ended before the brake held any."""
+
+    customer: str
+    sku: str
+    name: str | None
+    ended_at: dt.datetime
+    until: dt.datetime | None
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,118 @@
+"""What a person decides on the safety brake: let the ends take effect, or hold what ended before it held any."""
+
+from collections.abc import Callable, Collection, Generator
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from licet.consume.fold import Customer
+from licet.consume.refold import Refolding, moved_under
+from licet.domain.brake import HELD, Brake, Hold, Room
+from licet.domain.errors import Fault, InvalidInput, NotFound, Unavailable
+from licet.domain.ids import canonical_customer_id, shown
+from licet.domain.principal import Actor
+from licet.store.ports import CatalogTransaction, Folded, StoreUnavailable
+from licet.store.values import Act, Action
+
+CHUNK = 500
+_REASON_LENGTH = 400
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants: ``restore``, or release all holds, or those of one ``customer``; and why.
+
+    The holds of the customers ``keep`` become overrides of that person, and last as long as they would have.
+    """
+
+    restore: bool = False
+    customer: str | None = None
+    keep: Collection[str] = ()
+    reason: str
+    by: Actor
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One transaction: how many licenses it reached, and the revision from which on checks know of it."""
+
+    licenses: int
+    revision: int
+
+
+class BrakeDesk:
+    """Does what a person decides."""
+
+    def __init__(self, open_: Callable[[], AbstractContextManager[Refolding]], brake: Brake) -> None:
+        self._open = open_
+        self._brake = brake
+
+    def steps(self, wish: Wish) -> Generator[Step]:
+        """Go on in steps of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
+
+        Raises ``InvalidInput``, ``NotFound`` (a customer named of which nothing is held) and ``Unavailable``.
+        """
+        if not wish.reason.strip() or len(wish.reason) > _REASON_LENGTH or "\x00" in wish.reason:
+            raise InvalidInput.of(Fault("reason", shown(wish.reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        only = canonical_customer_id(wish.customer) if wish.customer is not None else None
+        keep = frozenset(map(canonical_customer_id, wish.keep))
+        try:
+            with self._open() as store:
+                named = keep | {only} if only is not None else keep
+                while True:
+                    with store.transaction(0) as transaction:
+                        for customer_id in named:
+                            if not transaction.brake.pick("held", self._brake.window, customer_id, 1):
+                                raise NotFound(f"the safety brake holds nothing of a customer {customer_id}")
+                        named = frozenset()
+                        reached = self._step(store, transaction, wish, only, keep)
+                    if reached:
+                        yield Step(reached, transaction.revision)
+                    if reached < CHUNK:
+                        return
+        except StoreUnavailable as error:
+            raise Unavailable(f"the store does not answer: {error}") from error
+
+    def _step(
+        self,
+        store: Refolding,
+        transaction: CatalogTransaction,
+        wish: Wish,
+        only: str | None,
+        keep: frozenset[str],
+    ) -> int:
+        which = "ended" if wish.restore else "held"
+        pairs = transaction.brake.pick(which, self._brake.window, only, CHUNK)
+        if not pairs:
+            return 0
+        ids = sorted({customer_id for customer_id, _ in pairs})
+        kept = keep.intersection(ids)
+        if wish.restore:
+            room = Room(why=f"{HELD}: {wish.reason}", hold=self._brake.hold)
+            transaction.brake.hold([Hold(*pair) for pair in pairs], room, wish.by.name)
+        else:
+            transaction.brake.end_holds(pairs, wish.by.name, wish.reason, sorted(kept))
+        # A deleted customer has its names while it is held.
+        named = [
+            msgspec.structs.replace(state, deleted=not state.held)
+            for state in transaction.states(ids).values()
+            if state.deleted and state.customer_id not in kept
+        ]
+        catalog = store.current_catalog()
+        names = [moved_under(one := Customer(state.customer_id, state), one.names(catalog), catalog) for state in named]
+        transaction.write(
+            Folded(
+                aliases=[name for aliases, _ in names for name in aliases],
+                domains=[name for _, domains in names for name in domains],
+                touched=ids,
+            )
+        )
+        transaction.audit(
+            Act(
+                action=Action.BRAKE_RESTORE if wish.restore else Action.BRAKE_RELEASE,
+                subject="safety brake",
+                by=wish.by,
+                customer_id=ids[0] if len(ids) == 1 else None,
+                after={"licenses": pairs, "kept": sorted(kept)},
+                reason=wish.reason,
+            )
+        )
+        return len(pairs)
