@@ -1,6 +1,5 @@
 """The safety brake: of many licenses that end at once, those past the threshold keep their access."""
 
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,6 @@ from consume.deliveries import split
 from consume.test_verify import bring_under, by_hand, verified
 from licet.bootstrap.desks import brake_desk, customer_desk
 from licet.consume.brake import Wish
-from licet.domain.brake import Brake
 from licet.queue.message import Record
 from licet.settings import Settings
 from licet.store.migrate import default_catalog
@@ -21,7 +19,7 @@ from licet.store.ports import StoreUnavailable
 from licet.store.projection import PostgresProjection, PostgresTransaction
 from sim.store import MemoryProjection, MemoryStore
 from support.web import Stage, stage
-from support.world import TESTER, Applying, Log, Road, at, fresh, rows, states
+from support.world import TESTER, Applying, Log, Road, at, brake, fresh, rows, states
 
 FEATURE = "inbound-email-security"  # of SKU1
 CATALOG = """
@@ -35,11 +33,6 @@ flag = "SKU1"
 until = "Until"
 grants = { inbound-email-security = true }
 """
-
-
-def brake(**said: Any) -> Brake:
-    default = {"window": dt.timedelta(hours=1), "most": None, "share": 0.2, "floor": 50, "hold": dt.timedelta(hours=72)}
-    return Brake(**default | said)
 
 
 def desk(url: str, **said: Any) -> int:
@@ -56,8 +49,8 @@ def held(url: str) -> set[tuple[str, str]]:
 
 
 @contextmanager
-def braked(url: str, log: Log, **said: Any) -> Iterator[Road]:
-    road = Road(url, log.name, brake=brake(**said))
+def braked(url: str, log: Log, most: int | None = None, share: float = 0, floor: int = 0) -> Iterator[Road]:
+    road = Road(url, log.name, brake=brake(most, share, floor))
     yield road
     road.close()
 
@@ -79,7 +72,7 @@ def test_a_bad_load_that_ends_three_in_ten_licenses(there: Stage) -> None:
         load.append(log.change({"Id": name, **how}))
         if number % 3 == 0:
             load.append(log.change({"Id": names[1000 + number], "SKU2": True}))
-    with braked(url, log) as road:
+    with braked(url, log, share=0.2, floor=50) as road:
         for batch in (*split(deals, [500]), *split(load, [170])):
             assert set(road.apply(*batch)) == {"applied"}
         told = [(one.held > 0, one.tripped) for one in road.batches[4:]]
@@ -172,7 +165,7 @@ def test_what_is_held_is_what_ended_past_the_threshold_however_the_log_is_cut(
 ) -> None:
     """The licenses themselves are those of a store without a brake."""
     told = []
-    for one, cut in ((brake(most=most, share=0), sizes), (None, [100])):
+    for one, cut in ((brake(most=most), sizes), (None, [100])):
         memory = MemoryStore(default_catalog())
         road = Applying(MemoryProjection(memory), "log", brake=one)
         for batch in split(records_of(changes, Log("log"), "c"), cut):
@@ -196,7 +189,7 @@ def test_and_so_it_is_in_postgresql_where_the_ledger_folds_again_all_the_same(
 ) -> None:
     by_hand(shared_database, "DELETE FROM brake_minute")
     log, tag = Log(), fresh("c")
-    with braked(shared_database, log, most=most, share=0) as road:
+    with braked(shared_database, log, most=most) as road:
         for batch in split(records_of(changes, log, tag), sizes):
             road.apply(*batch)
     mine = {(customer, sku) for customer, sku in held(shared_database) if customer.startswith(tag)}
@@ -223,7 +216,7 @@ def test_a_batch_that_is_tried_again_and_a_change_that_comes_again_are_counted_a
 ) -> None:
     deals = [log.change({"Id": name, "SignedTos": True, "SKU1": True}) for name in "abcd"]
     ends = [log.change({"Id": name, "SKU1": False}, event_id=f"end-{name}") for name in "abcd"]
-    with braked(database, log, most=1, share=0) as road:
+    with braked(database, log, most=1) as road:
         road.apply(*deals)
         projection = Breaking(database)
         road.applier._projection = projection
@@ -243,7 +236,7 @@ def test_a_batch_that_is_tried_again_and_a_change_that_comes_again_are_counted_a
 
 def test_two_workers_count_together(database: str) -> None:
     logs = [Log(), Log()]
-    with braked(database, logs[0], most=3, share=0) as one, braked(database, logs[1], most=3, share=0) as two:
+    with braked(database, logs[0], most=3) as one, braked(database, logs[1], most=3) as two:
         for road, log, tag in ((one, logs[0], "one"), (two, logs[1], "two")):
             road.apply(*(log.change({"Id": f"{tag}-{n}", "SignedTos": True, "SKU1": True}) for n in range(4)))
         for number in range(4):
@@ -270,7 +263,7 @@ def test_the_share_is_of_what_gave_access_when_the_window_began_and_a_floor_stan
 
 def test_what_gave_no_access_is_no_end_and_neither_is_what_a_person_does(database: str, log: Log) -> None:
     bring_under(database, CATALOG, 0)
-    with braked(database, log, most=1, share=0) as road:
+    with braked(database, log, most=1) as road:
         road.apply(
             log.change({"Id": "past", "SKU1": True, "SignedTos": True, "Until": "2020-01-01"}),
             log.change({"Id": "poor", "SKU1": True, "SignedTos": False}),
@@ -287,7 +280,7 @@ def test_what_gave_no_access_is_no_end_and_neither_is_what_a_person_does(databas
 def test_a_later_grant_ends_the_hold(there: Stage) -> None:
     log, url = Log(), there.url
     ways = {"flag": "SKU1", "terms": "SignedTos", "gone": "IsDeleted"}
-    with braked(url, log, most=1, share=0) as road:
+    with braked(url, log, most=1) as road:
         road.apply(*(log.change({"Id": name, "SignedTos": True, "SKU1": True}) for name in ("first", *ways)))
         road.apply(
             log.change({"Id": "first", "SKU1": False}),
@@ -321,7 +314,7 @@ def test_a_deleted_customer_keeps_its_names_while_it_is_held(there: Stage) -> No
     def reasons() -> list[str]:
         return [there.web.check(FEATURE, **one)["reason"] for one in asked]
 
-    with braked(url, log, most=1, share=0) as road:
+    with braked(url, log, most=1) as road:
         named = [
             stamped(1, Id=f"c{n}", Tenant=str(n), Domain=f"{w}.example", **deal) for n, w in ((1, "one"), (2, "two"))
         ]
@@ -350,7 +343,7 @@ def test_a_deleted_customer_keeps_its_names_while_it_is_held(there: Stage) -> No
 
 
 def test_who_is_erased_is_not_held_and_not_restored(database: str, log: Log) -> None:
-    with braked(database, log, most=1, share=0) as road:
+    with braked(database, log, most=1) as road:
         road.apply(*(log.change({"Id": name, "SignedTos": True, "SKU1": True}) for name in ("a", "b")))
         road.apply(*(log.change({"Id": name, "SKU1": False}) for name in ("a", "b")))
     for name in ("a", "b"):

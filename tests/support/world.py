@@ -77,6 +77,11 @@ class Log:
         )
 
 
+def brake(most: int | None = None, share: float = 0, floor: int = 0) -> Brake:
+    """A safety brake that counts an hour and holds for three days."""
+    return Brake(window=dt.timedelta(hours=1), most=most, share=share, floor=floor, hold=dt.timedelta(hours=72))
+
+
 class Applying:
     """The real applier on any store."""
 
