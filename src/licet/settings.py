@@ -173,6 +173,11 @@ class Settings:
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")
+    traces: str = setting(
+        "off",
+        "`on`: spans go to OpenTelemetry's collector (extra `otel`); the variables OTEL_… say where and how many.",
+        _one_of("on", "off"),
+    )
     log_format: str = setting("text", "How log lines are written.", _one_of("text", "json"))
     log_level: str = setting("info", "The least grave log line written.", _one_of("debug", "info", "warning", "error"))
 

@@ -38,7 +38,7 @@ grants = { inbound-email-security = true }
 def desk(url: str, **said: Any) -> int:
     """Do what a person decides; returns how many licenses it reached."""
     wish = Wish(reason="a test", by=TESTER, **said)
-    return sum(step.licenses for step in brake_desk(Settings(database_url=url)).steps(wish))
+    return sum(count for count, _ in brake_desk(Settings(database_url=url)).steps(wish))
 
 
 def held(url: str) -> set[tuple[str, str]]:
@@ -87,16 +87,15 @@ def test_a_bad_load_that_ends_three_in_ten_licenses(there: Stage) -> None:
     assert {answers[name]["reason"] for name in names[400:404]} == {"override"}
     assert there.web.check("account-takeover-protection", customer=names[1000])["reason"] == "licensed"
     status = there.web.get("/v1/brake", limit=1)
-    assert status["status"] | {"revision": 0} == {
+    assert {name: status[name] for name in status if name not in ("items", "next")} == {
         "on": True,
         "window_s": 3600,
         "limit": 400,
         "ends": 600,
         "active": 1600,
         "held": {"SKU1": 200},
-        "revision": 0,
     }
-    assert [one["customer"] for one in there.web.get("/v1/brake", which="ended", limit=2)["items"]] == names[:2]
+    assert [one["customer"] for one in there.web.get("/v1/brake", ended="true", limit=2)["items"]] == names[:2]
     assert verified(url).faults == []
 
     assert desk(url) == 200

@@ -151,7 +151,7 @@ def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> 
         customers=customer_desk(settings),
         audit=PostgresAudit(readers).search,
         reconciliations=PostgresReconciliations(readers).search,
-        brake=PostgresBrake(readers, build_brake(settings)),
+        brake=PostgresBrake(readers, build_brake(settings)).show,
         brake_desk=brake_desk(settings),
         refold=refold_all,
     )

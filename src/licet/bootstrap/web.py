@@ -5,7 +5,7 @@ import contextlib
 import functools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ from licet.bootstrap.queue import (
     build_spool_log,
 )
 from licet.bootstrap.store import utc_now
+from licet.bootstrap.traces import Visible, build_traces
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
@@ -35,6 +36,7 @@ from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
 from licet.edge.past import PastCheck
+from licet.edge.traced import Traced
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
@@ -62,6 +64,9 @@ from licet.store.letters import PostgresLetters
 from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.senders import PostgresSenders
+
+if TYPE_CHECKING:
+    from licet.observe.traces import Traces
 
 FLUSH_S = 5.0
 WATCH_S = 15.0
@@ -97,6 +102,7 @@ class _Parts(msgspec.Struct, frozen=True):
     keys: PostgresKeys
     tokens: Tokens | None
     metrics: Metrics
+    traces: "Traces | None"
 
 
 def build_web(settings: Settings) -> Web:
@@ -113,11 +119,12 @@ def build_web(settings: Settings) -> Web:
     webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
     latest = Latest()
     metrics.watch_snapshot(latest.age_s, latest.size)
-    follower = Follower(
-        PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
-    )
+    traces = build_traces(settings, "web")
+    visible = Visible(traces) if traces is not None else None
+    feed = PostgresFeed(settings.database_url, traces=visible.hear if visible is not None else None)
+    follower = Follower(feed, latest, catalogs.learn, stale_after_s=settings.stale_after_s)
     hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
-    follower.listeners.append(hub)
+    follower.listeners += [hub, visible] if visible is not None else [hub]
     metrics.stream_readers.set_function(lambda: hub.readers)
     checker = Checker(
         latest,
@@ -154,9 +161,22 @@ def build_web(settings: Settings) -> Web:
             stream.OfrepStream(hub, latest, authenticator, utc_now, settings.stale_after_s), ("GET",), stream.OFREP
         ),
     }
-    front = Front(routes, cast("Handler", api), metrics)
+    front: Handler = Front(routes, cast("Handler", api), metrics)
+    if traces is not None:
+        front = Traced(front, traces, routes)
     parts = _Parts(
-        (readers, writers), hub, follower, change_log, catalogs, authenticator, register, senders, keys, tokens, metrics
+        (readers, writers),
+        hub,
+        follower,
+        change_log,
+        catalogs,
+        authenticator,
+        register,
+        senders,
+        keys,
+        tokens,
+        metrics,
+        traces,
     )
     return Web(front, functools.partial(_running, parts), ends, hub.stop)
 
@@ -165,6 +185,8 @@ def build_web(settings: Settings) -> Web:
 async def _running(parts: _Parts) -> AsyncIterator[None]:
     """Open what serves, start what follows, and end both in turn."""
     async with contextlib.AsyncExitStack() as stack:
+        if parts.traces is not None:
+            stack.push_async_callback(asyncio.to_thread, parts.traces.close)
         for pool in parts.pools:
             await pool.open()
             stack.push_async_callback(pool.close)

@@ -13,6 +13,7 @@ What can go wrong, and what follows:
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -39,10 +40,15 @@ class Fenced(Exception):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """A committed batch. ``held``: how many licenses the safety brake holds of it; ``tripped``: the first ones."""
+    """A committed batch: its reading began at ``began``, its transaction had the write lock at ``locked``.
+
+    Both are seconds since 1970. The safety brake holds ``held`` licenses of it; ``tripped``: those are the first.
+    """
 
     revision: int
     deliveries: Sequence[Delivery]
+    began: float = 0.0
+    locked: float = 0.0
     held: int = 0
     tripped: bool = False
 
@@ -167,9 +173,11 @@ class Applier:
         self._committed(applied)
 
     def _transaction(self, records: Sequence[Record], catalog: Catalog, inapplicable: str | None) -> Applied:
+        began = time.time()
         reads = [read_record(record, catalog) for record in records]
         wanted = self._wanted(reads, inapplicable)
         with self._projection.transaction(len(reads)) as transaction:
+            locked = time.time()
             loaded = transaction.load(wanted)
             if loaded.fenced:
                 raise Fenced(loaded.fenced)
@@ -196,7 +204,7 @@ class Applier:
             dying = {one.partition for one in folded.deliveries if one.outcome.kind is Kind.DEAD}
             stopped = transaction.stop_dying(self._log_name, dying, self._limit) if dying else {}
         self.stopped.update(stopped)
-        return Applied(world.revision, folded.deliveries, len(folded.holds), tripped)
+        return Applied(world.revision, folded.deliveries, began, locked, len(folded.holds), tripped)
 
     def _wanted(self, reads: Sequence[Read], inapplicable: str | None) -> Wanted:
         after: dict[int, int] = {}

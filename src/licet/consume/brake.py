@@ -31,13 +31,6 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     by: Actor
 
 
-class Step(msgspec.Struct, frozen=True):
-    """One transaction: how many licenses it reached, and the revision from which on checks know of it."""
-
-    licenses: int
-    revision: int
-
-
 class BrakeDesk:
     """Does what a person decides."""
 
@@ -45,8 +38,10 @@ class BrakeDesk:
         self._open = open_
         self._brake = brake
 
-    def steps(self, wish: Wish) -> Generator[Step]:
-        """Go on in steps of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
+    def steps(self, wish: Wish) -> Generator[tuple[int, int]]:
+        """Go on in transactions of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
+
+        Yields how many each reached, and its revision: checks that include it know of that.
 
         Raises ``InvalidInput``, ``NotFound`` (a customer named of which nothing is held) and ``Unavailable``.
         """
@@ -65,7 +60,7 @@ class BrakeDesk:
                         named = frozenset()
                         reached = self._step(store, transaction, wish, only, keep)
                     if reached:
-                        yield Step(reached, transaction.revision)
+                        yield reached, transaction.revision
                     if reached < CHUNK:
                         return
         except StoreUnavailable as error:
@@ -89,7 +84,8 @@ class BrakeDesk:
             room = Room(why=f"{HELD}: {wish.reason}", hold=self._brake.hold)
             transaction.brake.hold([Hold(*pair) for pair in pairs], room, wish.by.name)
         else:
-            transaction.brake.end_holds(pairs, wish.by.name, wish.reason, sorted(kept))
+            transaction.brake.end_holds(pairs, wish.by.name, wish.reason)
+            transaction.brake.keep(kept, wish.by, wish.reason)
         # A deleted customer has its names while it is held.
         named = [
             msgspec.structs.replace(state, deleted=not state.held)

@@ -260,6 +260,7 @@ class Fold:
                 replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
                 payload=one.record.value,
                 replay_letter=envelope.replay_letter if envelope else None,
+                traceparent=envelope.sampled if envelope else None,
             )
         )
         self._bury(one, sequence, UNREADABLE, one.faults)
@@ -286,6 +287,7 @@ class Fold:
                 replay_of=original,
                 payload=one.record.value,
                 replay_letter=envelope.replay_letter,
+                traceparent=envelope.sampled,
             )
         )
         if outcome.kind is Kind.DEAD:

@@ -24,7 +24,7 @@ from licet.answer.reading import Reading
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
-from licet.edge import api, brake, health, letters, openapi, operations, overrides
+from licet.edge import api, health, letters, openapi, operations, overrides
 from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
 from licet.edge.pages import pages
@@ -100,7 +100,6 @@ def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
         *letters.routers(),
         *operations.routers(),
         *overrides.routers(),
-        *brake.routers(),
         *health.handlers(rooms.checks, rooms.metrics.render),
     ]
 

@@ -10,9 +10,11 @@ import psycopg
 
 from licet.database import Connection, named_queries
 from licet.domain.brake import AUTHOR, Brake, Counted, Hold, Room
+from licet.domain.principal import Actor
+from licet.store.audit import audit
 from licet.store.pools import Pool, connection_of
 from licet.store.ports import Folded
-from licet.store.values import BrakeLine, BrakeStatus, Page
+from licet.store.values import Act, Action, BrakeLine, BrakeView
 
 _GRANTED = "the license gives access again, or its customer was erased"
 
@@ -52,17 +54,29 @@ class BrakeBook:
         said = {"reason": room.why, "author": author, "hold": room.hold, "revision": self._revision}
         self._run("hold", holds=_json(holds), **said)
 
-    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str, kept: Collection[str] = ()) -> None:
-        """End the holds of (customer, SKU) pairs; those of the customers ``kept`` become the author's own overrides."""
-        said = {"revision": self._revision, "ended_by": author, "end_reason": reason}
+    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
+        """End the holds of (customer, SKU) pairs."""
         rows = [{"customer_id": customer_id, "sku": sku} for customer_id, sku in pairs]
+        said = {"revision": self._revision, "ended_by": author, "end_reason": reason}
         self._run("end_holds", pairs=_json(rows), **said)
-        if kept:
-            self._run("keep_held", kept=list(kept), **said)
+
+    def keep(self, customers: Collection[str], by: Actor, reason: str) -> None:
+        """Make a person's overrides of the customers' holds that were ended here; they last as long."""
+        said = {"revision": self._revision, "kept": list(customers), "author": by.name, "reason": reason}
+        for customer_id, override_id, after in self._run("keep", **said).fetchall():
+            put = Act(
+                action=Action.OVERRIDE_PUT,
+                subject=override_id,
+                by=by,
+                customer_id=customer_id,
+                after=after,
+                reason=reason,
+            )
+            audit(self._connection, put)
 
     def pick(self, which: str, window: dt.timedelta, customer_id: str | None, limit: int) -> list[tuple[str, str]]:
         """Return some (customer, SKU) pairs that are ``held``, or that ``ended`` before, perhaps of one customer."""
-        asked = {"window": window, "only": customer_id, "customer_id": "", "sku": "", "limit": limit}
+        asked = {"window": window, "only": customer_id, "after": "", "limit": limit}
         return [(row[0], row[1]) for row in self._run(which, **asked)]
 
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -70,42 +84,40 @@ class BrakeBook:
 
 
 class PostgresBrake:
-    """Reads how the brake stands. Every method raises ``Unavailable`` where the store does not answer."""
+    """Reads how the brake stands. Raises ``Unavailable`` where the store does not answer."""
 
     def __init__(self, pool: Pool, brake: Brake) -> None:
         self._pool = pool
         self._brake = brake
 
-    async def status(self) -> BrakeStatus:
-        """Return how it stands."""
-        [(text,)] = await self._rows("status")
-        found = msgspec.json.decode(text)
-        counted = found.pop("counted")
-        limit = self._brake.limit(counted if counted is not None else found["active"])
-        return BrakeStatus(
+    async def show(self, ended: bool, after: str, limit: int) -> BrakeView:
+        """Return its numbers, and licenses that it holds, or that ``ended`` before it held any, from beyond one."""
+        window = self._brake.window
+        asked = {"window": window, "only": None, "after": after, "limit": limit + 1}
+        [(held, ends, counted, active)] = await _rows(self._pool, "status", asked)
+        rows = await _rows(self._pool, "ended" if ended else "held", asked)
+        most = self._brake.limit(counted if counted is not None else active)
+        return BrakeView(
             on=self._brake.on,
-            window_s=int(self._brake.window.total_seconds()),
-            limit=int(limit) if math.isfinite(limit) else None,
-            **found,
+            window_s=int(window.total_seconds()),
+            limit=int(most) if math.isfinite(most) else None,
+            ends=ends,
+            active=active,
+            held=held,
+            items=[BrakeLine(*row) for row in rows[:limit]],
+            next=f"{rows[limit - 1][0]} {rows[limit - 1][1]}" if len(rows) > limit else None,
         )
-
-    async def lines(self, which: str, after: tuple[str, str] | None, limit: int) -> Page:
-        """Return licenses that are ``held``, or that ``ended`` before any was, by customer and SKU."""
-        customer_id, sku = after or ("", "")
-        rows = await self._rows(which, only=None, customer_id=customer_id, sku=sku, limit=limit + 1)
-        return Page([BrakeLine(*row) for row in rows[:limit]], more=len(rows) > limit)
-
-    async def _rows(self, query: str, **asked: Any) -> list[tuple[Any, ...]]:
-        async with connection_of(self._pool) as connection:
-            said = {"window": self._brake.window, **asked}
-            return await (await connection.execute(_sql()[query], said)).fetchall()
 
 
 async def count_held(pool: Pool) -> int:
     """Count what is held. Raises ``Unavailable``."""
+    [(count,)] = await _rows(pool, "count_held", {})
+    return int(count)
+
+
+async def _rows(pool: Pool, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
     async with connection_of(pool) as connection:
-        row = await (await connection.execute(_sql()["count_held"])).fetchone()
-    return row[0] if row is not None else 0
+        return await (await connection.execute(_sql()[query], asked)).fetchall()
 
 
 def _sql() -> dict[str, bytes]:

@@ -42,7 +42,7 @@ class Exceptions(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of the ledger. What could not be read is None."""
+    """One row of the ledger. What could not be read is None. ``traceparent`` is told and not kept."""
 
     log: str
     partition: int
@@ -58,6 +58,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replay_of: int | None
     payload: bytes | None
     replay_letter: int | None = None
+    traceparent: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -193,8 +194,12 @@ class HoldStore(Protocol):
         """Keep access to licenses that ended."""
         ...
 
-    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str, kept: Collection[str] = ()) -> None:
-        """End holds; those of the customers ``kept`` become the author's own overrides, and last as long."""
+    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
+        """End holds."""
+        ...
+
+    def keep(self, customers: Collection[str], by: Actor, reason: str) -> None:
+        """Make a person's overrides of the customers' holds that were ended here; they last as long."""
         ...
 
 

@@ -38,6 +38,7 @@ from licet.store.values import Act
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 _encode = msgspec.json.encode
+_MOST_TRACES = 100  # a notification holds 8,000 bytes
 # Trying again cannot help. A text too long for an index is an OperationalError to the driver.
 _REFUSED = (
     psycopg.DataError,
@@ -199,6 +200,9 @@ class PostgresTransaction:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
         self.brake.write(folded)
+        traces = [one.traceparent for one in folded.deliveries if one.traceparent is not None]
+        if traces:
+            self._run("tell_traces", traces=" ".join(traces[:_MOST_TRACES]))
         touched = sorted(losers.union(folded.touched))
         self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
 

@@ -260,10 +260,20 @@ class Reconciliation(msgspec.Struct, frozen=True):
         return bool(self.missing or self.extra or self.different or self.unknown_sku)
 
 
-class BrakeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the safety brake stands: at ``limit`` ends within the window it holds (null: at no number).
+class BrakeLine(msgspec.Struct, frozen=True):
+    """A license that ended; held ``until`` then, or null where it ended before the safety brake held any."""
 
-    ``ends`` are those within the last window, ``active`` the licenses that give access now, ``held`` the holds by SKU.
+    customer: str
+    sku: str
+    name: str | None
+    ended_at: dt.datetime
+    until: dt.datetime | None
+
+
+class BrakeView(msgspec.Struct, frozen=True, kw_only=True):
+    """The safety brake: beyond ``limit`` ends within the window it holds (null: never). ``items``: a page of licenses.
+
+    ``ends`` are those of the last window, ``active`` the licenses that give access now, ``held`` the holds by SKU.
     """
 
     on: bool
@@ -272,17 +282,8 @@ class BrakeStatus(msgspec.Struct, frozen=True, kw_only=True):
     ends: int
     active: int
     held: dict[str, int]
-    revision: int
-
-
-class BrakeLine(msgspec.Struct, frozen=True):
-    """A license that ended: held ``until`` then, or null where it ended before the brake held any."""
-
-    customer: str
-    sku: str
-    name: str | None
-    ended_at: dt.datetime
-    until: dt.datetime | None
+    items: list[BrakeLine]
+    next: str | None
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,13 @@ class PostgresVerification:
         """Return (row, customer, SKU) of licenses that name a delivery or a catalog that is not there."""
         return self._stream("strays")
 
+    def unheard(self) -> Iterator[tuple[str, str, str, str | None, str | None]]:
+        """Return (customer, kind, name, what people said last, what is held), where these are not the same.
+
+        Names are ``user``, ``domain`` and ``alias`` and say nothing more; an ``override`` says its terms.
+        """
+        return self._stream("unheard")
+
     def catalogs(self) -> list[tuple[int, str, int, str | None]]:
         """Return (version, document, first revision, the last customer reached) of every catalog."""
         return list(self._connection.execute(self._sql["catalogs"]))

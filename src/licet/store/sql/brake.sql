@@ -54,34 +54,32 @@ SELECT override_id, customer_id, sku, effect, kind, starts_at, ends_at, reason, 
        int8range(%(revision)s, NULL)
 FROM ended
 
--- name: keep_held
--- Make ordinary overrides of the holds of some customers that this revision has ended; their time stays.
+-- name: keep
+-- Make a person's overrides of the holds of some customers that this revision has ended; their time stays.
 INSERT INTO override (override_id, customer_id, sku, effect, kind, starts_at, ends_at, reason, author, valid, recorded)
-SELECT override_id, customer_id, sku, effect, 'override', starts_at, ends_at, %(end_reason)s, %(ended_by)s,
+SELECT override_id, customer_id, sku, effect, 'override', starts_at, ends_at, %(reason)s, %(author)s,
        tstzrange(upper(valid), NULL), recorded
 FROM override
 WHERE kind = 'brake' AND recorded = int8range(%(revision)s, NULL) AND NOT upper_inf(valid)
   AND customer_id = ANY(%(kept)s::text[])
+RETURNING customer_id, override_id::text, json_build_object(
+    'override_id', override_id, 'customer', customer_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind,
+    'value', value, 'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author,
+    'since', lower(valid), 'version', row_id)
 
 -- name: status
--- Tell how the brake stands: what ended within the window, what gives access now, what is held by SKU, and how much
--- ended before and could be restored.
-SELECT json_build_object(
-    'revision', (SELECT revision FROM revision),
-    'ends', (SELECT coalesce(sum(ends), 0) FROM brake_minute
-             WHERE minute > clock_timestamp() - %(window)s::interval - interval '1 minute'),
-    'counted', (SELECT active FROM brake_minute
-                WHERE active IS NOT NULL AND minute > clock_timestamp() - %(window)s::interval - interval '1 minute'
-                ORDER BY minute LIMIT 1),
-    'active', (SELECT count(*) FROM license
-               WHERE status = 'active' AND upper_inf(valid) AND upper_inf(recorded)
-                 AND (starts_at IS NULL OR starts_at <= clock_timestamp())
-                 AND (ends_at IS NULL OR ends_at > clock_timestamp())),
-    'held', (SELECT coalesce(json_object_agg(sku, holds ORDER BY sku), '{}') FROM (
-                 SELECT sku, count(*) AS holds FROM override
-                 WHERE kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded) AND ends_at > clock_timestamp()
-                 GROUP BY sku) AS by_sku)
-)::text
+-- Tell what is held by SKU, what ended within the window, what gave access when it began (where that was counted), and
+-- what gives access now.
+SELECT (SELECT coalesce(json_object_agg(sku, holds ORDER BY sku), '{}') FROM (
+            SELECT sku, count(*) AS holds FROM override
+            WHERE kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded) AND ends_at > clock_timestamp()
+            GROUP BY sku) AS by_sku),
+       coalesce(sum(ends), 0)::bigint, (array_agg(active ORDER BY minute) FILTER (WHERE active IS NOT NULL))[1],
+       (SELECT count(*) FROM license
+        WHERE status = 'active' AND upper_inf(valid) AND upper_inf(recorded)
+          AND (starts_at IS NULL OR starts_at <= clock_timestamp())
+          AND (ends_at IS NULL OR ends_at > clock_timestamp()))
+FROM brake_minute WHERE minute > clock_timestamp() - %(window)s::interval - interval '1 minute'
 
 -- name: count_held
 -- Count what is held now.
@@ -93,7 +91,7 @@ WHERE kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded) AND ends_at > 
 SELECT o.customer_id, o.sku, c.name, lower(o.valid), o.ends_at
 FROM override o JOIN customer c USING (customer_id)
 WHERE o.kind = 'brake' AND upper_inf(o.valid) AND upper_inf(o.recorded) AND o.ends_at > clock_timestamp()
-  AND (o.customer_id, o.sku) > (%(customer_id)s, %(sku)s)
+  AND (o.customer_id, o.sku) > (split_part(%(after)s, ' ', 1), split_part(%(after)s, ' ', 2))
   AND (%(only)s::text IS NULL OR o.customer_id = %(only)s::text)
 ORDER BY o.customer_id, o.sku LIMIT %(limit)s
 
@@ -112,6 +110,6 @@ WHERE e.ended_at > coalesce((
            AND (l.ends_at IS NULL OR l.ends_at > clock_timestamp()))
   AND NOT EXISTS (SELECT FROM override o WHERE o.customer_id = e.customer_id AND o.sku = e.sku AND o.kind = 'brake'
                   AND upper_inf(o.valid) AND upper_inf(o.recorded))
-  AND (e.customer_id, e.sku) > (%(customer_id)s, %(sku)s)
+  AND (e.customer_id, e.sku) > (split_part(%(after)s, ' ', 1), split_part(%(after)s, ' ', 2))
   AND (%(only)s::text IS NULL OR e.customer_id = %(only)s::text)
 ORDER BY e.customer_id, e.sku LIMIT %(limit)s

@@ -18,6 +18,10 @@ SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bi
        greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
 FROM revision RETURNING recorded_at, pg_notify('licet_revision', revision::text)
 
+-- name: tell_traces
+-- Tell followers which traces the revision belongs to, at the commit.
+SELECT pg_notify('licet_trace', %(traces)s)
+
 -- name: advance
 -- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.
 WITH move AS (
