@@ -47,9 +47,9 @@ def test_a_person_restores_keeps_and_releases(stored: Cli, ended: str) -> None:
     assert (unsaid.code, "--yes" in unsaid.err) == (2, True), "nobody could be asked"
     assert stored("brake", "release", "--reason", " ", "--yes").code == 2
     unknown = stored("brake", "release", "--keep", "c", "--keep", "nobody", "--reason", "meant", "--yes")
-    assert (unknown.code, "nothing of a customer nobody" in unknown.err) == (1, True)
+    assert (unknown.code, "nothing of nobody" in unknown.err) == (1, True)
     assert held(ended) == ["c", "d", "e"], "a name that is wrong changes nothing"
-    assert stored("brake", "restore", "--reason", "a bad load", "--yes", "--json").out.startswith('{"licenses":2,')
+    assert stored("brake", "restore", "--reason", "a bad load", "--yes", "--json").out.startswith('{\n  "licenses": 2,')
     assert held(ended) == ["a", "b", "c", "d", "e"]
     done = stored("brake", "release", "--customer", "b", "--reason", "meant", "--yes")
     assert done.out == "1 licenses are released\n"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from licet.domain.brake import Brake, Counted, Hold
+from licet.domain.brake import Brake, Room
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.fields import Field
 from licet.domain.filter import Earlier, Kind
@@ -74,7 +74,7 @@ class MemoryStore:
         self.feed: set[tuple[int, str]] = set()
         self.progress: dict[tuple[str, int], float] = {}
         self.ends = 0  # all within one window: a simulated day is no longer
-        self.holds: dict[tuple[str, str], Hold] = {}
+        self.holds: dict[tuple[str, str], License] = {}
         self.holder: MemoryTransaction | None = None
 
     def take_lock(self, transaction: "MemoryTransaction") -> None:
@@ -191,7 +191,6 @@ class MemoryTransaction:
         self._folded = Folded()
         self._stops: dict[tuple[str, int], str] = {}
         self.thrown_out = False
-        self.brake = self
         self._ends = 0
         store.take_lock(self)
         self.revision = store.revision + 1
@@ -223,11 +222,11 @@ class MemoryTransaction:
         self._folded = folded
         self._at("written")
 
-    def count_ends(self, ends: int, brake: Brake) -> Counted:
+    def count_ends(self, ends: int, brake: Brake) -> Room:
         self._still_in()
         active = sum(row.terms.status is Status.ACTIVE for held in self._store.open.values() for row in held.values())
         self._ends, before = ends, self._store.ends
-        return Counted(before, before + active if before + ends > brake.floor else None)
+        return brake.room(before, before + active if before + ends > brake.floor else None, ends)
 
     def stop_dying(self, log: str, partitions: Collection[int], limit: DeadLimit) -> Mapping[int, str]:
         self._still_in()

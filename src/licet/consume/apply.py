@@ -196,8 +196,7 @@ class Applier:
             )
             folded, tripped = fold(reads, world, inapplicable=inapplicable), False
             if folded.ends and self._brake is not None:
-                before = transaction.brake.count_ends(folded.ends, self._brake)
-                room = self._brake.room(before, folded.ends)
+                room = transaction.count_ends(folded.ends, self._brake)
                 tripped = 0 <= room.left < folded.ends
                 folded = fold(reads, msgspec.structs.replace(world, room=room))
             transaction.write(folded)

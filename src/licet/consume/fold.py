@@ -15,7 +15,7 @@ import msgspec
 from licet.consume.read import Read, Readable, Unreadable
 from licet.domain import fields as read
 from licet.domain import ids
-from licet.domain.brake import Hold, Room
+from licet.domain.brake import Room
 from licet.domain.catalog import Catalog
 from licet.domain.change import CustomerChange
 from licet.domain.errors import Fault, InvalidInput
@@ -178,7 +178,7 @@ class Fold:
         self.domains: list[NameWrite] = []
         self.touched: set[str] = set()
         self.ends = 0
-        self.ended: dict[tuple[str, str], tuple[Hold, bool]] = {}  # of those that stay so, whether each is held
+        self.ended: dict[tuple[str, str], tuple[License, bool]] = {}  # those that stay so; whether each is held
 
     def take(self, one: Read, sequence: int) -> None:
         """Give a delivery its outcome, and let it change its customer."""
@@ -236,8 +236,8 @@ class Fold:
             domains=self.domains,
             touched=self.touched,
             ends=self.ends,
-            passed=[hold for hold, held in self.ended.values() if not held],
-            holds=[hold for hold, held in self.ended.values() if held],
+            passed=[row for row, held in self.ended.values() if not held],
+            holds=[row for row, held in self.ended.values() if held],
             room=self.world.room,
             retired=[(customer.customer_id, sku) for customer in written for sku in sorted(customer.retired)],
         )
@@ -364,7 +364,7 @@ class Fold:
                 self.ends += 1
                 held = self.ends > room.left
                 any_held |= held
-                self.ended[key] = Hold(*key, row.valid_from), held
+                self.ended[key] = row, held
                 if held and row.sku in customer.braked:
                     customer.retired.add(row.sku)  # the new hold lasts longer
         return any_held

@@ -13,11 +13,12 @@ AUTHOR = "safety brake"
 HELD = "held by the safety brake"
 
 
-class Counted(msgspec.Struct, frozen=True):
-    """How many licenses ended within the window, and how many were active then (None: too few ended to count)."""
+class Room(msgspec.Struct, frozen=True):
+    """How many licenses may still end in a batch. Those past ``left`` are held for a time, for the reason ``why``."""
 
-    ends: int
-    active: int | None
+    left: float = math.inf
+    why: str = ""
+    hold: dt.timedelta = dt.timedelta()
 
 
 class Brake(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,29 +35,13 @@ class Brake(msgspec.Struct, frozen=True, kw_only=True):
     hold: dt.timedelta
 
     def limit(self, active: int | None) -> float:
-        """Return how many may end within the window before the brake holds; infinity where nothing stops them."""
+        """Return how many may end within the window; ``active`` when it began, None where that was not counted."""
         by_share = max(self.floor, math.floor(self.share * active)) if self.share and active is not None else math.inf
         return min(by_share, self.most if self.most is not None else math.inf)
 
-    def room(self, before: Counted, ends: int) -> "Room":
-        """Say how many of ``ends`` more may still end, and why the others are held."""
-        hours, rest = divmod(self.window.total_seconds(), 3600)
-        within = "an hour" if (hours, rest) == (1, 0) else f"{self.window.total_seconds() / 60:g} minutes"
-        why = f"{HELD} because {before.ends + ends} licenses ended within {within}"
-        return Room(self.limit(before.active) - before.ends, why, self.hold)
-
-
-class Room(msgspec.Struct, frozen=True):
-    """How many licenses may still end in a batch. Those past ``left`` are held for a time, for the reason ``why``."""
-
-    left: float = math.inf
-    why: str = ""
-    hold: dt.timedelta = dt.timedelta()
-
-
-class Hold(msgspec.Struct, frozen=True):
-    """Access that goes on although its license ended at ``since`` (None: it was gone until now)."""
-
-    customer_id: str
-    sku: str
-    since: dt.datetime | None = None
+    def room(self, before: int, active: int | None, ends: int) -> Room:
+        """Say how many of ``ends`` more may end after those before, and why the others are held."""
+        minutes = self.window.total_seconds() / 60
+        within = "an hour" if minutes == 60 else f"{minutes:g} minutes"  # noqa: PLR2004 the default
+        why = f"{HELD} because {before + ends} licenses ended within {within}"
+        return Room(self.limit(active) - before, why, self.hold)

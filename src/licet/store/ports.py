@@ -1,13 +1,13 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
-from licet.domain.brake import Brake, Counted, Hold, Room
+from licet.domain.brake import Brake, Room
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Override
 from licet.domain.errors import Fault
@@ -114,8 +114,8 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     domains: Sequence[NameWrite] = ()
     touched: Collection[str] = ()
     ends: int = 0
-    passed: Collection[Hold] = ()
-    holds: Collection[Hold] = ()
+    passed: Collection[License] = ()
+    holds: Collection[License] = ()
     room: Room | None = None
     retired: Collection[tuple[str, str]] = ()
 
@@ -175,41 +175,8 @@ class DeadLimit(msgspec.Struct, frozen=True):
     window: int = 1000
 
 
-class EndCount(Protocol):
-    """Where the safety brake counts, in a transaction."""
-
-    def count_ends(self, ends: int, brake: Brake) -> Counted:
-        """Count licenses that end; returns what was counted before them."""
-        ...
-
-
-class HoldStore(Protocol):
-    """What a person does to the holds of the safety brake, in a transaction."""
-
-    def pick(self, which: str, window: dt.timedelta, customer_id: str | None, limit: int) -> Sequence[tuple[str, str]]:
-        """Return some (customer, SKU) pairs that are ``held``, or that ``ended`` before it held any."""
-        ...
-
-    def hold(self, holds: Iterable[Hold], room: Room, author: str) -> None:
-        """Keep access to licenses that ended."""
-        ...
-
-    def end_holds(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
-        """End holds."""
-        ...
-
-    def keep(self, customers: Collection[str], by: Actor, reason: str) -> None:
-        """Make a person's overrides of the customers' holds that were ended here; they last as long."""
-        ...
-
-
 class Transaction(Protocol):
     """A transaction that changes answers. It holds the only write lock from its first statement to its end."""
-
-    @property
-    def brake(self) -> EndCount:
-        """Where the safety brake counts."""
-        ...
 
     @property
     def revision(self) -> int:
@@ -228,6 +195,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def count_ends(self, ends: int, brake: Brake) -> Room:
+        """Count licenses that end; returns how many of them may."""
+        ...
+
     def write(self, folded: Folded) -> None:
         """Write a fold. Raises ``Inapplicable`` where the store refuses the data."""
         ...
@@ -242,11 +213,6 @@ class Transaction(Protocol):
 
 class CatalogTransaction(Protocol):
     """A transaction in which what a person did reaches customers: a catalog, a restoration, an erasure."""
-
-    @property
-    def brake(self) -> HoldStore:
-        """What the safety brake holds."""
-        ...
 
     @property
     def revision(self) -> int:
@@ -272,6 +238,19 @@ class CatalogTransaction(Protocol):
 
     def mark_refolded(self, version: int, customer_id: str) -> None:
         """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
+    def release(
+        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """End some of the safety brake's holds; those of the customers ``keep`` become this person's overrides.
+
+        Returns the (customer, SKU) pairs.
+        """
+        ...
+
+    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Hold some of what ended before the safety brake held any; returns the same."""
         ...
 
     def erase(self, customer_id: str, by: Actor) -> None:

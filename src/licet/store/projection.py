@@ -17,7 +17,7 @@ from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.brake import BrakeBook
+from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
@@ -141,7 +141,7 @@ class PostgresProjection:
         return self._connection
 
 
-class PostgresTransaction:
+class PostgresTransaction(BrakeWriter):
     """One transaction; see ``store.ports.Transaction``.
 
     No method ends with a pipeline: the Flush with which psycopg leaves one switches off the server's
@@ -159,7 +159,6 @@ class PostgresTransaction:
         assert row is not None  # noqa: S101 the singleton row of the schema
         self.revision: int = row[0]
         self.first_sequence: int = row[1] - deliveries + 1
-        self.brake = BrakeBook(connection, self.revision)
 
     def load(self, wanted: Wanted) -> Loaded:
         """Move the offsets and read what the batch needs, in one round trip."""
@@ -199,7 +198,7 @@ class PostgresTransaction:
         if folded.closes:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
-        self.brake.write(folded)
+        self.write_ends(folded)
         traces = [one.traceparent for one in folded.deliveries if one.traceparent is not None]
         if traces:
             self._run("tell_traces", traces=" ".join(traces[:_MOST_TRACES]))
