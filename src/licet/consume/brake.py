@@ -1,6 +1,6 @@
 """What a person decides on the safety brake: let the ends take effect, or hold what ended before it held any."""
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
@@ -51,29 +51,36 @@ class BrakeDesk:
         named = keep | {only} if only is not None else keep
         try:
             with self._open() as store:
+                after = ""
                 while True:
                     with store.transaction(0) as transaction:
                         states = transaction.states(sorted(named))
                         if unheld := [one for one in sorted(named) if one not in states or not states[one].held]:
                             raise NotFound(f"the safety brake holds nothing of {', '.join(unheld)}")
-                        reached = self._step(store, transaction, wish, only, keep)
-                    if reached:
-                        yield reached, transaction.revision
-                    if reached < CHUNK:
+                        pairs = self._step(store, transaction, wish, only, keep, after)
+                    if pairs:
+                        yield len(pairs), transaction.revision
+                    if len(pairs) < CHUNK:
                         return
-                    named = frozenset()
+                    named, after = frozenset(), " ".join(pairs[-1])
         except StoreUnavailable as error:
             raise Unavailable(f"the store does not answer: {error}") from error
 
     def _step(
-        self, store: Refolding, transaction: CatalogTransaction, wish: Wish, only: str | None, keep: frozenset[str]
-    ) -> int:
+        self,
+        store: Refolding,
+        transaction: CatalogTransaction,
+        wish: Wish,
+        only: str | None,
+        keep: frozenset[str],
+        after: str,
+    ) -> Sequence[tuple[str, str]]:
         if wish.restore:
-            pairs = transaction.restore(self._brake, wish.by, wish.reason, CHUNK)
+            pairs = transaction.restore(self._brake, wish.by, wish.reason, after, CHUNK)
         else:
-            pairs = transaction.release(only, keep, wish.by, wish.reason, CHUNK)
+            pairs = transaction.release(only, keep, wish.by, wish.reason, after, CHUNK)
         if not pairs:
-            return 0
+            return ()
         ids, catalog = sorted({customer_id for customer_id, _ in pairs}), store.current_catalog()
         names: tuple[list[NameWrite], list[NameWrite]] = [], []
         for state in transaction.states(ids).values():
@@ -92,4 +99,4 @@ class BrakeDesk:
                 reason=wish.reason,
             )
         )
-        return len(pairs)
+        return pairs

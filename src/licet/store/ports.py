@@ -241,15 +241,15 @@ class CatalogTransaction(Protocol):
         ...
 
     def release(
-        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+        self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
     ) -> Sequence[tuple[str, str]]:
         """End some of the safety brake's holds; those of the customers ``keep`` become this person's overrides.
 
-        Returns the (customer, SKU) pairs.
+        Returns the (customer, SKU) pairs in order, from beyond ``after`` (both, with a space); perhaps ``only`` of one.
         """
         ...
 
-    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> Sequence[tuple[str, str]]:
+    def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """Hold some of what ended before the safety brake held any; returns the same."""
         ...
 
