@@ -42,7 +42,7 @@ class BrakeDesk:
         """Go on in transactions of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
 
         Yields how many each reached, and its revision: checks that include it know of that. Raises ``InvalidInput``,
-        ``NotFound`` (a customer named of which nothing is held) and ``Unavailable``.
+        ``NotFound`` (a customer named that is not there: nothing is done then) and ``Unavailable``.
         """
         if not wish.reason.strip() or len(wish.reason) > _REASON_LENGTH or "\x00" in wish.reason:
             raise InvalidInput.of(Fault("reason", shown(wish.reason), f"1 to {_REASON_LENGTH} characters that say why"))
@@ -55,8 +55,8 @@ class BrakeDesk:
                 while True:
                     with store.transaction(0) as transaction:
                         states = transaction.states(sorted(named))
-                        if unheld := [one for one in sorted(named) if one not in states or not states[one].held]:
-                            raise NotFound(f"the safety brake holds nothing of {', '.join(unheld)}")
+                        if unknown := sorted(named - states.keys()):
+                            raise NotFound(f"no customer has the id {', '.join(unknown)}")
                         pairs = self._step(store, transaction, wish, only, keep, after)
                     if pairs:
                         yield len(pairs), transaction.revision

@@ -15,7 +15,7 @@ from licet.store.pools import Pool, connection_of
 from licet.store.ports import Folded
 from licet.store.values import Act, Action, BrakeLine, BrakeView
 
-_GRANTED = "the license gives access again, or its customer was erased"
+_GRANTED = "the license gives access again"
 
 
 class BrakeWriter:
