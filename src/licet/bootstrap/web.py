@@ -135,7 +135,7 @@ def build_web(settings: Settings) -> Web:
     )
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
-    asking = Asking(Asker(checker, tokens), authenticator, metrics)
+    asking = Asking(Asker(checker, tokens), history, authenticator, metrics)
     ends = asyncio.Event()
     api = build_app(
         Rooms(
@@ -152,7 +152,7 @@ def build_web(settings: Settings) -> Web:
             checks=_checks(ends, readers, follower, catalogs, change_log),
         )
     )
-    past = PastCheck(history, checker, check, authenticator, metrics)
+    past = PastCheck(history, asking, check, metrics)
     routes = ways(check, past, asking, catalogs.current, utc_now) | {
         "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
         "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),

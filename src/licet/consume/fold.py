@@ -202,8 +202,6 @@ class Fold:
             time = stored.time + 1 if stored.time is not None else None
         flag = Field(erased, sequence, time, timed=False)
         self._follow(customer, {field: flag} if erased else {**customer.fields, field: flag}, at, sequence)
-        if erased:
-            customer.retired |= customer.braked
         self.deliveries.append(
             Delivery(
                 log=PEOPLE,

@@ -1,6 +1,7 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -253,7 +254,7 @@ class CatalogTransaction(Protocol):
         """Hold some of what ended before the safety brake held any; returns the same."""
         ...
 
-    def erase(self, customer_id: str, by: Actor) -> None:
+    def erase(self, customer_id: str, by: Actor) -> list[uuid.UUID]:
         """Empty all that is kept of a customer beside its row and its licenses."""
         ...
 
