@@ -151,6 +151,18 @@ class Settings:
     dead_window: int = setting(
         1000, "How many of a partition's last deliveries are counted for both.", _number(1, 100_000)
     )
+    brake: str = setting(
+        "on", "`off`: the safety brake holds nothing, however many licenses end at once.", _one_of("on", "off")
+    )
+    brake_window_s: int = setting(3600, "Within how many seconds the safety brake counts ends.", _number(60, 604_800))
+    brake_ends: int | None = setting(
+        None, "From so many licenses ended within the window on it keeps access. Unset: any number.", _number(1, 10**9)
+    )
+    brake_share: int = setting(
+        20, "The same, as per cent of those that gave access when the window began; 0: any share.", _number(0, 100)
+    )
+    brake_floor: int = setting(50, "Up to so many ends within the window are never a share.", _number(0, 10**9))
+    brake_hold_h: int = setting(72, "For how many hours it keeps access to what ended beyond.", _number(1, 8760))
     payload_days: int = setting(
         0, "How many days `licet prune` leaves the bytes of deliveries in the ledger; 0: for ever.", _number(0, 36_500)
     )

@@ -52,6 +52,7 @@ from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
 from licet.settings import Settings
+from licet.store.brake import count_held
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from licet.observe.traces import Traces
 
 FLUSH_S = 5.0
-DRIFT_S = 15.0
+WATCH_S = 15.0
 REGISTER_S = 2.0
 # The web process listens once checks can be answered, or after this: with many customers the door opens before.
 FIRST_LOAD_S = 2.0
@@ -207,7 +208,7 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             parts.authenticator.keep_fresh(),
             _flush_register(parts.register, parts.senders),
         ]
-        tasks.append(watch_drift(PostgresReconciliations(parts.pools[0]), parts.metrics))
+        tasks.append(watch_store(parts.pools[0], parts.metrics))
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
@@ -277,17 +278,20 @@ async def _flush_register(register: Register, senders: PostgresSenders) -> None:
         await register.flush(senders)
 
 
-async def watch_drift(reconciliations: PostgresReconciliations, metrics: Metrics) -> None:
-    """Tell what the last reconciliation came to; nothing before there is one."""
+async def watch_store(readers: Pool, metrics: Metrics) -> None:
+    """Tell what the last reconciliation came to (nothing before there is one), and what the safety brake holds."""
+    reconciliations = PostgresReconciliations(readers)
     while True:
         try:
             last = (await reconciliations.search(None, 1)).rows
             for kind in DriftKind if last else ():
                 metrics.drift_customers.labels(kind.value).set(getattr(last[0], kind.value))
+            metrics.brake_holds.set(await count_held(readers))
         except Unavailable:
+            metrics.brake_holds.set(math.nan)
             for kind in DriftKind:
                 metrics.drift_customers.labels(kind.value).set(math.nan)
-        await asyncio.sleep(DRIFT_S)
+        await asyncio.sleep(WATCH_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

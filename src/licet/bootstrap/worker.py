@@ -10,6 +10,7 @@ import msgspec
 
 from licet.bootstrap.beside import Duty, beside
 from licet.bootstrap.queue import build_announcer, build_reader
+from licet.bootstrap.store import build_brake
 from licet.bootstrap.traces import build_traces, tell_applied
 from licet.consume.apply import Applied, Applier
 from licet.consume.clock import Clock
@@ -47,7 +48,8 @@ def build_worker(settings: Settings, seen: Callable[[Applied], None] | None = No
         metrics, [one for one in (seen, traces and partial(tell_applied, traces, settings.kafka_topic)) if one]
     )
     limit = DeadLimit(settings.dead_limit or sys.maxsize, settings.dead_share, settings.dead_window)
-    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit)
+    brake = build_brake(settings)
+    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit, brake=brake)
     reader = build_reader(settings, applier.assign)
     worker = Worker(reader, applier, metrics, settings.batch_size)
     return RunningWorker(

@@ -11,7 +11,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, catalog, customer, dead, history, keys, override, partition
+from licet.cli import audit, brake, catalog, customer, dead, history, keys, override, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.drift import export, reconcile
 from licet.cli.serve import run_web, run_worker
@@ -34,6 +34,7 @@ app.add_typer(customer.app, name="customer")
 app.add_typer(override.app, name="override")
 app.command()(override.grant)
 app.command()(override.block)
+app.add_typer(brake.app, name="brake")
 app.add_typer(audit.app, name="audit")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")

@@ -62,6 +62,9 @@ class Watch:
             metrics.lag_seconds.set(max(0.0, (now - last.received_at).total_seconds()))
         metrics.batch_size.observe(len(applied.deliveries))
         metrics.revision.set(applied.revision)
+        metrics.brake_held.inc(applied.held)
+        if applied.tripped:
+            log(Event.BRAKE_TRIPPED, revision=applied.revision, held=applied.held)
         for see in self._seen:
             see(applied)
 

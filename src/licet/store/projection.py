@@ -18,6 +18,7 @@ from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
@@ -141,7 +142,7 @@ class PostgresProjection:
         return self._connection
 
 
-class PostgresTransaction:
+class PostgresTransaction(BrakeWriter):
     """One transaction; see ``store.ports.Transaction``.
 
     No method ends with a pipeline: the Flush with which psycopg leaves one switches off the server's
@@ -198,6 +199,7 @@ class PostgresTransaction:
         if folded.closes:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
+        self.write_ends(folded)
         traces = [one.traceparent for one in folded.deliveries if one.traceparent is not None]
         if traces:
             self._run("tell_traces", traces=" ".join(traces[:_MOST_TRACES]))
@@ -314,8 +316,10 @@ def _customers(
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
     aliases: dict[str, set[str]] = {}
     domains: dict[str, set[str]] = {}
+    braked: dict[str, set[str]] = {}
     for customer_id, is_alias, name in names:
-        (aliases if is_alias else domains).setdefault(customer_id, set()).add(name)
+        kind = braked if is_alias is None else aliases if is_alias else domains
+        kind.setdefault(customer_id, set()).add(name)
     return {
         customer_id: CustomerState(
             customer_id=customer_id,
@@ -324,6 +328,7 @@ def _customers(
             licenses=held.get(customer_id, {}),
             source_aliases=frozenset(aliases.get(customer_id, ())),
             source_domains=frozenset(domains.get(customer_id, ())),
+            held=frozenset(braked.get(customer_id, ())),
         )
         for customer_id, deleted, fields in customers
     }

@@ -60,8 +60,9 @@ class PostgresVerification:
 
     def customers(self) -> Iterator[tuple[str, StoredCustomer]]:
         """Return the customers by id."""
-        for customer_id, name, manager, engineer, deleted, fields, revision in self._stream("customers"):
-            yield customer_id, StoredCustomer((name, manager, engineer), deleted, _decode_fields(fields), revision)
+        for customer_id, name, manager, engineer, deleted, fields, revision, named in self._stream("customers"):
+            texts = (name, manager, engineer)
+            yield customer_id, StoredCustomer(texts, deleted, _decode_fields(fields), revision, named)
 
     def licenses(self) -> Iterator[tuple[str, License]]:
         """Return every license row that was ever believed, customer by customer."""

@@ -34,6 +34,10 @@ ON CONFLICT DO NOTHING
 UPDATE override SET reason = '', author = '', ended_by = left(ended_by, 0), end_reason = left(end_reason, 0)
 WHERE customer_id = %(customer_id)s
 
+-- name: erase_ends
+-- Forget which of a customer's licenses the safety brake let end: nobody restores them by that.
+DELETE FROM brake_end WHERE customer_id = %(customer_id)s
+
 -- name: end_overrides
 -- End a customer's current overrides, by whoever erases it; returns them.
 WITH ended AS (

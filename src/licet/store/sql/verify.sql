@@ -41,9 +41,10 @@ SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, 
 FROM delivery WHERE outcome <> 'dead' ORDER BY customer_id, sequence
 
 -- name: customers
--- Return the customers by id.
-SELECT customer_id, name, account_manager, sales_engineer, deleted, fields::text, revision FROM customer
-ORDER BY customer_id
+-- Return the customers by id. One that is deleted and was held by the safety brake may have its names still.
+SELECT customer_id, name, account_manager, sales_engineer, deleted, fields::text, revision,
+       deleted AND EXISTS (SELECT FROM override o WHERE o.customer_id = c.customer_id AND o.kind = 'brake')
+FROM customer c ORDER BY customer_id
 
 -- name: licenses
 -- Return the license rows, customer by customer.
