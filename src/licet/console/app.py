@@ -9,15 +9,15 @@ from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from licet.console import search, sign_in
-from licet.console.frame import HOME, Frame
+from licet.console import customer, search, sign_in
+from licet.console.frame import HOME, Frame, Page
 from licet.console.look import Assets, environment
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
 
 # Each returns the handlers of a page (or of some that belong together); they take rooms and ``page`` by name.
-PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers,)
+PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers, customer.handlers)
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -30,16 +30,24 @@ class Console(msgspec.Struct, frozen=True):
 def build_console(seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
+
+    # Functions, as the framework copies what it is given, and there is one frame.
+    def page(request: Request[Any, Any, Any]) -> Page:
+        return frame.page(request)
+
+    async def admit(request: Request[Any, Any, Any]) -> Response[Any] | None:
+        return await frame.admit(request)
+
     rules: dict[str, Any] = {
-        "dependencies": {"page": Provide(frame.page, sync_to_thread=False)},
+        "dependencies": {"page": Provide(page, sync_to_thread=False)},
         "opt": {"exclude_from_auth": True},
         "include_in_schema": False,
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
-    pages = [handler for page in PAGES for handler in page()]
+    pages = [handler for make in PAGES for handler in make()]
     return Console(
-        [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=frame.admit, **rules)],
+        [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=admit, **rules)],
         frame.error,
     )
 

@@ -123,6 +123,15 @@ class Page:
             raise Forbidden("nobody is signed in")
         return self._visitor
 
+    async def form(self) -> Mapping[str, str]:
+        """Return the fields of the form that was sent; of a file nothing."""
+        return {name: value for name, value in (await self.request.form()).items() if isinstance(value, str)}
+
+    def target(self, blocks: Sequence[str]) -> str | None:
+        """Return which of these blocks a script asks for: the element that it will replace is called so."""
+        wanted = self.request.headers.get("hx-target")
+        return wanted if wanted in blocks else None
+
     def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
         """Render a template; for a script's request only its ``block``, where one is named."""
         visitor, seal = self._visitor, self._frame.seal

@@ -1,4 +1,4 @@
-"""The first page: a customer by whatever one knows of it."""
+"""The first page: a customer by whatever one has of it."""
 
 from typing import Any
 
@@ -8,16 +8,19 @@ from litestar.params import FromQuery
 
 from licet.answer.reading import Reading
 from licet.console.frame import HOME, Page
+from licet.console.reference import find_reference
+
+_MOST = 20
 
 
 @get(HOME)
 async def get_home(
     page: NamedDependency[Page], reading: NamedDependency[Reading], q: FromQuery[str] = ""
 ) -> Response[str]:
-    """Search, and what was found."""
-    q = "".join(one for one in q if one.isprintable()).strip()[:200]
-    found = await reading.customers(q or None, None, 20)
-    return page.show("search.html", "found", q=q, found=found.items)
+    """Search, and what was found; without a text the first customers by name."""
+    text = "".join(one for one in q if one.isprintable()).strip()[:200]
+    found, more = await reading.find(text, _MOST)
+    return page.show("search.html", "found", q=text, found=found, more=more, reference=find_reference(text))
 
 
 def handlers() -> list[Any]:

@@ -812,6 +812,8 @@ CREATE UNIQUE INDEX customer_alias_current ON public.customer_alias USING btree 
 
 CREATE INDEX customer_alias_customer ON public.customer_alias USING btree (customer_id);
 
+CREATE INDEX customer_alias_value ON public.customer_alias USING btree (substr(alias, (strpos(alias, ':'::text) + 1)), alias) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
 CREATE UNIQUE INDEX customer_domain_current ON public.customer_domain USING btree (domain, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (customer_id);
@@ -819,6 +821,12 @@ CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (cus
 CREATE INDEX customer_domain_domain ON public.customer_domain USING btree (domain);
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
+
+CREATE INDEX customer_name_2 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){1}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){1}(\w.*)$'::text)) IS NOT NULL);
+
+CREATE INDEX customer_name_3 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){2}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){2}(\w.*)$'::text)) IS NOT NULL);
+
+CREATE INDEX customer_name_4 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){3}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){3}(\w.*)$'::text)) IS NOT NULL);
 
 CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (letter);
 
