@@ -9,6 +9,7 @@ import secrets
 import urllib.parse
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
+from http.client import HTTPException
 from typing import Any
 
 import msgspec
@@ -64,7 +65,7 @@ class Oidc:
         self._seal = seal
         self._post = post
         self.issuer = settings.oidc_issuer or ""
-        self._callback = (settings.console_url or "").rstrip("/") + CALLBACK
+        self._callback = (settings.console_url or "") + CALLBACK
 
     async def begin(self, to: str) -> tuple[str, Attempt]:
         """Return where to send the browser, and what it has to keep meanwhile. Raises ``Unavailable``."""
@@ -96,7 +97,7 @@ class Oidc:
             raise Unauthenticated("the token belongs to another sign-in")
         if claims.get("azp", self._client) != self._client:
             raise Unauthenticated("the token was issued to another client")
-        return self._seal.visit(self._tokens.user(claims), self._role(claims), self.issuer)
+        return self._seal.visit(self._tokens.user(claims), self._role(claims))
 
     async def goodbye(self) -> str | None:
         """Return where the issuer ends its own session (RP-initiated logout), None where it offers none."""
@@ -119,7 +120,13 @@ class Oidc:
         request = urllib.request.Request(address, urllib.parse.urlencode(form).encode(), headers)  # noqa: S310 https? as set
         try:
             return str((await self._post(request))["id_token"])
-        except (OSError, ValueError, KeyError) as error:  # its text may hold what was sent
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            HTTPException,
+            msgspec.DecodeError,
+        ) as error:  # its text may hold what was sent
             raise Unauthenticated(f"the issuer did not take the code ({type(error).__name__})") from None
 
     async def _endpoint(self, name: str) -> str:

@@ -27,6 +27,6 @@ def find_reference(text: str) -> Reference | None:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         found = msgspec.msgpack.decode(raw[2:], type=Reference)
         found.time  # noqa: B018 it must be one
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, msgspec.DecodeError):
         return None
     return found if zlib.crc32(raw[2:]).to_bytes(4, "big")[2:] == raw[:2] else None

@@ -9,6 +9,7 @@ import msgspec
 
 from licet.store.past import Event
 
+NOTHING = "\N{EN DASH}"
 _WORDS = {
     "applied": "A change from Salesforce was applied",
     "ignored": "A change from Salesforce was ignored",
@@ -97,7 +98,7 @@ def _cause(cause: Mapping[str, Any]) -> str:
 def _value(value: object) -> str:
     match value:
         case None:
-            return "–"  # noqa: RUF001 a dash for what is not there
+            return NOTHING
         case bool():
             return "yes" if value else "no"
         case str():
