@@ -28,12 +28,13 @@ _FIRST = ("Acme", "Nordwind", "Blue Harbor", "Sankt Georg", "Umbra", "Kestrel", 
 _TRADE, _FORM = ("Logistics", "Health", "Foods", "Energy", "Media"), ("GmbH", "Inc", "Ltd", "AG")
 _DRAWN = [f"(ARRAY{list(words)})[1 + i %% {len(words)}]" for words in (_FIRST, _TRADE, _FORM)]
 _NAME = " || ' ' || ".join([_DRAWN[0], "substr(md5(i::text), 1, 5)", *_DRAWN[1:]])
-# Each hundredth customer that is looked at was written thirty times.
+# Each hundredth customer was written thirty times; all came with the first delivery.
 _HISTORY = """
     INSERT INTO delivery (log, partition, "offset", sequence, revision, customer_id, payload_hash, outcome, rule)
     SELECT 'bench', 0, i * 30 + k, 10 + i * 30 + k, 2, '0015g' || lpad((i * 100)::text, 13, '0'), '',
            'applied', 'applied'
     FROM generate_series(0, %(count)s / 100 - 1) i, generate_series(0, 29) k
+    UNION ALL SELECT 'bench', 1, 0, 1, 2, NULL, '', 'applied', 'applied'
 """
 
 

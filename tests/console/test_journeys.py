@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from licet.console.session import Role
-from support.browser import PHONE, browser, lacking, person
+from support.browser import PHONE, lacking, person
 from support.console import Served, served_console
 from support.world import rows
 
@@ -26,12 +26,6 @@ def at(postgres: str, template: str) -> Iterator[Served]:
             served.deal(ACME, SKU3=number % 2 == 0)
         served.deal("umbra", Name="Umbra Health", SignedTos=False, SKU1=True, AccountManager="Carl Reyes")
         yield served
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
 
 
 def find(page: Page, text: str) -> None:

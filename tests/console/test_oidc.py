@@ -81,7 +81,7 @@ def test_the_claim_says_the_role_and_the_browser_comes_back_where_it_wanted_to(
         came = come_back(client, code=grant(issuer, asked, **roles(*given)), state=asked["state"], iss=issuer.url)
         assert (came.status_code, came.headers["location"]) == (303, "/console?q=acme")
         page = client.get("/console").text
-        assert f"ada@acme.example <small>{role}</small>" in page
+        assert f"ada@acme.example</span> <small>{role}</small>" in page
         again = come_back(client, code="code-0", state=asked["state"])
         assert again.status_code == 401, "the attempt was used up"
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Request
 
 from licet.console.session import Role
-from support.browser import DESKTOP, PHONE, SCHEMES, browser, lacking, overflow, person, violations
+from support.browser import DESKTOP, PHONE, SCHEMES, lacking, overflow, person, violations
 from support.console import Served, served_console
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=lacking() or "")
@@ -50,12 +50,6 @@ def at(postgres: str, template: str) -> Iterator[Served]:
         )
         assert put.status_code == 200, put.text
         yield served
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
 
 
 @pytest.mark.parametrize(("path", "role"), PAGES)

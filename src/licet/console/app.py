@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
 
 from licet.console import customer, search, sign_in
 from licet.console.frame import HOME, Frame, Page
@@ -16,8 +17,14 @@ from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
 
-# Each returns the handlers of a page (or of some that belong together); they take rooms and ``page`` by name.
-PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers, customer.handlers)
+# The pages behind the sign-in; a handler takes the rooms it needs, and ``page``, by name.
+PAGES: tuple[ControllerRouterHandler, ...] = (
+    search.get_home,
+    customer.get_customer,
+    customer.make_override,
+    customer.change_override,
+    sign_in.sign_out,
+)
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -45,9 +52,8 @@ def build_console(seal: Seal, public_url: str | None, oidc: Oidc | None, links: 
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
-    pages = [handler for make in PAGES for handler in make()]
     return Console(
-        [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=admit, **rules)],
+        [open_, Router("/", route_handlers=[*PAGES, nothing], before_request=admit, **rules)],
         frame.error,
     )
 

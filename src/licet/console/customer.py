@@ -3,7 +3,7 @@
 import datetime as dt
 import urllib.parse
 import uuid
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from litestar import Response, get, post
@@ -165,8 +165,3 @@ def read_moment(field: str, text: str) -> dt.datetime:
 
 def _of(customer: str) -> str:
     return f"{HOME}/customers/{urllib.parse.quote(customer, safe='')}"
-
-
-def handlers() -> list[Any]:
-    """Return the routes."""
-    return [get_customer, make_override, change_override]

@@ -141,13 +141,14 @@ class Page:
 
     def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
         """Render a template; for a script's request only its ``block``, where one is named."""
-        visitor, seal = self._visitor, self._frame.seal
+        visitor, seal, path = self._visitor, self._frame.seal, self.request.url.path
         flash = seal.read(self.request.cookies.get(FLASH), Flash)
         said |= {
             "visitor": visitor,
             "form_token": seal.form_token(visitor) if visitor else "",
             "nav": [one for one in NAV if visitor and visitor.may(one.scope)],
-            "path": self.request.url.path,
+            "path": path,
+            "section": max((one.path for one in NAV if f"{path}/".startswith(f"{one.path}/")), key=len, default=""),
             "flash": flash.text if flash else None,
         }
         found = self._frame.templates.get_template(template)
