@@ -31,7 +31,7 @@ _NAME = " || ' ' || ".join([_DRAWN[0], "substr(md5(i::text), 1, 5)", *_DRAWN[1:]
 # Each hundredth customer was written thirty times; all came with the first delivery.
 _HISTORY = """
     INSERT INTO delivery (log, partition, "offset", sequence, revision, customer_id, payload_hash, outcome, rule)
-    SELECT 'bench', 0, i * 30 + k, 10 + i * 30 + k, 2, '0015g' || lpad((i * 100)::text, 13, '0'), '',
+    SELECT 'bench', 0, i * 30 + k, 10 + i * 30 + k, 2, '0015g' || lpad((i * 100)::text, 13, '0'), ''::bytea,
            'applied', 'applied'
     FROM generate_series(0, %(count)s / 100 - 1) i, generate_series(0, 29) k
     UNION ALL SELECT 'bench', 1, 0, 1, 2, NULL, '', 'applied', 'applied'

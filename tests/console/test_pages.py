@@ -61,7 +61,7 @@ def test_every_page_is_accessible_and_fits(at: Served, running: Browser, path: s
             page.evaluate("() => document.querySelectorAll('details').forEach((one) => { one.open = true; })")
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
-                assert violations(page) == [], f"{path}, {width} px, {scheme}"
+                assert violations(page, scheme) == [], f"{path}, {width} px, {scheme}"
             assert overflow(page) == [], f"{path}, {width} px"
 
 
