@@ -254,9 +254,9 @@ class Settings:
 
 def written(value: Any) -> str:
     """Write a value as the environment would hold it; nothing for none."""
-    return (
-        ",".join("=".join(pair) for pair in value) if isinstance(value, tuple) else "" if value is None else str(value)
-    )
+    if isinstance(value, tuple):
+        return ",".join("=".join(pair) for pair in value)
+    return "" if value is None else str(value)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ def test_a_link_lets_in_once(at: Served) -> None:
         assert "secure" not in cookie
         page = client.get("/console")
         assert page.status_code == 200
-        assert "admin" in page.text
+        assert "ada</span> <small>admin</small>" in page.text
     with at.client() as client:
         again = client.get(link)
         assert again.status_code == 401
@@ -58,7 +58,7 @@ def test_a_link_lets_in_once(at: Served) -> None:
 
 def test_a_link_is_over_after_a_quarter_of_an_hour_and_only_the_last_one_works() -> None:
     now, printed = [0.0], list[str]()
-    links = Links(lambda: now[0], printed.append)
+    links = Links("ada", lambda: now[0], printed.append)
 
     def refused(link: str) -> bool:
         try:

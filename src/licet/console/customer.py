@@ -69,7 +69,7 @@ async def get_customer(
         told = await history.explain(Asked(asked["feature"], asked["user"] or None, now_is.id), When(when))
     block = page.target(("answer", "held", "events"))
     events = await history.timeline(now_is.id, asked["cursor"] or None, _EVENTS)
-    kept = (await override_reader.search(CustomerRef(customer_id=now_is.id), None, _OVERRIDES)).rows
+    kept = await override_reader.search(CustomerRef(customer_id=now_is.id), None, _OVERRIDES)
     return page.show(
         "customer.html",
         block,
@@ -82,7 +82,8 @@ async def get_customer(
         asked=asked,
         events=[tell(event) for event in events.items],
         older=events.next,
-        kept=sorted(kept, key=lambda one: one.ends_at, reverse=True),
+        more_kept=kept.more,
+        kept=sorted(kept.rows, key=lambda one: one.ends_at, reverse=True),
         may_grant=page.visitor.may(Scope.SUPPORT),
         may_all=(may_all := page.visitor.may(Scope.ADMIN)),
         new_id=uuid.uuid4(),

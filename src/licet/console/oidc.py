@@ -112,13 +112,8 @@ class Oidc:
         request = urllib.request.Request(address, urllib.parse.urlencode(form).encode(), headers)  # noqa: S310 https? as set
         try:
             return str((await asyncio.to_thread(_send, request))["id_token"])
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            HTTPException,
-            msgspec.DecodeError,
-        ) as error:  # its text may hold what was sent
+        except (OSError, ValueError, KeyError, HTTPException, msgspec.DecodeError) as error:
+            # Its text may hold what was sent.
             raise Unauthenticated(f"the issuer did not take the code ({type(error).__name__})") from None
 
     async def _endpoint(self, name: str) -> str:
