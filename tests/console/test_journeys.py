@@ -24,7 +24,7 @@ def at(postgres: str, template: str) -> Iterator[Served]:
         served.deal(ACME, SKU2=False)
         for number in range(20):
             served.deal(ACME, SKU3=number % 2 == 0)
-        served.deal("umbra", Name="Umbra Health", SignedTos=False, SKU1=True, AccountManager="Carl Reyes")
+        served.deal("umbra", Name="Umbra Health", SignedTos=False, SKU1=True, AccountManager="Ada Byron")
         yield served
 
 
@@ -43,7 +43,7 @@ def test_why_can_umbra_not_log_in_takes_one_search_and_less_than_five_seconds(at
         answer = page.locator("#answer")
         expect(answer).to_contain_text("No. Umbra Health may not use Inbound email security")
         expect(answer).to_contain_text("waits since")
-        expect(answer).to_contain_text("ask Carl Reyes")
+        expect(answer).to_contain_text("ask Ada Byron")
         assert time.monotonic() - began < 5
 
 
