@@ -47,8 +47,8 @@ def found(at: Served, text: str) -> list[str]:
     [
         ("acme", [ACME, "blue"]),
         ("ACME mü", [ACME]),
-        ("müller", [ACME]),
-        ("logi", [ACME]),
+        ("müller-l", [ACME]),
+        ("Müller-Logistics g", [ACME]),
         ("gmbh", [ACME]),
         ("0015g00000AbCdE", [ACME]),
         ("0015g", [ACME]),

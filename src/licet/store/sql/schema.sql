@@ -822,11 +822,9 @@ CREATE INDEX customer_domain_domain ON public.customer_domain USING btree (domai
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
 
-CREATE INDEX customer_name_2 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){1}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){1}(\w.*)$'::text)) IS NOT NULL);
+CREATE INDEX customer_name_2 ON public.customer USING btree (lower(((((split_part(name, ' '::text, 2) || ' '::text) || split_part(name, ' '::text, 3)) || ' '::text) || split_part(name, ' '::text, 4))) text_pattern_ops) WHERE (split_part(name, ' '::text, 2) <> ''::text);
 
-CREATE INDEX customer_name_3 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){2}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){2}(\w.*)$'::text)) IS NOT NULL);
-
-CREATE INDEX customer_name_4 ON public.customer USING btree (lower("substring"(name, '^\W*(?:\w+\W+){3}(\w.*)$'::text)) text_pattern_ops) WHERE (lower("substring"(name, '^\W*(?:\w+\W+){3}(\w.*)$'::text)) IS NOT NULL);
+CREATE INDEX customer_name_3 ON public.customer USING btree (lower(((((split_part(name, ' '::text, 3) || ' '::text) || split_part(name, ' '::text, 4)) || ' '::text) || split_part(name, ' '::text, 5))) text_pattern_ops) WHERE (split_part(name, ' '::text, 3) <> ''::text);
 
 CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (letter);
 

@@ -28,19 +28,22 @@ WITH found AS (
      ORDER BY lower(name) USING ~<~ LIMIT %(limit)s)
     UNION ALL
     (SELECT customer_id, 6, 'name', name FROM customer
-     WHERE lower(substring(name FROM '^\W*(?:\w+\W+){1}(\w.*)$')) ~>=~ lower(%(text)s::text)
-       AND lower(substring(name FROM '^\W*(?:\w+\W+){1}(\w.*)$')) ~<~ (lower(%(text)s::text) || chr(1114111))
-     ORDER BY lower(substring(name FROM '^\W*(?:\w+\W+){1}(\w.*)$')) USING ~<~ LIMIT %(limit)s)
+     WHERE split_part(name, ' ', 2) <> ''
+       AND lower(split_part(name, ' ', 2) || ' ' || split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4))
+           ~>=~ lower(%(text)s::text)
+       AND lower(split_part(name, ' ', 2) || ' ' || split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4))
+           ~<~ (lower(%(text)s::text) || chr(1114111))
+     ORDER BY lower(split_part(name, ' ', 2) || ' ' || split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4))
+              USING ~<~ LIMIT %(limit)s)
     UNION ALL
     (SELECT customer_id, 6, 'name', name FROM customer
-     WHERE lower(substring(name FROM '^\W*(?:\w+\W+){2}(\w.*)$')) ~>=~ lower(%(text)s::text)
-       AND lower(substring(name FROM '^\W*(?:\w+\W+){2}(\w.*)$')) ~<~ (lower(%(text)s::text) || chr(1114111))
-     ORDER BY lower(substring(name FROM '^\W*(?:\w+\W+){2}(\w.*)$')) USING ~<~ LIMIT %(limit)s)
-    UNION ALL
-    (SELECT customer_id, 6, 'name', name FROM customer
-     WHERE lower(substring(name FROM '^\W*(?:\w+\W+){3}(\w.*)$')) ~>=~ lower(%(text)s::text)
-       AND lower(substring(name FROM '^\W*(?:\w+\W+){3}(\w.*)$')) ~<~ (lower(%(text)s::text) || chr(1114111))
-     ORDER BY lower(substring(name FROM '^\W*(?:\w+\W+){3}(\w.*)$')) USING ~<~ LIMIT %(limit)s)
+     WHERE split_part(name, ' ', 3) <> ''
+       AND lower(split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4) || ' ' || split_part(name, ' ', 5))
+           ~>=~ lower(%(text)s::text)
+       AND lower(split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4) || ' ' || split_part(name, ' ', 5))
+           ~<~ (lower(%(text)s::text) || chr(1114111))
+     ORDER BY lower(split_part(name, ' ', 3) || ' ' || split_part(name, ' ', 4) || ' ' || split_part(name, ' ', 5))
+              USING ~<~ LIMIT %(limit)s)
 ), surest AS (
     SELECT DISTINCT ON (customer_id) customer_id, way, by, matched FROM found ORDER BY customer_id, way
 )
