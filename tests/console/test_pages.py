@@ -17,6 +17,7 @@ KEY = "an-admin-key-of-the-page-tests"
 ACME = "0015g00000AbCdEAAV"
 # Every page: where it stands, and who looks at it.
 PAGES = [
+    ("/", None),
     ("/console/sign-in", None),
     ("/console", Role.SALES),
     ("/console?q=nobody-at-all", Role.SALES),

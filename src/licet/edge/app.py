@@ -85,7 +85,11 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     }
     described = openapi.document(_routes(rooms), dependencies)
     return Litestar(
-        [*_routes(rooms), *pages(described), *(rooms.console.routers if rooms.console else [])],
+        [
+            *_routes(rooms),
+            *pages(described, console=rooms.console is not None),
+            *(rooms.console.routers if rooms.console else []),
+        ],
         dependencies=dependencies,
         middleware=[DefineMiddleware(_Authentication, authenticator=rooms.authenticator)],
         exception_handlers={Exception: functools.partial(_answer_error, rooms.console)},
