@@ -50,6 +50,13 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def _roles(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = _pairs(text)
+    if not {role for role, _ in pairs} <= {"sales", "support", "admin"}:
+        raise ValueError("sales=…,support=…,admin=…, each as the claim says it")
+    return pairs
+
+
 def _organization(text: str) -> str:
     if not ids.is_salesforce_id(text):
         raise ValueError("a 15- or 18-character Salesforce id (00D…)")
@@ -66,6 +73,12 @@ def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", text):
         raise ValueError("an address https://host/path")
     return text
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+/?", text):
+        raise ValueError("an address without a path, https://host")
+    return text.rstrip("/")
 
 
 def _secrets(text: str) -> tuple[tuple[str, str], ...]:
@@ -142,6 +155,32 @@ class Settings:
     oidc_customer_system: str | None = setting(
         None, "The alias's system where that claim holds only the value: `tenant` makes tenant:4711."
     )
+    console: str = setting(
+        "on",
+        "`off`: no page at /console. `licet web` has one only with LICET_CONSOLE_OIDC_CLIENT_ID.",
+        _one_of("on", "off"),
+    )
+    console_url: str | None = setting(
+        None, "Where browsers find Licet, as https://licet.example; needed for OIDC, else any name will do.", _origin
+    )
+    console_secret: str | None = setting(
+        None,
+        "Signs the console's sessions; the same for all web processes. Unset: random, a restart ends all.",
+        _key,
+        secret=True,
+    )
+    console_oidc_client_id: str | None = setting(
+        None,
+        "The console as a client of LICET_OIDC_ISSUER; its redirect is LICET_CONSOLE_URL/console/sign-in/callback.",
+    )
+    console_oidc_client_secret: str | None = setting(None, "That client's secret. Unset: PKCE alone.", secret=True)
+    console_oidc_scope: str = setting("openid email profile", "What the console asks the issuer for.")
+    console_roles_claim: str = setting("roles", "The claim of the ID token with a person's roles; a.b: b within a.")
+    console_roles: tuple[tuple[str, str], ...] = setting(
+        (("sales", "licet-sales"), ("support", "licet-support"), ("admin", "licet-admin")),
+        "What that claim holds for each role: sales=…,support=…,admin=…",
+        _roles,
+    )
     catalog: str | None = setting(None, "A catalog.toml to apply where the store has none yet. Unset: the seed's.")
     batch_size: int = setting(500, "How many deliveries the worker applies in one transaction.", _number(1, 10000))
     dead_limit: int = setting(
@@ -214,19 +253,27 @@ class Settings:
         """Return every value that must never leave the process."""
         kafka = [value for name, value in self.kafka_config if re.search("password|secret|pem|token", name)]
         webhook = [secret for _, secret in self.webhook_secrets]
-        return [secret for secret in (*kafka, *webhook, self.bootstrap_api_key) if secret]
+        single = (self.bootstrap_api_key, self.console_secret, self.console_oidc_client_secret)
+        return [secret for secret in (*kafka, *webhook, *single) if secret]
 
     def listing(self) -> list[tuple[str, str, str]]:
         """Return (variable, value, help) of each setting, secrets masked."""
         rows = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            masked = "(set)" if value and field.metadata["secret"] else str("" if value in (None, ()) else value)
+            masked = "(set)" if value and field.metadata["secret"] else written(value)
             rows.append((PREFIX + field.name.upper(), masked, field.metadata["help"]))
         return rows
 
     def __repr__(self) -> str:
         return "Settings(" + ", ".join(f"{name}={value!r}" for name, value, _ in self.listing() if value) + ")"
+
+
+def written(value: Any) -> str:
+    """Write a value as the environment would hold it; nothing for none."""
+    if isinstance(value, tuple):
+        return ",".join("=".join(pair) for pair in value)
+    return "" if value is None else str(value)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

@@ -104,7 +104,7 @@ def test_what_licet_did_not_expect_is_a_500_that_tells_nothing_and_a_line_in_the
 
 
 def test_every_answer_carries_the_headers_that_keep_a_browser_in(there: Stage) -> None:
-    for path in ("/", "/docs", "/docs/licet.css", "/openapi.json", "/livez", "/v1/skus", "/nothing"):
+    for path in ("/", "/docs", "/assets/licet.css", "/openapi.json", "/livez", "/v1/skus", "/nothing"):
         headers = there.web.ask("GET", path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'"), path
         assert headers["x-content-type-options"] == "nosniff"
@@ -136,7 +136,7 @@ def test_every_route_is_in_the_description(there: Stage, document: dict[str, Any
 
     front = there.web.app
     assert isinstance(front._fallback, Litestar)
-    pages = {"/", "/docs", "/docs/licet.css", "/openapi.json"}
+    pages = {"/", "/docs", "/assets/{name}", "/openapi.json"}
     routed = {re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path) for route in front._fallback.routes} - pages
     hot = {served.label for served in (*front._served.values(), *(served for _, served in front._begins))}
     assert routed | hot | {"/salesforce/webhook"} == set(document["paths"])
@@ -191,7 +191,7 @@ def test_the_docs_show_every_operation_and_fetch_nothing_from_elsewhere(there: S
     assert "style=" not in page
     assert re.findall(r'(?:src|href)="(?!#|/(?!/))[^"]*"', page) == []
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
-    style = there.web.ask("GET", "/docs/licet.css", key=None)
+    style = there.web.ask("GET", "/assets/licet.css", key=None)
     assert style.headers["content-type"].startswith("text/css")
     assert "url(" not in style.text
 

@@ -59,9 +59,19 @@ class Tokens:
         self._reading = asyncio.Lock()
         self._began = float("-inf")
         self._away = False
+        self._said: dict[str, Any] = {}
+        self._said_at = float("-inf")
 
     async def identify(self, token: str) -> Identity:
-        """Return whom a token speaks of.
+        """Return whom a token speaks of; for what it raises see ``claims``."""
+        claims = await self.claims(token, self._settings.oidc_audience or "")
+        try:
+            return self._identity(claims)
+        except InvalidInput as error:
+            raise _refused(str(error)) from None
+
+    async def claims(self, token: str, audience: str) -> Mapping[str, Any]:
+        """Return what a token says, once it is proved that the issuer says it to this audience.
 
         Raises ``Unauthenticated`` with what is wrong; ``Unavailable`` where its key is unknown while the issuer's
         keys cannot be read.
@@ -70,22 +80,22 @@ class Tokens:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in ALGORITHMS:  # before the issuer is asked for a key
                 raise jwt.InvalidAlgorithmError("Its algorithm is none of " + ", ".join(ALGORITHMS))
-            claims = jwt.decode(
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 await self._key(header.get("kid")),
                 algorithms=ALGORITHMS,
-                audience=self._settings.oidc_audience,
+                audience=audience,
                 issuer=self._issuer,
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
-            return self._identity(claims)
         except jwt.DecodeError as error:
             readable = isinstance(error, jwt.InvalidSignatureError)
             raise _refused(str(error) if readable else "It is no JSON Web Token") from None
-        except (jwt.PyJWTError, InvalidInput) as error:
+        except jwt.PyJWTError as error:
             # This class alone repeats what stands in the token's head.
             raise _refused("Its head is not valid" if type(error) is jwt.InvalidTokenError else str(error)) from None
+        return claims
 
     async def keep_fresh(self) -> None:
         """Read the issuer's keys now and every few minutes until cancelled."""
@@ -110,7 +120,7 @@ class Tokens:
         self._began = self._monotonic()
         try:
             async with asyncio.timeout(2 * FETCH_LIMIT_S):
-                url = self._settings.oidc_jwks_url or await self._discover()
+                url = self._settings.oidc_jwks_url or str((await self.provider())["jwks_uri"])
                 found = jwt.PyJWKSet.from_dict(await self._fetch(url))
         except Exception as error:  # noqa: BLE001 whatever ails the issuer, the keys known stay valid
             if not self._away:
@@ -123,11 +133,18 @@ class Tokens:
         if len(keys) == 1:  # then a token need not name it
             self._keys[None] = keys[0]
 
-    async def _discover(self) -> str:
+    async def provider(self) -> dict[str, Any]:
+        """Return what the issuer says of itself, as it was fetched in the last minutes.
+
+        Raises ``PyJWTError``, ``OSError`` or ``ValueError``.
+        """
+        if self._monotonic() < self._said_at + REFRESH_S / 2:
+            return self._said
         found = await self._fetch(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:
             raise ValueError("the description at the issuer's address is not this issuer's")
-        return str(found["jwks_uri"])
+        self._said, self._said_at = found, self._monotonic()
+        return found
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         name, system = self._settings.oidc_customer_claim, self._settings.oidc_customer_system
@@ -135,10 +152,14 @@ class Tokens:
         if name and claims.get(name) is not None:
             customer = _text(claims, name) if system is None else f"{system}:{_text(claims, name)}"
             CustomerRef.parse(customer)
-        return Identity(ids.user_id(self._user(claims)), customer)
+        return Identity(self.user(claims), customer)
+
+    def user(self, claims: Mapping[str, Any]) -> str:
+        """Return the user's id, as ``oidc_user_claim`` says. Raises ``Unauthenticated`` and ``InvalidInput``."""
+        return ids.user_id(self._user(claims))
 
     def _user(self, claims: Mapping[str, Any]) -> str:
-        """Return the user's id. An address that nobody verified could be anyone's, so it names nobody."""
+        """Return what names the user. An address that nobody verified could be anyone's, so it names nobody."""
         name = self._settings.oidc_user_claim
         if name != "email":
             return _text(claims, name)

@@ -26,6 +26,10 @@ from licet.bootstrap.queue import (
 )
 from licet.bootstrap.store import utc_now
 from licet.bootstrap.traces import Visible, build_traces
+from licet.console.app import Console, build_console
+from licet.console.oidc import Oidc
+from licet.console.session import Seal
+from licet.console.sign_in import Links
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
@@ -105,8 +109,11 @@ class _Parts(msgspec.Struct, frozen=True):
     traces: "Traces | None"
 
 
-def build_web(settings: Settings) -> Web:
-    """Build the door and the API. Nothing is connected before ``running()`` is entered."""
+def build_web(settings: Settings, links: Links | None = None) -> Web:
+    """Build the door, the API and the console. Nothing is connected before ``running()`` is entered.
+
+    ``links`` let the person at this machine into the console.
+    """
     metrics = Metrics()
     readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
     catalogs = Catalogs(PostgresCatalogReader(readers))
@@ -135,7 +142,7 @@ def build_web(settings: Settings) -> Web:
     )
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
-    asking = Asking(Asker(checker, tokens), history, authenticator, metrics)
+    asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
     ends = asyncio.Event()
     api = build_app(
         Rooms(
@@ -150,6 +157,7 @@ def build_web(settings: Settings) -> Web:
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),
+            console=_build_console(settings, tokens, links),
         )
     )
     past = PastCheck(history, asking, check, metrics)
@@ -217,9 +225,25 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
 
 def build_tokens(settings: Settings) -> Tokens | None:
     """Build the reader of OIDC tokens, None where no issuer is set. Raises ``ConfigurationError``."""
+    console = settings.console_oidc_client_id
+    if console is not None and None in (settings.oidc_issuer, settings.console_url):
+        raise ConfigurationError(
+            "LICET_CONSOLE_OIDC_CLIENT_ID: expected LICET_OIDC_ISSUER and LICET_CONSOLE_URL with it"
+        )
+    if settings.oidc_audience is None and settings.oidc_issuer is not None and console is not None:
+        return Tokens(settings)
     if (settings.oidc_issuer is None) is not (settings.oidc_audience is None):
         raise ConfigurationError("LICET_OIDC_ISSUER and LICET_OIDC_AUDIENCE: found one of them, expected both")
     return Tokens(settings) if settings.oidc_issuer else None
+
+
+def _build_console(settings: Settings, tokens: Tokens | None, links: Links | None) -> Console | None:
+    """Build the page for people, None where nobody could sign in."""
+    seal = Seal(settings.console_secret, utc_now)
+    oidc = Oidc(settings, tokens, seal) if tokens is not None and settings.console_oidc_client_id else None
+    if settings.console == "off" or (oidc is None and links is None):
+        return None
+    return build_console(seal, settings.console_url, oidc, links)
 
 
 def _build_webhook(

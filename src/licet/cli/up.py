@@ -10,6 +10,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Self
@@ -23,6 +24,8 @@ from licet.bootstrap.web import build_web
 from licet.bootstrap.worker import worker_thread
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
+from licet.cli.settings import operator
+from licet.console.sign_in import Links
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
@@ -63,22 +66,25 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
         simulator = stack.enter_context(_Simulator(settings)) if simulate else None
-        started = functools.partial(_greet, console, settings, simulator)
+        links = Links(
+            operator().name, time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)])
+        )
+        started = functools.partial(_greet, console, settings, links, simulator)
         # First the simulator: it would complain of a door that is shut.
         ending = simulator.end if simulator is not None else lambda: None
-        uvloop.run(serve(build_web(settings), settings, started, ending))
+        uvloop.run(serve(build_web(settings, links), settings, started, ending))
         console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
-def _greet(console: Console, settings: Settings, simulator: "_Simulator | None") -> None:
-    host = "localhost" if _is_loopback(settings.host) else settings.host
-    url = f"http://{host}:{settings.port}"
+def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simulator | None") -> None:
+    url = _url(settings)
     key = settings.bootstrap_api_key
     door = "anyone on this machine may post" if settings.webhook_auth == "none" else "signed or with a key"
     show_addresses(
         console,
         [
             ("Licet", f"{url}   (API: {url}/docs)"),
+            *([("console", f"{url}{links.make()}   (signs you in once)")] if settings.console == "on" else []),
             ("webhook", f"POST {url}/salesforce/webhook   ({door})"),
             ("API key", f"{key}"),
             ("queue", queue_name(settings)),
@@ -90,6 +96,11 @@ def _greet(console: Console, settings: Settings, simulator: "_Simulator | None")
     if simulator is not None:
         simulator.start(url)
         console.print("changes of a simulated Salesforce, as they are applied:", highlight=False)
+
+
+def _url(settings: Settings) -> str:
+    host = "localhost" if _is_loopback(settings.host) else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 class _Simulator:

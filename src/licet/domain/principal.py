@@ -42,18 +42,20 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A caller. ``name`` is the key's name; it is the author of what the caller changes."""
+    """A caller: a key, or a person at the console (no ``key_id``). ``name`` is the author of its changes."""
 
     name: str
-    key_id: str
+    key_id: str | None
     scopes: frozenset[Scope]
+    via: Via = Via.API
 
     @property
     def actor(self) -> Actor:
         """The caller as the author of what it changes."""
-        return Actor(self.name, Via.API, self.key_id)
+        return Actor(self.name, self.via, self.key_id)
 
     def require(self, scope: Scope) -> None:
         """Raise ``Forbidden`` unless the caller has the scope."""
         if scope not in self.scopes and Scope.ADMIN not in self.scopes:
-            raise Forbidden(f'the key "{self.name}" lacks the scope {scope}; it has {", ".join(sorted(self.scopes))}')
+            who = f'the key "{self.name}"' if self.key_id else self.name
+            raise Forbidden(f"{who} lacks the scope {scope}; it has {', '.join(sorted(self.scopes))}")

@@ -1,5 +1,6 @@
-"""The Litestar application: typed routes, errors as problem documents, health, the pages."""
+"""The Litestar application: typed routes, errors as problem documents, health, the pages, the console."""
 
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -21,6 +22,8 @@ from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 from licet.answer.history import History
 from licet.answer.letters import LetterSearch
 from licet.answer.reading import Reading
+from licet.console.app import Console
+from licet.console.frame import HOME
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Principal
@@ -28,7 +31,7 @@ from licet.edge import api, health, letters, openapi, operations, overrides
 from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
 from licet.edge.pages import pages
-from licet.edge.problems import MethodNotAllowed, problem_of
+from licet.edge.problems import INTERNAL, MethodNotAllowed, problem_of
 from licet.manage.directory import Directory
 from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
@@ -64,6 +67,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     metrics: Metrics
     checks: dict[str, Callable[[], Awaitable[str | None]]]
+    console: Console | None = None
 
 
 def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
@@ -81,10 +85,14 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     }
     described = openapi.document(_routes(rooms), dependencies)
     return Litestar(
-        [*_routes(rooms), *pages(described)],
+        [
+            *_routes(rooms),
+            *pages(described, console=rooms.console is not None),
+            *(rooms.console.routers if rooms.console else []),
+        ],
         dependencies=dependencies,
         middleware=[DefineMiddleware(_Authentication, authenticator=rooms.authenticator)],
-        exception_handlers={Exception: _answer_error},
+        exception_handlers={Exception: functools.partial(_answer_error, rooms.console)},
         before_send=[_secure],
         lifespan=list(lifespan),
         openapi_config=None,
@@ -120,11 +128,13 @@ def _caller(request: Request[Principal, Any, Any]) -> Principal:
     return request.user
 
 
-def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_error(console: Console | None, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     known = _translate(request, error)
     if not isinstance(known, LicetError):
         log(Event.REQUEST_FAILED, error=error, method=request.method, path=request.url.path)
     problem = problem_of(known)
+    if console is not None and f"{request.url.path}/".startswith(f"{HOME}/"):
+        return console.error(request, known if isinstance(known, LicetError) else INTERNAL, problem.status)
     headers = {name.decode(): value.decode() for name, value in problem.headers}
     media_type = headers.pop("content-type")
     del headers["content-length"]  # the response counts anew

@@ -134,7 +134,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         for error, status in _STATUS.items()
     }
 )
-_INTERNAL = InternalError("Licet could not finish this request. The log has the reason; nothing is wrong with yours.")
+INTERNAL = InternalError("Licet could not finish this request. The log has the reason; nothing is wrong with yours.")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -142,7 +142,7 @@ def problem_of(error: BaseException) -> Problem:
     """Turn an error into its problem document. Whatever is not in the table is 500 ``internal`` without details."""
     known = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
     if known is None or not isinstance(error, LicetError):
-        return problem_of(_INTERNAL)
+        return problem_of(INTERNAL)
     status = _STATUS[known]
     body = _encode(
         _Document(

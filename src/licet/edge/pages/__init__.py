@@ -1,53 +1,40 @@
 """The pages that need no key: the start, the API's description. Rendered here; nothing is fetched from elsewhere."""
 
-import importlib.resources
 import re
 from typing import Any
 
-import jinja2
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.types import ControllerRouterHandler
 from markupsafe import Markup, escape
 
+from licet.console.look import Assets, environment
+
 _QUOTED = re.compile(r"``?([^`]+)``?")
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
-def pages(document: dict[str, Any]) -> list[ControllerRouterHandler]:
-    """Return the routes of ``/``, ``/docs``, its style and ``/openapi.json``."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("licet.edge", "pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters.update(prose=prose, breakable=breakable)
+def pages(document: dict[str, Any], *, console: bool) -> list[ControllerRouterHandler]:
+    """Return the routes of ``/``, ``/docs`` and ``/openapi.json``, and what browsers load (``/assets``)."""
+    assets = Assets()
+    templates = environment(assets, "licet.edge.pages", prose=prose, breakable=breakable)
     start = templates.get_template("start.html")
-    style = importlib.resources.files("licet.edge.pages").joinpath("licet.css").read_text("utf-8")
     docs = templates.get_template("docs.html").render(document=document, groups=_groups(document), type_of=type_of)
     encoded = msgspec.json.encode(document)
 
     @get("/", media_type=MediaType.HTML, include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
     def get_start(request: Request[Any, Any, Any]) -> str:
-        return str(start.render(at=str(request.base_url).rstrip("/")))
+        return str(start.render(at=str(request.base_url).rstrip("/"), console=console))
 
     @get("/docs", media_type=MediaType.HTML, include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
     def get_docs() -> Response[str]:
         return Response(docs, headers=_CACHED)
 
-    @get(
-        "/docs/licet.css", media_type="text/css", include_in_schema=False, exclude_from_auth=True, sync_to_thread=False
-    )
-    def get_style() -> Response[str]:
-        return Response(style, headers=_CACHED)
-
     @get("/openapi.json", include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
     def get_document() -> Response[bytes]:
         return Response(encoded, headers=_CACHED, media_type="application/json")
 
-    return [get_start, get_docs, get_style, get_document]
+    return [get_start, get_docs, get_document, *assets.handlers()]
 
 
 def prose(text: str) -> Markup:

@@ -1,0 +1,102 @@
+"""Who looks at the console: a session that the browser keeps, signed, and what its role may do.
+
+The server keeps nothing of it, so every web process knows every session as long as they share LICET_CONSOLE_SECRET.
+"""
+
+import base64
+import datetime as dt
+import enum
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
+
+from licet.domain.principal import Principal, Scope, Via
+
+SESSION = dt.timedelta(hours=8)
+
+
+class Role(enum.StrEnum):
+    """What a person is here for, the most powerful last."""
+
+    SALES = "sales"
+    SUPPORT = "support"
+    ADMIN = "admin"
+
+
+_SCOPES: Mapping[Role, frozenset[Scope]] = MappingProxyType(
+    {
+        Role.SALES: frozenset({Scope.READ, Scope.EXPLAIN}),
+        Role.SUPPORT: frozenset({Scope.READ, Scope.EXPLAIN, Scope.SUPPORT}),
+        Role.ADMIN: frozenset({Scope.ADMIN}),
+    }
+)
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Something that a browser keeps for us. ``until`` is in seconds since 1970; the tag keeps kinds apart."""
+
+    until: int
+
+
+class Visitor(Kept, frozen=True, kw_only=True):
+    """Who is signed in. ``session`` is random."""
+
+    name: str
+    role: Role
+    session: str
+
+    @property
+    def principal(self) -> Principal:
+        """The person as the author of changes, with the scopes of the role."""
+        return Principal(self.name, None, _SCOPES[self.role], Via.PAGE)
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether the role has the scope."""
+        return not {scope, Scope.ADMIN}.isdisjoint(_SCOPES[self.role])
+
+
+K = TypeVar("K", bound=Kept)
+
+
+class Seal:
+    """Signs what browsers keep (HMAC-SHA256), and reads it back. ``secret`` None: one of this process alone."""
+
+    def __init__(self, secret: str | None, clock: Callable[[], dt.datetime]) -> None:
+        self._key = secret.encode() if secret else secrets.token_bytes(32)
+        self._clock = clock
+
+    def until(self, lasts: dt.timedelta) -> int:
+        """Return when something begun now ends."""
+        return int((self._clock() + lasts).timestamp())
+
+    def visit(self, name: str, role: Role) -> Visitor:
+        """Begin a session."""
+        return Visitor(until=self.until(SESSION), name=name, role=role, session=secrets.token_urlsafe(16))
+
+    def write(self, kept: Kept) -> str:
+        """Return it as a cookie's value."""
+        body = base64.urlsafe_b64encode(msgspec.json.encode(kept)).rstrip(b"=").decode()
+        return f"{body}.{self._sign(body)}"
+
+    def read(self, text: str | None, kind: type[K]) -> K | None:
+        """Return what was written, None where it is over, of another kind, or not ours."""
+        body, _, signature = (text or "").partition(".")
+        if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+            return None
+        try:
+            kept = msgspec.json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), type=kind)
+        except msgspec.ValidationError:  # signed by us, as another kind
+            return None
+        return kept if kept.until > self._clock().timestamp() else None
+
+    def form_token(self, visitor: Visitor) -> str:
+        """Return what each form of this session carries."""
+        return self._sign(f"form {visitor.session}")
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
