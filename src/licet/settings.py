@@ -184,6 +184,18 @@ class Settings:
     dead_window: int = setting(
         1000, "How many of a partition's last deliveries are counted for both.", _number(1, 100_000)
     )
+    brake: str = setting(
+        "on", "`off`: the safety brake holds nothing, however many licenses end at once.", _one_of("on", "off")
+    )
+    brake_window_s: int = setting(3600, "Within how many seconds the safety brake counts ends.", _number(60, 604_800))
+    brake_ends: int | None = setting(
+        None, "From so many licenses ended within the window on it keeps access. Unset: any number.", _number(1, 10**9)
+    )
+    brake_share: int = setting(
+        20, "The same, as per cent of those that gave access when the window began; 0: any share.", _number(0, 100)
+    )
+    brake_floor: int = setting(50, "Up to so many ends within the window are never a share.", _number(0, 10**9))
+    brake_hold_h: int = setting(72, "For how many hours it keeps access to what ended beyond.", _number(1, 8760))
     payload_days: int = setting(
         0, "How many days `licet prune` leaves the bytes of deliveries in the ledger; 0: for ever.", _number(0, 36_500)
     )
@@ -194,6 +206,11 @@ class Settings:
     append_timeout_ms: int = setting(4000, "How long the door waits for the queue's word.", _number(100, 60000))
     metrics_port: int = setting(9464, "The worker's port for /metrics, /livez and /readyz.", _number(0, 65535))
     metrics_host: str = setting("127.0.0.1", "The worker's address for /metrics, /livez and /readyz.")
+    traces: str = setting(
+        "off",
+        "`on`: spans go to OpenTelemetry's collector (extra `otel`); the variables OTEL_… say where and how many.",
+        _one_of("on", "off"),
+    )
     log_format: str = setting("text", "How log lines are written.", _one_of("text", "json"))
     log_level: str = setting("info", "The least grave log line written.", _one_of("debug", "info", "warning", "error"))
 

@@ -20,7 +20,7 @@ from licet.settings import Settings
 from licet.store.values import Action
 from support.logs import PostgresWire
 from support.web import running_web
-from support.world import TESTER, Log, Road, rows
+from support.world import TESTER, Log, Road, brake, rows
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs/examples/custom-fields.toml"
@@ -30,6 +30,15 @@ CHANGES = ("UPDATE audit_entry SET actor = 'nobody'", "DELETE FROM audit_entry",
 
 def entries(url: str) -> list[dict[str, object]]:
     return rows(url, "SELECT action, subject, customer_id, actor, via, reason FROM audit_entry ORDER BY entry_id")
+
+
+def hold(url: str) -> None:
+    """Let two licenses end, of which the safety brake holds one."""
+    log = Log()
+    road = Road(url, log.name, brake=brake(most=1))
+    for flag in (True, False):
+        road.apply(*(log.change({"Id": name, "SignedTos": True, "SKU1": flag}) for name in ("one", "two")))
+    road.close()
 
 
 def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, database: str) -> None:
@@ -56,6 +65,9 @@ def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, databas
     stored("customer", "restore", "acme", "--reason", "a mistake")
     assert stored("customer", "erase", "acme", "--reason", "asked for").code == 2, "nobody could be asked"
     assert stored("customer", "erase", "acme", "--reason", "asked for", "--yes").code == 0
+    hold(database)
+    assert stored("brake", "restore", "--reason", "a bad load", "--yes").code == 0
+    assert stored("brake", "release", "--reason", "meant", "--yes").code == 0
     assert stored("catalog", "apply", str(EXAMPLE)).code == 0
     with running_web(database) as web:
         for method in ("PUT", "PUT", "DELETE", "DELETE"):  # a second time nothing is written

@@ -36,6 +36,12 @@ def test_every_command_has_an_example_that_its_own_options_accept(path: tuple[st
         assert getattr(parameter, "help", None), f"{parameter.name} of licet {' '.join(path)} is not explained"
 
 
+def test_every_command_that_ends_can_print_json() -> None:
+    lines = {("export",), ("audit", "export")}  # write lines of JSON, or CSV, as it is
+    without = {path for path, one in COMMANDS if not any("--json" in (param.opts) for param in one.params)}
+    assert without - lines == {("up",), ("web",), ("worker",)}
+
+
 @pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
 def test_help_is_printed_for_every_command(cli: Cli, path: tuple[str, ...]) -> None:
     for flag in ("-h", "--help"):

@@ -1,5 +1,6 @@
 """``licet keys``."""
 
+import json
 import re
 
 import psycopg
@@ -81,3 +82,13 @@ def test_a_database_that_was_not_migrated_is_named_with_the_command_that_helps(
     said = cli(*command, database_url=empty_database)
     assert said.code == 2
     assert "licet migrate" in said.err
+
+
+def test_json_says_the_same_with_its_types(stored: Cli) -> None:
+    made = json.loads(stored("keys", "create", "billing-app", "--scope", "read", "--json").out)
+    assert made["token"].split("_")[1] == made["key"]
+    (listed,) = json.loads(stored("keys", "list", "--json").out)
+    assert (listed["key"], listed["scopes"], listed["revoked"]) == (made["key"], ["read"], None)
+    revoked = json.loads(stored("keys", "revoke", made["key"], "--json").out)
+    assert revoked["revoked"] == json.loads(stored("keys", "list", "--json").out)[0]["revoked"] is not None
+    assert made["key"] in stored("keys", "list").out.split("\t")[0], "what one command was told does not stay"

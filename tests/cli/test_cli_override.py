@@ -1,5 +1,7 @@
 """`licet grant`, `block` and `override`: what they write, what they print, what they refuse."""
 
+import json
+
 from cli.said import Cli
 from support.world import Log, Road, rows
 
@@ -21,12 +23,15 @@ def test_a_trial_is_granted_extended_listed_and_ended(stored: Cli, database: str
         for line in stored("override", "list", "--customer", "acme").out.splitlines()
     }
     trial = lines[override_id]
-    assert (trial[2:5], trial[6], trial[8]) == (["SKU2", "grant", "trial"], "2099-01-01 00:00+00:00", "case 4711")
+    assert (trial[2:5], trial[6], trial[8]) == (["SKU2", "grant", "trial"], "2099-01-01 00:00:00+00:00", "case 4711")
     assert len(lines) == 2
     assert stored("override", "end", override_id, "--reason", "bought").code == 0
     assert stored("override", "end", override_id, "--reason", "bought").code == 1
     assert len(stored("override", "list").out.splitlines()) == 1
-    acts = rows(database, "SELECT action, via FROM audit_entry ORDER BY entry_id")
+    (left,) = json.loads(stored("override", "list", "--json").out)
+    assert (left["what"], left["reason"]) == ("feature:inbound-email-security", "abuse")
+    assert json.loads(stored("override", "end", left["override"], "--reason", "over", "--json").out)["ended_by"]
+    (*acts, _) = rows(database, "SELECT action, via FROM audit_entry ORDER BY entry_id")
     assert [(act["action"], act["via"]) for act in acts] == [
         ("override.put", "cli"),
         ("override.put", "cli"),

@@ -1,7 +1,10 @@
 """``licet verify``: clean on what the road wrote, whatever came; and it finds each fault that is planted."""
 
+import asyncio
 import pathlib
+import uuid
 
+import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +16,16 @@ from consume.test_model import Run, Setting
 from consume.test_stops import Survey
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
+from licet.domain.ids import CustomerRef
 from licet.domain.license import Moment
+from licet.domain.principal import Actor
 from licet.queue.ports import Extent, LogUnavailable
+from licet.store.directory import PostgresDirectory
 from licet.store.migrate import default_catalog
+from licet.store.overrides import PostgresOverrides, Wanted
+from licet.store.pools import writer_pool
 from licet.store.projection import PostgresProjection
+from licet.store.values import NameKind
 from licet.store.verification import open_books
 from support.stores import postgres_store
 from support.world import Log, Road, apply_catalog, at, fresh
@@ -221,9 +230,12 @@ def custom(database: str) -> str:
 
 @pytest.fixture
 def named(custom: str, log: Log) -> str:
-    """A store with a customer whose fields give both."""
+    """A store with a customer whose fields give both, and one whose fields give none."""
     road = Road(custom, log.name)
-    road.apply(log.change({"Id": "acme", "Tenant_Id__c": "4711", "EmailDomain__c": "acme.example"}))
+    road.apply(
+        log.change({"Id": "acme", "Tenant_Id__c": "4711", "EmailDomain__c": "acme.example"}),
+        log.change({"Id": "umbrella"}),
+    )
     road.close()
     assert verified(custom).faults == []
     return custom
@@ -243,7 +255,54 @@ def test_a_name_that_no_delivery_explains(named: str, change: str, fault: str) -
     assert f"customer acme: {fault}" in verified(named).faults
 
 
-def test_a_name_that_a_person_gave_is_nobody_elses_fault(named: str) -> None:
-    by_hand(named, "UPDATE customer_alias SET origin = 'person', customer_id = 'umbrella'")
-    by_hand(named, "UPDATE customer_domain SET origin = 'person'")
-    assert verified(named).faults == []
+GRANT = Wanted(sku="SKU2", effect="grant", starts_at=at(1), ends_at=at(48), reason="a gift")
+PERSON = Actor("the operator")
+ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+@pytest.fixture
+def said(named: str) -> str:
+    """A store in which people gave names and overrides, took some, and took over two that a field gave."""
+    asyncio.run(give_and_take(named))
+    return named
+
+
+async def give_and_take(url: str) -> None:
+    acme, umbrella = CustomerRef(customer_id="acme"), CustomerRef(customer_id="umbrella")
+    async with writer_pool(url) as pool:
+        names, overrides = PostgresDirectory(pool), PostgresOverrides(pool)
+        await names.put(NameKind.DOMAIN, acme, "acme.example", PERSON)
+        await names.put(NameKind.ALIAS, acme, "tenant:4711", PERSON)
+        for user in ("ada", "bob"):
+            await names.put(NameKind.MEMBER, acme, user, PERSON)
+        await names.put(NameKind.MEMBER, umbrella, "bob", PERSON)
+        await names.delete(NameKind.MEMBER, acme, "bob", PERSON)
+        first, _ = await overrides.put(ONE, acme, GRANT, PERSON, None, lambda _: None)
+        longer = msgspec.structs.replace(GRANT, ends_at=at(72))
+        await overrides.put(ONE, umbrella, longer, PERSON, first.version, lambda _: None)
+        second, _ = await overrides.put(TWO, acme, GRANT, PERSON, None, lambda _: None)
+        await overrides.end(TWO, PERSON, "enough", second.version, lambda _: None)
+
+
+def test_what_people_gave_is_there(said: str) -> None:
+    assert verified(said).faults == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("DELETE FROM user_membership WHERE user_id = 'ada'", "customer acme: the user ada was given"),
+        ("UPDATE user_membership SET user_id = 'eve' WHERE user_id = 'ada'", "customer acme: the user eve is there"),
+        ("UPDATE customer_domain SET origin = 'person', customer_id = 'umbrella'", "customer umbrella: the domain "),
+        ("UPDATE customer_alias SET customer_id = 'umbrella'", "customer umbrella: the alias "),
+        (
+            "UPDATE override SET ends_at = ends_at + interval '1 h'",
+            f"customer umbrella: the override {ONE} was given as",
+        ),
+        ("UPDATE override SET effect = 'block'", f"customer umbrella: the override {ONE} was given as"),
+        (f"DELETE FROM override WHERE override_id = '{ONE}'", f"customer umbrella: the override {ONE} was given"),
+    ],
+)
+def test_what_no_person_said(said: str, change: str, fault: str) -> None:
+    by_hand(said, f"SET session_replication_role = replica; {change}")
+    assert any(one.startswith(fault) for one in verified(said).faults)

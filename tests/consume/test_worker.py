@@ -82,7 +82,7 @@ class Works:
     def __init__(self, url: str, log: Log, *partitions: int, batch: int = 10) -> None:
         self.metrics = Metrics()
         self.road = Road(url, log.name)
-        watch = Watch(self.metrics, self.road.batches.append)
+        watch = Watch(self.metrics, [self.road.batches.append])
         self.road.applier = Applier(self.road.projection, watch.committed, new_id=self._new_id)
         self.reader = ListReader(log, self.road.applier, *(partitions or (0,)))
         self.worker = Worker(self.reader, self.road.applier, self.metrics, batch)

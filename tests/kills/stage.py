@@ -82,6 +82,7 @@ class Stage:
             "LICET_KAFKA_BROKERS": bootstrap,
             "LICET_KAFKA_CONFIG": "session.timeout.ms=1500,heartbeat.interval.ms=300",
             "LICET_PUBLISH": "on",
+            "LICET_BRAKE": "off",  # the load ends licenses all the time
             "LICET_METRICS_PORT": "0",
         }
         catalog = folder / "catalog.toml"

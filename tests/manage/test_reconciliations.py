@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from licet.bootstrap.desks import drift_desk
-from licet.bootstrap.web import watch_drift
+from licet.bootstrap.web import watch_store
 from licet.observe.metrics import Metrics
 from licet.settings import Settings
-from licet.store.drift import PostgresReconciliations
 from licet.store.pools import reader_pool
 from support.web import Stage, stage
 from support.world import TESTER, fresh
@@ -64,7 +63,7 @@ async def _gauge(url: str, kind: str) -> float:
     metrics = Metrics()
     pool = reader_pool(url)
     await pool.open()
-    watching = asyncio.create_task(watch_drift(PostgresReconciliations(pool), metrics))
+    watching = asyncio.create_task(watch_store(pool, metrics))
     found, until = None, time.monotonic() + LONGEST_WAIT_S
     while found is None and time.monotonic() < until:
         await asyncio.sleep(0.02)

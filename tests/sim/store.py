@@ -12,10 +12,11 @@ from contextlib import contextmanager
 
 import msgspec
 
+from licet.domain.brake import Brake, Room
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.fields import Field
 from licet.domain.filter import Earlier, Kind
-from licet.domain.license import License
+from licet.domain.license import License, Status
 from licet.store.ports import (
     CustomerState,
     CustomerWrite,
@@ -72,6 +73,8 @@ class MemoryStore:
         self.domains: set[tuple[str, str]] = set()
         self.feed: set[tuple[int, str]] = set()
         self.progress: dict[tuple[str, int], float] = {}
+        self.ends = 0  # all within one window: a simulated day is no longer
+        self.holds: dict[tuple[str, str], License] = {}
         self.holder: MemoryTransaction | None = None
 
     def take_lock(self, transaction: "MemoryTransaction") -> None:
@@ -102,6 +105,7 @@ class MemoryStore:
             licenses=dict(self.open.get(customer_id, {})),
             source_aliases=frozenset(alias for alias, holder in self.aliases.items() if holder == customer_id),
             source_domains=frozenset(domain for domain, holder in self.domains if holder == customer_id),
+            held=frozenset(sku for held, sku in self.holds if held == customer_id),
         )
 
     def standing(self, log: str, partition: int) -> Standing:
@@ -138,6 +142,9 @@ class MemoryStore:
             self.licenses[len(self.licenses) + 1] = kept
             if kept.valid_to is None:
                 self.open[row.customer_id][row.sku] = kept
+        for pair in folded.retired:
+            del self.holds[pair]
+        self.holds.update({(one.customer_id, one.sku): one for one in folded.holds})
         self.feed |= {(revision, subject) for subject in losers.union(folded.touched)}
 
     def keep_delivery(self, revision: int, delivery: Delivery) -> None:
@@ -184,6 +191,7 @@ class MemoryTransaction:
         self._folded = Folded()
         self._stops: dict[tuple[str, int], str] = {}
         self.thrown_out = False
+        self._ends = 0
         store.take_lock(self)
         self.revision = store.revision + 1
         self.first_sequence = store.sequence + 1
@@ -214,6 +222,12 @@ class MemoryTransaction:
         self._folded = folded
         self._at("written")
 
+    def count_ends(self, ends: int, brake: Brake) -> Room:
+        self._still_in()
+        active = sum(row.terms.status is Status.ACTIVE for held in self._store.open.values() for row in held.values())
+        self._ends, before = ends, self._store.ends
+        return brake.room(before, before + active if before + ends > brake.floor else None, ends)
+
     def stop_dying(self, log: str, partitions: Collection[int], limit: DeadLimit) -> Mapping[int, str]:
         self._still_in()
         for partition in partitions:
@@ -227,6 +241,7 @@ class MemoryTransaction:
         self._still_in()
         self._store.commit(self.revision, self._last_sequence, self._moves, self._folded)
         self._store.stops |= self._stops
+        self._store.ends += self._ends
 
     def _last(self, log: str, partition: int, window: int) -> tuple[int, int]:
         """Count the dead letters, and all, of a partition's last deliveries since a person let it go on."""

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from licet.consume.apply import Applied, Applier
+from licet.domain.brake import Brake
 from licet.domain.principal import Actor
 from licet.queue.message import Message, Record
 from licet.store.catalog_writer import PostgresCatalogs
@@ -76,6 +77,11 @@ class Log:
         )
 
 
+def brake(most: int | None = None, share: float = 0, floor: int = 0) -> Brake:
+    """A safety brake that counts an hour and holds for three days."""
+    return Brake(window=dt.timedelta(hours=1), most=most, share=share, floor=floor, hold=dt.timedelta(hours=72))
+
+
 class Applying:
     """The real applier on any store."""
 
@@ -85,9 +91,10 @@ class Applying:
         log: str,
         organization: str | None = None,
         limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+        brake: Brake | None = None,
     ) -> None:
         self.batches: list[Applied] = []
-        self.applier = Applier(projection, self.batches.append, organization, limit)
+        self.applier = Applier(projection, self.batches.append, organization, limit, brake=brake)
         self.applier._log_name = log  # as if assigned, without a question: the store may be away
 
     def apply(self, *records: Record) -> list[str]:
@@ -107,9 +114,10 @@ class Road(Applying):
         *,
         organization: str | None = None,
         limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
+        brake: Brake | None = None,
     ) -> None:
         self.projection = PostgresProjection(url)
-        super().__init__(self.projection, log, organization, limit)
+        super().__init__(self.projection, log, organization, limit, brake)
 
     def close(self) -> None:
         self.projection.close()

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +13,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from support.collector import Collector, Seen, running_collector
 from support.kafka import Broker, lacking, running_broker
 from support.processes import PATIENCE_S, Deployment, Process, deployed, eventually, worker_ready
 from system.payloads import EMAIL, customer
@@ -35,7 +37,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Deployment]:
+def collector() -> Iterator[Collector]:
+    """Where all processes of this module send their spans."""
+    with running_collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deployment(folder: pathlib.Path, store: str, broker: Broker, collector: Collector) -> Iterator[Deployment]:
     """A web and two workers on Kafka; the topic is made by them."""
     settings = {
         "LICET_KAFKA_BROKERS": broker.bootstrap,
@@ -43,9 +52,54 @@ def deployment(folder: pathlib.Path, store: str, broker: Broker) -> Iterator[Dep
         "LICET_KAFKA_CONFIG": (
             "session.timeout.ms=3000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=1000"
         ),
+        "LICET_TRACES": "on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
     with deployed(folder, store, workers=2, settings=settings) as running:
         yield running
+
+
+def test_one_trace_from_the_door_over_kafka_and_the_store_to_the_answer(
+    deployment: Deployment, collector: Collector
+) -> None:
+    wire, trace, ours = deployment.wire, uuid.uuid4().hex, uuid.uuid4().hex[:16]
+    context = {"traceparent": f"00-{trace}-{ours}-01"}
+    sent = wire.ask("POST", "/salesforce/webhook", json=(acme := customer(SKU1=True)), headers=context)
+    event = sent.json()["changes"][0]["event_id"]
+    asked = {"customer": acme["Id"], "feature": EMAIL, "after_event": event}
+    assert wire.ask("GET", "/v1/check", params=asked, headers=context).json()["reason"] == "licensed"
+
+    def whole() -> dict[str, Seen] | None:
+        found = {span.name: span for span in collector.trace(trace)}
+        return found if len(found) >= 5 else None
+
+    spans = eventually("five spans of one trace", whole)
+    door, check = spans["POST /salesforce/webhook"], spans["GET /v1/check"]
+    record, store = spans["process licet.customer-changes"], spans["store transaction"]
+    follows = spans["snapshot follows"]
+    assert (door.parent, check.parent) == (ours, ours)
+    assert (record.parent, follows.parent, store.parent) == (door.span, door.span, record.span)
+    assert [span.service for span in (door, record, store, follows)] == [
+        "licet-web",
+        "licet-worker",
+        "licet-worker",
+        "licet-web",
+    ]
+    assert record.values["licet.event_id"] == event
+    assert record.values["licet.customer"] == acme["Id"]
+    assert record.values["licet.outcome"] == "applied"
+    assert door.began <= record.began <= store.began <= store.ended <= record.ended
+    assert store.began <= follows.ended
+
+
+def test_a_trace_that_its_sender_does_not_keep_costs_no_span(deployment: Deployment, collector: Collector) -> None:
+    wire, traces = deployment.wire, [uuid.uuid4().hex for _ in range(2)]
+    for trace, flag in zip(traces, ("00", "01"), strict=True):
+        context = {"traceparent": f"00-{trace}-{'ab' * 8}-{flag}"}
+        assert wire.ask("POST", "/salesforce/webhook", json=customer(), headers=context).status_code == 202
+    eventually("the spans of the one that is kept", lambda: len(collector.trace(traces[1])) >= 4 or None)
+    assert collector.trace(traces[0]) == []
 
 
 def test_a_change_goes_through_kafka_and_two_workers_share_the_partitions(deployment: Deployment) -> None:

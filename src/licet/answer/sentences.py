@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from licet.domain.brake import HELD
 from licet.domain.decision import Decision
 from licet.store.past import Behind
 from licet.store.values import OverrideRow
@@ -59,6 +60,12 @@ PHRASES: Mapping[str, Phrase] = {
 }
 
 
+_HELD = Phrase(
+    "{sku} has ended, but is {held}{until}{note}; {cause}.",
+    "Ask {manager}: if the customer still has {sku}, it has to be set in Salesforce again, else access ends then.",
+)
+
+
 def sentences(
     decision: Decision, behind: Behind | None, override: OverrideRow | None, skus: Sequence[str], title: str
 ) -> list[str]:
@@ -66,7 +73,8 @@ def sentences(
     record = behind.record if behind is not None else None
     name = (record.name or record.id) if record is not None else decision.customer
     who = decision.user or name or "nobody"
-    phrase = PHRASES[decision.reason]
+    braked = override is not None and override.kind == "brake"
+    phrase = _HELD if braked else PHRASES[decision.reason]
     gaps = {
         "sku": decision.sku or " or ".join(skus) or "The license",
         "skus": " or ".join(skus) or "a plan with this feature",
@@ -77,7 +85,8 @@ def sentences(
         "begins": f" before {_day(decision.until)}" if decision.until is not None else "",
         "cause": _cause(behind),
         "author": override.author if override is not None else "somebody",
-        "note": override.reason if override is not None else "",
+        "note": override.reason.removeprefix(HELD) if override is not None else "",
+        "held": HELD,
     }
     may = "may" if decision.allowed else "may not"
     value = f" (up to {decision.value:g})" if decision.value is not None and decision.value is not True else ""

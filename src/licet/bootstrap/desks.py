@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from licet.answer.catalogs import Catalogs
 from licet.answer.history import History
 from licet.bootstrap.queue import build_log, build_survey
-from licet.bootstrap.store import utc_now
+from licet.bootstrap.store import build_brake, utc_now
+from licet.consume.brake import BrakeDesk
 from licet.consume.customers import CustomerDesk
 from licet.consume.plan import Plans
 from licet.consume.refold import refold
@@ -26,6 +27,7 @@ from licet.manage.overrides import Overrides
 from licet.manage.partitions import PartitionDesk
 from licet.settings import Settings
 from licet.store.audit import PostgresAudit, export_audit
+from licet.store.brake import PostgresBrake
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
 from licet.store.customers import PostgresCustomers
@@ -117,6 +119,18 @@ def customer_desk(settings: Settings) -> CustomerDesk:
     return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
 
 
+def brake_desk(settings: Settings) -> BrakeDesk:
+    """Build what a person does to the safety brake's holds."""
+    return BrakeDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), build_brake(settings))
+
+
+@contextlib.asynccontextmanager
+async def brake_reader(settings: Settings) -> AsyncIterator[PostgresBrake]:
+    """Lend the reading side of the safety brake."""
+    async with reader_pool(settings.database_url, 1) as pool:
+        yield PostgresBrake(pool, build_brake(settings))
+
+
 def drift_desk(settings: Settings) -> DriftDesk:
     """Build what exports the store and compares it with exports."""
     return DriftDesk(functools.partial(open_drift, settings.database_url))
@@ -137,6 +151,8 @@ def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> 
         customers=customer_desk(settings),
         audit=PostgresAudit(readers).search,
         reconciliations=PostgresReconciliations(readers).search,
+        brake=PostgresBrake(readers, build_brake(settings)).show,
+        brake_desk=brake_desk(settings),
         refold=refold_all,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from licet.domain.brake import Brake
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 from licet.store.migrate import Migration, check_migrated, default_catalog, grant, migrate
@@ -17,6 +18,18 @@ from licet.store.migrate import Migration, check_migrated, default_catalog, gran
 def utc_now() -> dt.datetime:
     """Tell the time; the one clock that is handed to the rooms."""
     return dt.datetime.now(dt.UTC)
+
+
+def build_brake(settings: Settings) -> Brake:
+    """Build the safety brake's threshold."""
+    return Brake(
+        on=settings.brake == "on",
+        window=dt.timedelta(seconds=settings.brake_window_s),
+        most=settings.brake_ends,
+        share=settings.brake_share / 100,
+        floor=settings.brake_floor,
+        hold=dt.timedelta(hours=settings.brake_hold_h),
+    )
 
 
 def migrate_store(settings: Settings, role: str | None = None) -> list[Migration]:

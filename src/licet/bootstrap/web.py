@@ -5,7 +5,7 @@ import contextlib
 import functools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -29,6 +29,7 @@ from licet.console.app import Console, build_console
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.console.sign_in import Links
+from licet.bootstrap.traces import Visible, build_traces
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
@@ -39,6 +40,7 @@ from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
 from licet.edge.past import PastCheck
+from licet.edge.traced import Traced
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
 from licet.edge.webhook import Webhook
@@ -54,6 +56,7 @@ from licet.receive.signature import Signatures
 from licet.receive.webhook import Door
 from licet.receive.who import Gate
 from licet.settings import Settings
+from licet.store.brake import count_held
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
@@ -66,8 +69,11 @@ from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.senders import PostgresSenders
 
+if TYPE_CHECKING:
+    from licet.observe.traces import Traces
+
 FLUSH_S = 5.0
-DRIFT_S = 15.0
+WATCH_S = 15.0
 REGISTER_S = 2.0
 # The web process listens once checks can be answered, or after this: with many customers the door opens before.
 FIRST_LOAD_S = 2.0
@@ -100,6 +106,7 @@ class _Parts(msgspec.Struct, frozen=True):
     keys: PostgresKeys
     tokens: Tokens | None
     metrics: Metrics
+    traces: "Traces | None"
 
 
 def build_web(settings: Settings, links: Links | None = None) -> Web:
@@ -119,11 +126,12 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
     latest = Latest()
     metrics.watch_snapshot(latest.age_s, latest.size)
-    follower = Follower(
-        PostgresFeed(settings.database_url), latest, catalogs.learn, stale_after_s=settings.stale_after_s
-    )
+    traces = build_traces(settings, "web")
+    visible = Visible(traces) if traces is not None else None
+    feed = PostgresFeed(settings.database_url, traces=visible.hear if visible is not None else None)
+    follower = Follower(feed, latest, catalogs.learn, stale_after_s=settings.stale_after_s)
     hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
-    follower.listeners.append(hub)
+    follower.listeners += [hub, visible] if visible is not None else [hub]
     metrics.stream_readers.set_function(lambda: hub.readers)
     checker = Checker(
         latest,
@@ -161,9 +169,22 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
             stream.OfrepStream(hub, latest, authenticator, utc_now, settings.stale_after_s), ("GET",), stream.OFREP
         ),
     }
-    front = Front(routes, cast("Handler", api), metrics)
+    front: Handler = Front(routes, cast("Handler", api), metrics)
+    if traces is not None:
+        front = Traced(front, traces, routes)
     parts = _Parts(
-        (readers, writers), hub, follower, change_log, catalogs, authenticator, register, senders, keys, tokens, metrics
+        (readers, writers),
+        hub,
+        follower,
+        change_log,
+        catalogs,
+        authenticator,
+        register,
+        senders,
+        keys,
+        tokens,
+        metrics,
+        traces,
     )
     return Web(front, functools.partial(_running, parts), ends, hub.stop)
 
@@ -172,6 +193,8 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
 async def _running(parts: _Parts) -> AsyncIterator[None]:
     """Open what serves, start what follows, and end both in turn."""
     async with contextlib.AsyncExitStack() as stack:
+        if parts.traces is not None:
+            stack.push_async_callback(asyncio.to_thread, parts.traces.close)
         for pool in parts.pools:
             await pool.open()
             stack.push_async_callback(pool.close)
@@ -193,7 +216,7 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             parts.authenticator.keep_fresh(),
             _flush_register(parts.register, parts.senders),
         ]
-        tasks.append(watch_drift(PostgresReconciliations(parts.pools[0]), parts.metrics))
+        tasks.append(watch_store(parts.pools[0], parts.metrics))
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
@@ -279,17 +302,20 @@ async def _flush_register(register: Register, senders: PostgresSenders) -> None:
         await register.flush(senders)
 
 
-async def watch_drift(reconciliations: PostgresReconciliations, metrics: Metrics) -> None:
-    """Tell what the last reconciliation came to; nothing before there is one."""
+async def watch_store(readers: Pool, metrics: Metrics) -> None:
+    """Tell what the last reconciliation came to (nothing before there is one), and what the safety brake holds."""
+    reconciliations = PostgresReconciliations(readers)
     while True:
         try:
             last = (await reconciliations.search(None, 1)).rows
             for kind in DriftKind if last else ():
                 metrics.drift_customers.labels(kind.value).set(getattr(last[0], kind.value))
+            metrics.brake_holds.set(await count_held(readers))
         except Unavailable:
+            metrics.brake_holds.set(math.nan)
             for kind in DriftKind:
                 metrics.drift_customers.labels(kind.value).set(math.nan)
-        await asyncio.sleep(DRIFT_S)
+        await asyncio.sleep(WATCH_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

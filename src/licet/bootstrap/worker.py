@@ -4,11 +4,14 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from licet.bootstrap.beside import Duty, beside
 from licet.bootstrap.queue import build_announcer, build_reader
+from licet.bootstrap.store import build_brake
+from licet.bootstrap.traces import build_traces, tell_applied
 from licet.consume.apply import Applied, Applier
 from licet.consume.clock import Clock
 from licet.consume.worker import Watch, Worker
@@ -27,25 +30,31 @@ class RunningWorker(msgspec.Struct, frozen=True):
     worker: Worker
     metrics: Metrics
     duties: Sequence[Duty]
-    close: Callable[[], None]
+    closes: Sequence[Callable[[], None]]
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; what was begun is finished first."""
         with beside(self.duties, stop):
             self.worker.run(stop)
-        self.close()
+        for close in self.closes:
+            close()
 
 
 def build_worker(settings: Settings, seen: Callable[[Applied], None] | None = None) -> RunningWorker:
     """Build the consumer. ``seen`` is called with each committed batch, from the worker's thread."""
-    metrics = Metrics()
+    metrics, traces = Metrics(), build_traces(settings, "worker")
     projection = PostgresProjection(settings.database_url)
-    watch = Watch(metrics, seen)
+    watch = Watch(
+        metrics, [one for one in (seen, traces and partial(tell_applied, traces, settings.kafka_topic)) if one]
+    )
     limit = DeadLimit(settings.dead_limit or sys.maxsize, settings.dead_share, settings.dead_window)
-    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit)
+    brake = build_brake(settings)
+    applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit, brake=brake)
     reader = build_reader(settings, applier.assign)
     worker = Worker(reader, applier, metrics, settings.batch_size)
-    return RunningWorker(worker, metrics, tuple(_duties(settings, metrics)), projection.close)
+    return RunningWorker(
+        worker, metrics, tuple(_duties(settings, metrics)), [projection.close, *([traces.close] if traces else [])]
+    )
 
 
 def _duties(settings: Settings, metrics: Metrics) -> Iterator[Duty]:

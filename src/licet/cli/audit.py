@@ -10,7 +10,7 @@ from licet.answer.audit import list_audit
 from licet.answer.views import Listing
 from licet.bootstrap.desks import audit_lines, audit_search
 from licet.cli.settings import store_settings
-from licet.cli.table import show_table
+from licet.cli.table import Json, show_json, show_table
 from licet.settings import Settings
 from licet.store.values import Action, AuditEntry
 
@@ -24,21 +24,25 @@ def list_(
     action: Annotated[Action | None, typer.Option(help="Only this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many entries.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list before this one ended.")] = None,
+    as_json: Json = False,
 ) -> None:
     """List what people did, the last first; `export` tells what it was before and after, too.
 
     Example: licet audit list --customer acme-1
     """
     page = asyncio.run(_list(store_settings(), customer, actor, action, cursor, limit))
+    if as_json:
+        show_json(page)
+        return
     rows = [
         [
-            str(one.entry),
-            one.at.isoformat(" ", "seconds"),
+            one.entry,
+            one.at,
             f"{one.actor} ({one.via})",
             one.action,
-            one.customer or "",
+            one.customer,
             one.subject if one.subject != one.customer else "",
-            one.reason or "",
+            one.reason,
         ]
         for one in page.items
     ]

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from licet.bootstrap.desks import catalog_desk, catalog_plans, refold_customers
 from licet.cli.settings import confirm, operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import Json, say, show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
@@ -25,13 +25,13 @@ _HEADINGS = ("Customer", "Name", "", "What", "Before", "After")
 
 
 @app.command()
-def show() -> None:
+def show(_json: Json = False) -> None:
     """Print the current catalog as TOML.
 
     Example: licet catalog show > catalog.toml
     """
     current = catalog_desk(store_settings()).show()
-    typer.echo(current.document, nl=False)
+    say(current.document.removesuffix("\n"), version=current.version, document=current.document)
     typer.echo(f"version {current.version}", err=True)
 
 
@@ -61,28 +61,35 @@ def plan(
 
 
 @app.command()
-def apply(file: File, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+def apply(
+    file: File,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
     """Make a file the current catalog, and bring existing customers under it. Interrupted, run it again.
 
     Example: licet catalog apply catalog.toml
     """
     settings, document = store_settings(), _read(file)
-    desk = catalog_desk(settings)
+    desk, totals = catalog_desk(settings), None
+    version = desk.show().version
     if document != desk.show().document:
         totals, version = _look(settings, document, "", None)
-        typer.echo(_summary(totals))
+        typer.echo(_summary(totals), err=as_json)
         confirm(f"replace version {version} of the catalog? (`licet catalog plan` lists what changes)", yes=yes)
         desk.apply(document, operator(), version)
-        typer.echo(f"version {version + 1} is current")
+        version += 1
+        typer.echo(f"version {version} is current", err=as_json)
     else:
-        typer.echo("this catalog is current already")
+        typer.echo("this catalog is current already", err=as_json)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("customers", total=None)
         reached = 0
         for count in refold_customers(settings):
             reached += count
             progress.update(task, completed=reached)
-    typer.echo(f"{reached} customers brought under it")
+    done = {"version": version, "totals": vars(totals) if totals is not None else None, "reached": reached}
+    say(f"{reached} customers brought under it", **done)
 
 
 def _look(settings: Settings, document: str, after: str, listing: "_Listing | None") -> tuple[Totals, int]:

@@ -6,7 +6,8 @@ import typer
 
 from licet.bootstrap.desks import customer_desk
 from licet.cli.settings import confirm, operator, store_settings
-from licet.consume.customers import CustomerDesk
+from licet.cli.table import Json, say
+from licet.consume.customers import Acted, CustomerDesk
 
 app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
@@ -15,24 +16,29 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
-def restore(customer: Customer, reason: Reason) -> None:
+def restore(customer: Customer, reason: Reason, _json: Json = False) -> None:
     """Lift the tombstone of a deleted customer; its licenses are at once what its kept fields say.
 
     Example: licet customer restore acme-1 --reason "deleted by mistake, case 4711"
     """
     acted = _desk().restore(customer, reason, operator())
-    typer.echo(f"customer {acted.customer} is restored (revision {acted.revision})")
+    _told(acted, "restored")
 
 
 @app.command()
-def erase(customer: Customer, reason: Reason, yes: Yes = False) -> None:
+def erase(customer: Customer, reason: Reason, yes: Yes = False, _json: Json = False) -> None:
     """Empty what is kept of a customer: name, fields, payloads, dead letters, users, domains, aliases. No way back.
 
     Example: licet customer erase acme-1 --reason "request of 24 November" --yes
     """
     confirm(f"erase the customer {customer} for good?", yes=yes, needed=True)
     acted = _desk().erase(customer, reason, operator())
-    typer.echo(f"customer {acted.customer} is erased (revision {acted.revision})")
+    _told(acted, "erased")
+
+
+def _told(acted: Acted, what: str) -> None:
+    said = f"customer {acted.customer} is {what} (revision {acted.revision})"
+    say(said, customer=acted.customer, revision=acted.revision, act=what)
 
 
 def _desk() -> CustomerDesk:

@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -13,10 +12,11 @@ from licet.answer.letters import list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import Json, say, show_json, show_table
 from licet.domain.errors import LicetError
+from licet.manage.letters import Replayed
 from licet.settings import Settings
-from licet.store.values import LetterState
+from licet.store.values import Letter, LetterState
 
 app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=1, help="The letter's number, as `licet dead list` shows it.")]
@@ -28,6 +28,7 @@ def list_(
     state: Annotated[LetterState | None, typer.Option(help="Only letters in this state.")] = LetterState.OPEN,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Letters in any state.")] = False,
+    _json: Json = False,
 ) -> None:
     """List dead letters, the one kept last first.
 
@@ -37,12 +38,12 @@ def list_(
 
 
 @app.command()
-def show(letter: Number) -> None:
+def show(letter: Number, _json: Json = True) -> None:
     """Print a letter with its bytes, its faults and its fate, as JSON.
 
     Example: licet dead show 12
     """
-    typer.echo(asyncio.run(_show(store_settings(), letter)))
+    show_json(asyncio.run(_show(store_settings(), letter)))
 
 
 @app.command()
@@ -51,6 +52,7 @@ def replay(
     every: Annotated[bool, typer.Option("--all", help="All open letters.")] = False,
     reason: Annotated[str | None, typer.Option(help="All open letters of this reason.")] = None,
     run: Annotated[str | None, typer.Option(help="Go on with a run that was interrupted.")] = None,
+    _json: Json = False,
 ) -> None:
     """Append letters to the queue again; each is judged at its original place.
 
@@ -61,7 +63,9 @@ def replay(
     settings = store_settings()
     check_queue(settings)
     if letter is not None:
-        typer.echo(asyncio.run(_replay(settings, letter)))
+        replayed = asyncio.run(_replay(settings, letter))
+        said = f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
+        say(said, letter=letter, partition=replayed.partition, offset=replayed.offset)
         return
     try:
         identity = uuid.UUID(run) if run else uuid.uuid4()
@@ -71,13 +75,17 @@ def replay(
 
 
 @app.command()
-def drop(letter: Number, reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")]) -> None:
+def drop(
+    letter: Number,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")],
+    _json: Json = False,
+) -> None:
     """Close a letter without a replay.
 
     Example: licet dead drop 12 --reason "a test of the sandbox"
     """
     asyncio.run(_drop(store_settings(), letter, reason))
-    typer.echo(f"dead letter {letter} is dropped")
+    say(f"dead letter {letter} is dropped", letter=letter, reason=reason)
 
 
 async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> None:
@@ -87,24 +95,22 @@ async def _list(settings: Settings, state: LetterState | None, reason: str | Non
             page = await list_letters(letters, state, reason, cursor, _PAGE)
             for one in page.items:
                 origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
-                kept = one.recorded_at.isoformat(" ", "seconds")
-                said = [str(one.letter), one.state, one.reason, str(one.attempts), kept]
-                rows.append([*said, one.customer or "", one.event_id or "", origin])
+                said = [one.letter, one.state, one.reason, one.attempts, one.recorded_at]
+                rows.append([*said, one.customer, one.event_id, origin])
             cursor = page.next
             if cursor is None:
                 break
     show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
 
 
-async def _show(settings: Settings, letter: int) -> str:
+async def _show(settings: Settings, letter: int) -> Letter:
     async with letter_desk(settings) as (_, desk):
-        return msgspec.json.format(msgspec.json.encode(await desk.get(letter)), indent=2).decode()
+        return await desk.get(letter)
 
 
-async def _replay(settings: Settings, letter: int) -> str:
+async def _replay(settings: Settings, letter: int) -> Replayed:
     async with letter_desk(settings) as (_, desk):
-        replayed = await desk.replay(letter, operator())
-    return f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
+        return await desk.replay(letter, operator())
 
 
 async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) -> None:
@@ -120,7 +126,7 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
             except (LicetError, asyncio.CancelledError):
                 typer.echo(f"{taken} of {total} replayed; go on with --run {run}", err=True)
                 raise
-    typer.echo(f"{taken} replayed, {barred} cannot be replayed (run {run})")
+    say(f"{taken} replayed, {barred} cannot be replayed (run {run})", replayed=taken, barred=barred, run=run)
 
 
 async def _drop(settings: Settings, letter: int, reason: str) -> None:

@@ -1,10 +1,10 @@
 """``licet doctor``: a check-up, told."""
 
-import msgspec
 import typer
 from rich.console import Console
 
 from licet.bootstrap.doctor import State, examine
+from licet.cli.table import show_json
 from licet.settings import Settings
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
@@ -23,5 +23,5 @@ def run_doctor(settings: Settings, *, as_json: bool) -> None:
             if finding.todo is not None:
                 console.print(f"{'':20}→ {finding.todo}", markup=False)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+        show_json(findings)
     raise typer.Exit(any(finding.state is State.BAD for finding in findings))

@@ -9,7 +9,7 @@ import typer
 from licet.answer.history import Explanation
 from licet.bootstrap.desks import history_desk
 from licet.cli.settings import store_settings
-from licet.cli.table import show_table
+from licet.cli.table import show_json, show_table
 from licet.domain.decision import Asked
 from licet.edge.past import read_when
 from licet.settings import Settings
@@ -34,7 +34,7 @@ def explain(
     """
     told = asyncio.run(_explain(store_settings(), Asked(feature, user, customer), read_when(as_of, known_at)))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        show_json(told)
         return
     for sentence in told.sentences:
         typer.echo(sentence)

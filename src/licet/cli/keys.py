@@ -8,7 +8,7 @@ import typer
 
 from licet.bootstrap.desks import key_desk
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import Json, say, show_table
 from licet.manage.keys import CreatedKey
 from licet.settings import Settings
 from licet.store.ports import StoredKey
@@ -23,38 +23,40 @@ def create(
         list[str],
         typer.Option(help="read, explain, snapshot, write, support, ingest or admin; may stand several times."),
     ],
+    _json: Json = False,
 ) -> None:
     """Make a key and print it once; only its hash is kept.
 
     Example: licet keys create billing-app --scope read
     """
     created = asyncio.run(_create(store_settings(), name, scope))
-    typer.echo(created.token)
+    say(created.token, key=created.key.key_id, name=name, scopes=sorted(created.key.scopes), token=created.token)
     typer.echo(f"key {created.key.key_id} for {name}: keep it now, it is not shown again", err=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(_json: Json = False) -> None:
     """List all keys: scopes, author, last use, revocation.
 
     Example: licet keys list
     """
-    rows = []
-    for key in asyncio.run(_all(store_settings())):
-        moments = [key.created_at, key.last_used_at, key.revoked_at]
-        said = [moment.isoformat(" ", "seconds") if moment else "" for moment in moments]
-        rows.append([key.key_id, key.name, " ".join(sorted(key.scopes)), key.author, *said])
+    rows = [
+        [key.key_id, key.name, sorted(key.scopes), key.author, key.created_at, key.last_used_at, key.revoked_at]
+        for key in asyncio.run(_all(store_settings()))
+    ]
     show_table(("Key", "Name", "Scopes", "Author", "Created", "Last used", "Revoked"), rows)
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `licet keys list` shows it.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `licet keys list` shows it.")], _json: Json = False
+) -> None:
     """End a key; running processes refuse it within a second.
 
     Example: licet keys revoke k3f9a0c1d2
     """
     key = asyncio.run(_revoke(store_settings(), key_id))
-    typer.echo(f"key {key.key_id} ({key.name}) is revoked")
+    say(f"key {key.key_id} ({key.name}) is revoked", key=key.key_id, name=key.name, revoked=key.revoked_at)
 
 
 async def _create(settings: Settings, name: str, scopes: Sequence[str]) -> CreatedKey:

@@ -11,11 +11,12 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, catalog, customer, dead, history, keys, override, partition
+from licet.cli import audit, brake, catalog, customer, dead, history, keys, override, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.drift import export, reconcile
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
+from licet.cli.table import Json, say
 from licet.cli.up import run_up
 from licet.cli.verify import run_prune, run_verify
 from licet.domain.errors import ConfigurationError, Fault, InvalidInput, LicetError
@@ -33,6 +34,7 @@ app.add_typer(customer.app, name="customer")
 app.add_typer(override.app, name="override")
 app.command()(override.grant)
 app.command()(override.block)
+app.add_typer(brake.app, name="brake")
 app.add_typer(audit.app, name="audit")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
@@ -86,18 +88,20 @@ def worker(
 @app.command("migrate")
 def migrate_command(
     role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Bring the database to the schema of this release. Safe to run twice, and from two places at once.
 
     Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
     """
-    for migration in migrate_store(read_settings(), role):
-        typer.echo(f"applied {migration.name}")
-    typer.echo("the database is at this release's schema")
+    applied = [migration.name for migration in migrate_store(read_settings(), role)]
+    for name in applied if not as_json else ():
+        typer.echo(f"applied {name}")
+    say("the database is at this release's schema", applied=applied)
 
 
 @app.command("prune")
-def prune_command() -> None:
+def prune_command(_json: Json = False) -> None:
     """Empty the bytes of deliveries older than LICET_PAYLOAD_DAYS. Their rows, hashes and outcomes stay.
 
     Example: LICET_PAYLOAD_DAYS=90 licet prune
@@ -132,7 +136,7 @@ def doctor_command(
 
 
 @app.command("settings")
-def settings_command() -> None:
+def settings_command(_json: Json = False) -> None:
     """List every setting, its value here (secrets masked) and what it is for.
 
     Example: licet settings
@@ -141,12 +145,12 @@ def settings_command() -> None:
 
 
 @app.command()
-def version() -> None:
+def version(_json: Json = False) -> None:
     """Print the version.
 
     Example: licet version
     """
-    typer.echo(__version__)
+    say(__version__, version=__version__)
 
 
 def main() -> None:

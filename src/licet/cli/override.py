@@ -6,12 +6,13 @@ import re
 import uuid
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from licet.bootstrap.desks import override_desk
 from licet.bootstrap.store import utc_now
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import Json, say, show_table
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
 from licet.manage.overrides import Draft
@@ -25,6 +26,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
 For = Annotated[str | None, typer.Option("--for", help="How long from now: 36h, 14d, 2w. Without an end: 48h.")]
 Until = Annotated[str | None, typer.Option(help="When it ends, with a zone: 2026-12-01T09:00:00Z.")]
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1), "w": dt.timedelta(weeks=1)}
+_SHOWN = ("effect", "kind", "starts_at", "ends_at", "author", "reason")
 _PAGE = 200
 
 
@@ -36,6 +38,7 @@ def grant(
     until: Until = None,
     value: Annotated[float | None, typer.Option(help="The value of a feature; without one it is on.")] = None,
     trial: Annotated[bool, typer.Option("--trial", help="A trial: a grant to be extended.")] = False,
+    _json: Json = False,
 ) -> None:
     """Open a SKU or a feature to a customer for a time, whatever its licenses say.
 
@@ -45,7 +48,9 @@ def grant(
     _make(customer, what, "grant", reason, _end(for_, until), value=value, kind=kind)
 
 
-def block(customer: Customer, what: What, reason: Reason, for_: For = None, until: Until = None) -> None:
+def block(
+    customer: Customer, what: What, reason: Reason, for_: For = None, until: Until = None, _json: Json = False
+) -> None:
     """Close a SKU or a feature to a customer for a time, whatever its licenses say.
 
     Example: licet block acme-1 feature:inbound-email-security --for 36h --reason "abuse, case 4712"
@@ -54,7 +59,10 @@ def block(customer: Customer, what: What, reason: Reason, for_: For = None, unti
 
 
 @app.command("list")
-def list_(customer: Annotated[str | None, typer.Option(help="Only this customer's: id or alias.")] = None) -> None:
+def list_(
+    customer: Annotated[str | None, typer.Option(help="Only this customer's: id or alias.")] = None,
+    _json: Json = False,
+) -> None:
     """List overrides that were not ended early, also those whose time has passed or is to come.
 
     Example: licet override list --customer acme-1
@@ -71,14 +79,14 @@ def list_(customer: Annotated[str | None, typer.Option(help="Only this customer'
                     return found
 
     rows = [
-        [str(one.override_id), one.customer, _what(one), one.effect, one.kind, *_times(one), one.author, one.reason]
+        (one.override_id, one.customer, _what(one), *(getattr(one, name) for name in _SHOWN))
         for one in asyncio.run(read())
     ]
     show_table(("Override", "Customer", "What", "Effect", "Kind", "From", "Until", "Author", "Reason"), rows)
 
 
 @app.command()
-def extend(override_id: OverrideId, for_: For = None, until: Until = None) -> None:
+def extend(override_id: OverrideId, for_: For = None, until: Until = None, _json: Json = False) -> None:
     """Let a grant, a trial or a block end later (or sooner); all else stays as it is.
 
     Example: licet override extend 0198f6a2-7c1e-7b5a-9d7e-2f4c1a5b6c7d --for 7d
@@ -107,7 +115,7 @@ def extend(override_id: OverrideId, for_: For = None, until: Until = None) -> No
 
 
 @app.command()
-def end(override_id: OverrideId, reason: Reason) -> None:
+def end(override_id: OverrideId, reason: Reason, _json: Json = False) -> None:
     """End an override before its time.
 
     Example: licet override end 0198f6a2-7c1e-7b5a-9d7e-2f4c1a5b6c7d --reason "they bought it"
@@ -119,7 +127,7 @@ def end(override_id: OverrideId, reason: Reason) -> None:
             return (await desk.end(override_id, reason, of.version, operator()))[0]
 
     ended = asyncio.run(write())
-    typer.echo(f"the {ended.effect} of {_what(ended)} to {ended.customer} is ended")
+    say(f"the {ended.effect} of {_what(ended)} to {ended.customer} is ended", **msgspec.structs.asdict(ended))
 
 
 def _make(
@@ -153,7 +161,8 @@ def _make(
 
 def _told(one: Stored) -> None:
     said = {"grant": "granted", "block": "blocked"}[one.effect]
-    typer.echo(f"{one.override_id}: {_what(one)} is {said} to {one.customer} until {_times(one)[1]}")
+    until = one.ends_at.isoformat(" ", "minutes")
+    say(f"{one.override_id}: {_what(one)} is {said} to {one.customer} until {until}", **msgspec.structs.asdict(one))
 
 
 def _end(for_: str | None, until: str | None) -> dt.datetime | None:
@@ -178,7 +187,3 @@ def _end(for_: str | None, until: str | None) -> dt.datetime | None:
 
 def _what(one: Stored) -> str:
     return one.sku if one.sku is not None else f"feature:{one.feature}"
-
-
-def _times(one: Stored) -> list[str]:
-    return [moment.isoformat(" ", "minutes") for moment in (one.starts_at, one.ends_at)]

@@ -1,21 +1,71 @@
-"""Lists at the command line."""
+"""What commands print: a table or a sentence for a person, with ``--json`` the same as JSON."""
 
+import datetime as dt
 from collections.abc import Sequence
+from typing import Annotated, Any
 
+import msgspec
+import typer
 from rich.console import Console
 from rich.table import Table
 
 
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows; a terminal gets a table, anything else lines of tab-separated values without headings."""
+class _Form:
+    json = False
+
+
+def _choose(as_json: bool) -> bool:
+    _Form.json = as_json
+    return as_json
+
+
+# For a parameter that the command itself does not read: what prints does.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.", callback=_choose)]
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows; a terminal gets a table, anything else lines of tab-separated values without headings.
+
+    As JSON: an array of objects, whose names are the headings, ``Last used`` as ``last_used``.
+    """
+    if _Form.json:
+        names = [heading.lower().replace(" ", "_") for heading in headings]
+        show_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
     console = Console()
+    cells = [[_cell(value) for value in row] for row in rows]
     if not console.is_terminal:
-        for row in rows:
-            print("\t".join(row))  # noqa: T201 the command's output
+        for line in cells:
+            print("\t".join(line))  # noqa: T201 the command's output
         return
     table = Table(box=None)
     for heading in headings:
         table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for line in cells:
+        table.add_row(*line)
     console.print(table)
+
+
+def say(sentence: str, **facts: Any) -> None:
+    """Print what was done; as JSON: the facts."""
+    if _Form.json:
+        show_json(facts)
+    else:
+        typer.echo(sentence)
+
+
+def show_json(what: object) -> None:
+    """Print JSON for people and programs."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case dt.datetime():
+            return value.isoformat(" ", "seconds")
+        case list():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)

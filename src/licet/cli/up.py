@@ -38,6 +38,8 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
     """Run until Ctrl-C or SIGTERM."""
     if not settings.webhook_secrets and "LICET_WEBHOOK_AUTH" not in os.environ:
         settings = dataclasses.replace(settings, webhook_auth="none")
+    if simulate and "LICET_BRAKE" not in os.environ:
+        settings = dataclasses.replace(settings, brake="off")  # what the simulator ends is meant
     if settings.webhook_auth == "none" and not _is_loopback(settings.host):
         raise ConfigurationError(
             f"--host {settings.host}: anyone there could post customers. Set LICET_WEBHOOK_AUTH=required and "

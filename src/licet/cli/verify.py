@@ -1,6 +1,5 @@
 """``licet verify`` and ``licet prune``: what they show."""
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -8,6 +7,7 @@ from rich.progress import Progress
 from licet.bootstrap.desks import prune_store, verify_store
 from licet.bootstrap.store import check_store
 from licet.cli.settings import operator
+from licet.cli.table import say, show_json
 from licet.settings import Settings
 
 INCOMPLETE = 3
@@ -24,7 +24,7 @@ def run_verify(settings: Settings, *, as_json: bool) -> None:
             lambda folded: progress.advance(task, folded),
         )
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(vars(report)), indent=2))
+        show_json(vars(report))
     else:
         for fault in report.faults:
             typer.echo(f"fault: {fault}")
@@ -46,4 +46,4 @@ def run_prune(settings: Settings) -> None:
         for done, total, count in prune_store(settings, operator()):
             emptied += count
             progress.update(task, completed=done, total=total)
-    typer.echo(f"{emptied} payloads emptied")
+    say(f"{emptied} payloads emptied", emptied=emptied)

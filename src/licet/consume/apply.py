@@ -13,6 +13,7 @@ What can go wrong, and what follows:
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -20,6 +21,7 @@ import msgspec
 
 from licet.consume.fold import World, fold
 from licet.consume.read import Read, Readable, read_record
+from licet.domain.brake import Brake, Room
 from licet.domain.catalog import Catalog
 from licet.domain.filter import Kind
 from licet.queue.message import Record
@@ -38,10 +40,17 @@ class Fenced(Exception):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """A committed batch."""
+    """A committed batch: its reading began at ``began``, its transaction had the write lock at ``locked``.
+
+    Both are seconds since 1970. The safety brake holds ``held`` licenses of it; ``tripped``: those are the first.
+    """
 
     revision: int
     deliveries: Sequence[Delivery]
+    began: float = 0.0
+    locked: float = 0.0
+    held: int = 0
+    tripped: bool = False
 
 
 class _CatalogMoved(Exception):
@@ -56,7 +65,7 @@ class Applier:
     """Applies batches of one log and remembers where each partition stands.
 
     ``committed`` is called after each commit. ``stopped`` are the partitions that no one reads until a person has
-    decided, each with why; what a batch holds of them is passed over. Not thread-safe.
+    decided, each with why; what a batch holds of them is passed over. ``brake``: None is off. Not thread-safe.
     """
 
     def __init__(
@@ -66,12 +75,14 @@ class Applier:
         organization: str | None = None,
         limit: DeadLimit = DeadLimit(),  # noqa: B008 frozen
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+        brake: Brake | None = None,
     ) -> None:
         self._projection = projection
         self._committed = committed
         self._organization = organization
         self._limit = limit
         self._new_id = new_id
+        self._brake = brake if brake is not None and brake.on else None
         self._catalog: Catalog | None = None
         self._log_name = ""
         self._next: dict[int, int | None] = {}
@@ -162,9 +173,11 @@ class Applier:
         self._committed(applied)
 
     def _transaction(self, records: Sequence[Record], catalog: Catalog, inapplicable: str | None) -> Applied:
+        began = time.time()
         reads = [read_record(record, catalog) for record in records]
         wanted = self._wanted(reads, inapplicable)
         with self._projection.transaction(len(reads)) as transaction:
+            locked = time.time()
             loaded = transaction.load(wanted)
             if loaded.fenced:
                 raise Fenced(loaded.fenced)
@@ -179,13 +192,18 @@ class Applier:
                 originals=loaded.originals,
                 organization=self._organization,
                 new_id=self._new_id,
+                room=Room() if self._brake is not None else None,
             )
-            folded = fold(reads, world, inapplicable=inapplicable)
+            folded, tripped = fold(reads, world, inapplicable=inapplicable), False
+            if folded.ends and self._brake is not None:
+                room = transaction.count_ends(folded.ends, self._brake)
+                tripped = 0 <= room.left < folded.ends
+                folded = fold(reads, msgspec.structs.replace(world, room=room))
             transaction.write(folded)
             dying = {one.partition for one in folded.deliveries if one.outcome.kind is Kind.DEAD}
             stopped = transaction.stop_dying(self._log_name, dying, self._limit) if dying else {}
         self.stopped.update(stopped)
-        return Applied(world.revision, folded.deliveries)
+        return Applied(world.revision, folded.deliveries, began, locked, len(folded.holds), tripped)
 
     def _wanted(self, reads: Sequence[Read], inapplicable: str | None) -> Wanted:
         after: dict[int, int] = {}

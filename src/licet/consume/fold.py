@@ -15,12 +15,13 @@ import msgspec
 from licet.consume.read import Read, Readable, Unreadable
 from licet.domain import fields as read
 from licet.domain import ids
+from licet.domain.brake import Room
 from licet.domain.catalog import Catalog
 from licet.domain.change import CustomerChange
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.fields import Field, Fields, Written, microseconds, moment_of, write_fields
 from licet.domain.filter import ERASED, INAPPLICABLE, PEOPLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
-from licet.domain.license import Cause, License, Moment, derive, transition
+from licet.domain.license import Cause, License, Moment, Terms, derive, transition
 from licet.store.ports import (
     CustomerState,
     CustomerWrite,
@@ -34,7 +35,10 @@ from licet.store.ports import (
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fold stands on: the store's state under the write lock, and who makes new license ids."""
+    """What a fold stands on: the store's state under the write lock, and who makes new license ids.
+
+    ``room``: how many licenses may end before the safety brake holds them; None where it looks away.
+    """
 
     catalog: Catalog
     revision: int
@@ -44,6 +48,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     originals: Mapping[Place, int]
     organization: str | None
     new_id: Callable[[], uuid.UUID]
+    room: Room | None = None
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -60,13 +65,15 @@ class Customer:
         self.customer_id = customer_id
         self.new = state is None
         self.fields: Fields = state.fields if state else {}
-        self.deleted = state.deleted if state else False
+        self.deleted = self.gone = state.deleted if state else False
         self.open: dict[str, License] = dict(state.licenses) if state else {}
         self.past: list[License] = []
         self.closes: list[License] = []
         self.delivery: int | None = None
         self.written = False
         self.held = Names(state.source_aliases, state.source_domains) if state else Names()
+        self.braked = state.held if state else frozenset()
+        self.retired: set[str] = set()
 
     def keep(self, fields: Fields, delivery: int) -> None:
         """Take over new fields."""
@@ -75,15 +82,23 @@ class Customer:
         self.written = True
         self.new = False
 
-    def relicense(self, catalog: Catalog, moment: Moment, new_id: Callable[[], uuid.UUID]) -> bool:
-        """Bring the licenses to what the fields say; tells whether any moved."""
+    def relicense(
+        self, catalog: Catalog, moment: Moment, new_id: Callable[[], uuid.UUID]
+    ) -> list[tuple[Terms | None, License]]:
+        """Bring the licenses to what the fields say; returns those that moved, each with its terms before.
+
+        A license that allows again needs no hold of the safety brake any more.
+        """
         self.deleted = read.flag(self.fields, catalog.source.deleted) is True
-        moved = False
+        moved = []
         for sku, terms in derive(self.fields, catalog, deleted=self.deleted, before=self.open).items():
-            step = transition(self.open.get(sku), self.customer_id, sku, terms, moment, new_id)
+            before = self.open.get(sku)
+            step = transition(before, self.customer_id, sku, terms, moment, new_id)
             if step is None:
                 continue
-            moved = True
+            moved.append((before.terms if before is not None else None, step.opened))
+            if sku in self.braked and terms.allows(moment.at):
+                self.retired.add(sku)
             self.open[sku] = step.opened
             if step.past is not None:
                 self.past.append(step.past)
@@ -117,6 +132,10 @@ class Customer:
             value = read.text(self.fields, field)
             aliases |= _named(ids.alias, f"{system}:{value}" if value else None)
         return Names(aliases, _named(ids.verified_domain, read.text(self.fields, catalog.source.domain)))
+
+    def names_under(self, catalog: Catalog) -> Names:
+        """Return the same of a catalog that follows another; who was deleted before keeps what the brake left it."""
+        return self.held if self.gone and self.deleted else self.names(catalog)
 
 
 def moved_names(customer_id: str, before: AbstractSet[str], after: AbstractSet[str]) -> list[NameWrite]:
@@ -158,6 +177,8 @@ class Fold:
         self.aliases: list[NameWrite] = []
         self.domains: list[NameWrite] = []
         self.touched: set[str] = set()
+        self.ends = 0
+        self.ended: dict[tuple[str, str], tuple[License, bool]] = {}  # those that stay so; whether each is held
 
     def take(self, one: Read, sequence: int) -> None:
         """Give a delivery its outcome, and let it change its customer."""
@@ -181,6 +202,8 @@ class Fold:
             time = stored.time + 1 if stored.time is not None else None
         flag = Field(erased, sequence, time, timed=False)
         self._follow(customer, {field: flag} if erased else {**customer.fields, field: flag}, at, sequence)
+        if erased:
+            customer.retired |= customer.braked
         self.deliveries.append(
             Delivery(
                 log=PEOPLE,
@@ -212,6 +235,11 @@ class Fold:
             aliases=self.aliases,
             domains=self.domains,
             touched=self.touched,
+            ends=self.ends,
+            passed=[row for row, held in self.ended.values() if not held],
+            holds=[row for row, held in self.ended.values() if held],
+            room=self.world.room,
+            retired=[(customer.customer_id, sku) for customer in written for sku in sorted(customer.retired)],
         )
 
     def _unreadable(self, one: Unreadable, sequence: int) -> None:
@@ -232,6 +260,7 @@ class Fold:
                 replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
                 payload=one.record.value,
                 replay_letter=envelope.replay_letter if envelope else None,
+                traceparent=envelope.sampled if envelope else None,
             )
         )
         self._bury(one, sequence, UNREADABLE, one.faults)
@@ -258,6 +287,7 @@ class Fold:
                 replay_of=original,
                 payload=one.record.value,
                 replay_letter=envelope.replay_letter,
+                traceparent=envelope.sampled,
             )
         )
         if outcome.kind is Kind.DEAD:
@@ -315,12 +345,29 @@ class Fold:
         before = customer.names(self.world.catalog)
         customer.keep(fields, sequence)
         moment = Moment(at, self.world.revision, Cause(delivery=sequence))
-        customer.relicense(self.world.catalog, moment, self.world.new_id)
+        moved = customer.relicense(self.world.catalog, moment, self.world.new_id)
+        held = self._brake(customer, moved, at)
         # A name is whose it was last said to be: what a change does not alter it does not take back.
-        after = customer.names(self.world.catalog)
+        after = before if held and customer.deleted else customer.names(self.world.catalog)
         self.aliases += moved_names(customer.customer_id, before.aliases, after.aliases)
         self.domains += moved_names(customer.customer_id, before.domains, after.domains)
         self.touched.add(customer.customer_id)
+
+    def _brake(self, customer: Customer, moved: Sequence[tuple[Terms | None, License]], at: dt.datetime) -> bool:
+        """Count the licenses that end, and hold those for which no room is left; tells whether it holds any."""
+        room, any_held = self.world.room, False
+        for before, row in moved:
+            key, allows = (customer.customer_id, row.sku), row.terms.allows(at)
+            if allows:
+                self.ended.pop(key, None)
+            elif room is not None and before is not None and before.allows(at):
+                self.ends += 1
+                held = self.ends > room.left
+                any_held |= held
+                self.ended[key] = row, held
+                if held and row.sku in customer.braked:
+                    customer.retired.add(row.sku)  # the new hold lasts longer
+        return any_held
 
     def _customer(self, customer_id: str) -> Customer:
         customer = self.customers.get(customer_id)

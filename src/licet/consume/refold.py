@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from licet.consume.fold import Customer, moved_names
+from licet.consume.fold import Customer, Names, moved_names
 from licet.domain.catalog import Catalog
 from licet.domain.license import Cause, Moment
 from licet.store.ports import CatalogTransaction, Folded, NameWrite
@@ -45,11 +45,10 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Gener
             for customer_id, state in transaction.states(customer_ids).items():
                 customer = Customer(customer_id, state)
                 moved = customer.relicense(catalog, moment, uuid.uuid4)
-                held, wanted = customer.held, customer.names(catalog)
-                aliases += (
-                    _said(name, customer, catalog) for name in moved_names(customer_id, held.aliases, wanted.aliases)
-                )
-                domains += moved_names(customer_id, held.domains, wanted.domains)
+                held, wanted = customer.held, customer.names_under(catalog)
+                moves = moved_under(customer, wanted, catalog)
+                aliases += moves[0]
+                domains += moves[1]
                 if moved or held != wanted:
                     touched.append(customer_id)
                 written.append(customer)
@@ -61,6 +60,7 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Gener
                     aliases=aliases,
                     domains=domains,
                     touched=touched,
+                    retired=[(customer.customer_id, sku) for customer in written for sku in sorted(customer.retired)],
                 )
             )
             transaction.mark_refolded(catalog.version, customer_ids[-1] if customer_ids else DONE)
@@ -69,6 +69,13 @@ def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Gener
         yield len(customer_ids)
         if store.current_catalog().version != catalog.version:
             return
+
+
+def moved_under(customer: Customer, wanted: Names, catalog: Catalog) -> tuple[list[NameWrite], list[NameWrite]]:
+    """Return the aliases and the domains that a customer loses and gains without a change of its own."""
+    held, customer_id = customer.held, customer.customer_id
+    aliases = [_said(name, customer, catalog) for name in moved_names(customer_id, held.aliases, wanted.aliases)]
+    return aliases, moved_names(customer_id, held.domains, wanted.domains)
 
 
 def _said(name: NameWrite, customer: Customer, catalog: Catalog) -> NameWrite:

@@ -6,6 +6,8 @@ same outcomes, and per customer the same hash of fields and license history?
 
 Aliases and e-mail domains depend on other customers and on people, so what is asked of them is this: each that a field
 gave is still said by its customer's fields, and each that the fields say is held, or was, unless somebody else has it.
+A deleted customer that the safety brake held may keep its names. What people gave (memberships, names, overrides) is
+what the audit says that they gave last.
 
 It streams: of the store it holds one customer at a time.
 """
@@ -44,6 +46,7 @@ class Books(Protocol):
     def accounts(self) -> Sequence[Account]: ...  # noqa: D102
     def ranges(self, kind: str, account: Account) -> Sequence[tuple[int, int]]: ...  # noqa: D102
     def strays(self) -> Iterable[tuple[int, str, str]]: ...  # noqa: D102
+    def unheard(self) -> Iterable[tuple[str, str, str, str | None, str | None]]: ...  # noqa: D102
     def catalogs(self) -> Sequence[tuple[int, str, int, str | None]]: ...  # noqa: D102
     def entries(self) -> Iterator[tuple[str, Entry]]: ...  # noqa: D102
     def customers(self) -> Iterator[tuple[str, StoredCustomer]]: ...  # noqa: D102
@@ -77,12 +80,13 @@ def verify(books: Books, survey: LogSurvey, told: Callable[[int], None]) -> Repo
     _check_ledger(books, survey, report)
     for row, customer_id, sku in books.strays():
         report.fault(f"license row {row} ({customer_id}, {sku}) names a delivery or a catalog that is not there")
+    _check_acts(books, report)
     refold = _Refold(books.catalogs())
     for customer_id, entries, stored, licenses, names in _by_customer(books):
         report.customers += 1
         report.deliveries += len(entries)
         said = refold.compare(customer_id, entries, stored, licenses, report)
-        if said is not None:
+        if said is not None and not (stored is not None and stored.named):
             _check_names(books, customer_id, said, names, report)
         told(len(entries))
     return report
@@ -142,6 +146,18 @@ def _check_names(books: Books, customer_id: str, said: Names, stored: Sequence[S
         for name in sorted(wanted - {one.name for one in rows}):
             if kind == "domain" or not books.alias_held(name):
                 report.fault(f"customer {customer_id}: a field says the {kind} {name}, and nobody was given it")
+
+
+def _check_acts(books: Books, report: Report) -> None:
+    """Hold the names and overrides that people gave, by the audit, against those that there are."""
+    for customer_id, kind, name, said, held in books.unheard():
+        what = f"customer {customer_id}: the {kind} {name}"
+        if held is None:
+            report.fault(f"{what} was given by a person, and is not there")
+        elif said is None:
+            report.fault(f"{what} is there, and by the audit no person gave it, or a person took it")
+        else:
+            report.fault(f"{what} was given as {said}, and is there as {held}")
 
 
 def _without(ranges: Iterable[tuple[int, int]], skipped: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

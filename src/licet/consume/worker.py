@@ -39,7 +39,7 @@ TELL_S = 0.25
 class Watch:
     """Keeps the worker's numbers: metrics, dead letters in the log, and who else wants to see a batch."""
 
-    def __init__(self, metrics: Metrics, seen: Callable[[Applied], None] | None = None) -> None:
+    def __init__(self, metrics: Metrics, seen: Sequence[Callable[[Applied], None]] = ()) -> None:
         self._metrics = metrics
         self._seen = seen
 
@@ -62,8 +62,11 @@ class Watch:
             metrics.lag_seconds.set(max(0.0, (now - last.received_at).total_seconds()))
         metrics.batch_size.observe(len(applied.deliveries))
         metrics.revision.set(applied.revision)
-        if self._seen is not None:
-            self._seen(applied)
+        metrics.brake_held.inc(applied.held)
+        if applied.tripped:
+            log(Event.BRAKE_TRIPPED, revision=applied.revision, held=applied.held)
+        for see in self._seen:
+            see(applied)
 
 
 class Worker:

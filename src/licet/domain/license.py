@@ -36,6 +36,10 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     ends_at: dt.datetime | None = None
     quantity: int | None = None
 
+    def allows(self, at: dt.datetime) -> bool:
+        """Tell whether it gives access at a moment."""
+        return state_of(self.status, self.starts_at, self.ends_at, at) == Status.ACTIVE.value
+
 
 def state_of(status: Status, starts_at: dt.datetime | None, ends_at: dt.datetime | None, now: dt.datetime) -> str:
     """Say what a license is at a moment: its status, or where that is active, perhaps not_yet_valid or expired."""

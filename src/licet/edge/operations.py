@@ -1,6 +1,7 @@
-"""The API of the catalog (reading: scope ``read``), the audit and whole customers (all else: ``admin``)."""
+"""The API of the catalog (reading: ``read``), the safety brake (``support``), audit, whole customers (``admin``)."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -14,6 +15,7 @@ from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from licet.answer.audit import AuditSearch, list_audit
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.views import Listing
+from licet.consume.brake import BrakeDesk, Wish
 from licet.consume.customers import Acted, CustomerDesk
 from licet.consume.plan import PlanPage, Plans
 from licet.domain.errors import Fault, InvalidInput
@@ -21,7 +23,7 @@ from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.edge.api import Cursor, Customer, Limit, needs
 from licet.manage.catalog import CatalogDesk
-from licet.store.values import Action, AuditEntry, CatalogVersion, Page, Reconciliation
+from licet.store.values import Action, AuditEntry, BrakeView, CatalogVersion, Page, Reconciliation
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description='The version to replace, `"3"`.')]
 OfCustomer = Annotated[str | None, QueryParameter(description="Only what was done to this customer (its id).")]
@@ -30,7 +32,10 @@ OfActor = Annotated[
 ]
 OfAction = Annotated[Action | None, QueryParameter(description="Only this.")]
 
+Ended = Annotated[bool, QueryParameter(description="List what ended before any was held, not what is held.")]
+
 _READ, _ADMIN = [needs(Scope.READ)], [needs(Scope.ADMIN)]
+_STEPS = 20  # of 500 licenses each: some seconds
 
 
 class Operations(msgspec.Struct, frozen=True):
@@ -42,6 +47,8 @@ class Operations(msgspec.Struct, frozen=True):
     customers: CustomerDesk
     audit: AuditSearch
     reconciliations: Callable[[int | None, int], Awaitable[Page]]
+    brake: Callable[[bool, str, int], Awaitable[BrakeView]]
+    brake_desk: BrakeDesk
     refold: Callable[[], object]
 
 
@@ -55,6 +62,22 @@ class Why(msgspec.Struct, frozen=True):
     """Why; it is kept with the author."""
 
     reason: str
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """All holds, or those of one ``customer`` (its id). Those of ``keep`` (ids) become overrides of the caller."""
+
+    reason: str
+    customer: str | None = None
+    keep: list[str] = []
+
+
+class BrakeActed(msgspec.Struct, frozen=True):
+    """How many licenses it reached; checks that include ``revision`` know of it. ``more``: send it again."""
+
+    licenses: int
+    revision: int | None
+    more: bool
 
 
 @get("/v1/catalog", summary="Show the catalog", guards=_READ)
@@ -148,8 +171,40 @@ async def erase_customer(
     return await asyncio.to_thread(operations.customers.erase, customer, data.reason, caller.actor)
 
 
+@get("/v1/brake", summary="Show the safety brake", guards=[needs(Scope.SUPPORT)])
+async def get_brake(
+    operations: NamedDependency[Operations], ended: Ended = False, cursor: Cursor = None, limit: Limit = 50
+) -> BrakeView:
+    """The threshold, what ended within the window, and what is held, license by license."""
+    view = await operations.brake(ended, read_cursor(cursor, str) or "", limit)
+    return msgspec.structs.replace(view, next=write_cursor(view.next) if view.next is not None else None)
+
+
+@post("/v1/brake/release", summary="Let held ends take effect", status_code=200, guards=_ADMIN)
+async def release_brake(
+    operations: NamedDependency[Operations], caller: NamedDependency[Principal], data: JSONBody[Release]
+) -> BrakeActed:
+    """End the safety brake's holds, up to 10,000 at a time."""
+    wish = Wish(customer=data.customer, keep=data.keep, reason=data.reason, by=caller.actor)
+    return await asyncio.to_thread(_act, operations, wish)
+
+
+@post("/v1/brake/restore", summary="Hold what ended before", status_code=200, guards=_ADMIN)
+async def restore_brake(
+    operations: NamedDependency[Operations], caller: NamedDependency[Principal], data: JSONBody[Why]
+) -> BrakeActed:
+    """Give access back to what ended before the safety brake held any, up to 10,000 at a time."""
+    return await asyncio.to_thread(_act, operations, Wish(restore=True, reason=data.reason, by=caller.actor))
+
+
+def _act(operations: Operations, wish: Wish) -> BrakeActed:
+    steps = list(itertools.islice(operations.brake_desk.steps(wish), _STEPS))
+    return BrakeActed(sum(count for count, _ in steps), steps[-1][1] if steps else None, len(steps) == _STEPS)
+
+
 def routers() -> list[Router]:
     """Return the routes. One path takes several scopes, so each route names its own."""
     catalog = [get_catalog, list_versions, plan_catalog, put_catalog]
     others = [get_audit, list_reconciliations, restore_customer, erase_customer]
+    others += [get_brake, release_brake, restore_brake]
     return [Router("/", route_handlers=[*catalog, *others], tags=["Operations"])]

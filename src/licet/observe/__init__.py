@@ -1,1 +1,1 @@
-"""Every name that leaves the process: metrics, log events, health."""
+"""Every name that leaves the process: metrics, log events, traces, health."""

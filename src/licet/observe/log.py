@@ -57,6 +57,11 @@ class Event(enum.Enum):
         "A partition is read no further until a person decides: `licet partition show`.",
     )
     PARTITION_RESUMED = ("partition_resumed", logging.INFO, "A person let a stopped partition go on.")
+    BRAKE_TRIPPED = (
+        "brake_tripped",
+        logging.ERROR,
+        "Too many licenses ended at once: the safety brake keeps access to the rest, see `licet brake status`.",
+    )
     DUTY_FAILED = ("duty_failed", logging.WARNING, "What a worker does beside the log failed; it tries again.")
     DUTY_RECOVERED = ("duty_recovered", logging.INFO, "What a worker does beside the log goes on.")
     DEAD_LETTER = ("dead_letter", logging.WARNING, "A delivery could not be applied and was kept as a dead letter.")

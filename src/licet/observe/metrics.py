@@ -127,6 +127,14 @@ class Metrics:
             "How long the first boundary that is due has waited, in seconds.",
             registry=registry,
         )
+        self.brake_holds = Gauge(
+            "licet_brake_holds",
+            "Licenses that ended and that the safety brake holds; not a number while the store is away.",
+            registry=registry,
+        )
+        self.brake_held = Counter(
+            "licet_brake_held", "Licenses that ended and that the safety brake held.", registry=registry
+        )
         self.published = Counter(
             "licet_published", "Changes of customers that the topic confirmed to this worker.", registry=registry
         )

@@ -19,6 +19,7 @@ REPLAY_OF = "licet-replay-of"
 # The first part of a replay's place where it was no delivery, but a bad post that the door kept: door/0/LETTER.
 DOOR = "door"
 UNREADABLE = "licet-unreadable-headers"
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 # A later receipt would leave no time for the license rows that follow it.
 _TOO_LATE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 _PLACE = re.compile(r"([^\x00\n]{1,300})/(\d{1,9})/(\d{1,18})\Z")
@@ -101,7 +102,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What a record's headers say.
 
-    ``replay_of`` is the (log, partition, offset) of the original delivery, or (``door``, 0, letter).
+    ``replay_of`` is the (log, partition, offset) of the original delivery, or (``door``, 0, letter). ``traceparent`` is
+    W3C's; what is none counts as absent.
     """
 
     event_id: str
@@ -109,6 +111,11 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     received_at: dt.datetime
     replay_of: tuple[str, int, int] | None
     traceparent: str | None
+
+    @property
+    def sampled(self) -> str | None:
+        """The trace that the delivery belongs to, where whoever began it keeps it."""
+        return self.traceparent if self.traceparent is not None and int(self.traceparent[-1], 16) & 1 else None
 
     @property
     def replay_letter(self) -> int | None:
@@ -145,7 +152,7 @@ def read_envelope(record: Record) -> Envelope:
         found["ce_source"],
         received_at,
         (replay_of[1], int(replay_of[2]), int(replay_of[3])) if replay_of else None,
-        found.get("traceparent"),
+        found["traceparent"] if TRACEPARENT.match(found.get("traceparent", "")) else None,
     )
 
 

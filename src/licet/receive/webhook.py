@@ -21,7 +21,7 @@ from licet.domain.ids import shown
 from licet.domain.payload import is_array, read_array, read_object
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.message import Message, Position, Spooled
+from licet.queue.message import TRACEPARENT, Message, Position, Spooled
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.receive.register import Register
 from licet.receive.uuid7 import uuid7
@@ -35,7 +35,6 @@ RETRY_AFTER_S = 1
 # Other requests get their turn after this much of an array: some 3 ms of parsing.
 _TURN = 64 * 1024
 _WEBHOOK_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_WEBHOOK_ID}}}\Z")
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 class Post(msgspec.Struct, frozen=True):
@@ -113,7 +112,7 @@ class Door:
         """
         _check_webhook_id(post.webhook_id)
         sent = post.traceparent
-        traceparent = sent if sent is not None and _TRACEPARENT.match(sent) else None
+        traceparent = sent if sent is not None and TRACEPARENT.match(sent) else None
         sitting = _Sitting(post, self._catalog(), self._clock(), traceparent)
         rejected: list[Rejected] = []
         array = is_array(body)

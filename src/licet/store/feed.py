@@ -15,6 +15,7 @@ from licet.store.records import CustomerRecord, Delta, Load, NameRecord, Positio
 from licet.store.values import CatalogText
 
 CHANNEL = "licet_revision"
+TRACES = "licet_trace"
 # Beyond this many customers, users and domains a reload is the cheaper way to catch up.
 MOST = 10_000
 # A chunk is decoded within some 2 ms, in which no other thread runs.
@@ -31,10 +32,10 @@ class PostgresFeed:
     """Reads the feed; see ``answer.ports.Feed``. Blocking, for one thread at a time; only ``cut`` is for any thread.
 
     ``since`` and ``wait`` share a connection, made when it is needed and made anew when it broke; each load has one of
-    its own.
+    its own. ``traces`` hears in ``wait`` of the traces that a commit belongs to, a ``traceparent`` each.
     """
 
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 5.0, traces: Callable[[str], None] | None = None) -> None:
         def conninfo(what: str, timeout_ms: int, options: str) -> str:
             made = reader_conninfo(url, application=f"licet web {what}", timeout_ms=timeout_ms)
             limits = psycopg.conninfo.conninfo_to_dict(made)["options"]
@@ -42,6 +43,7 @@ class PostgresFeed:
 
         self._following = conninfo("follow", int(timeout * 1000), _BY_KEY)
         self._loading = conninfo("load", _LOAD_TIMEOUT_MS, _IN_ORDER)
+        self._traces = traces
         self._connection: Connection | None = None
         self._open: set[Connection] = set()
         self._sql = named_queries("licet.store", "sql/feed.sql")
@@ -85,8 +87,10 @@ class PostgresFeed:
     def wait(self, seconds: float) -> None:
         """Return once a writer has committed, or after the time. Raises ``Unavailable``."""
         with self._lent() as connection:
-            for _ in connection.notifies(timeout=seconds, stop_after=1):
-                pass
+            for told in connection.notifies(timeout=seconds, stop_after=1):
+                if self._traces is not None and told.channel == TRACES:
+                    for traceparent in told.payload.split(" "):
+                        self._traces(traceparent)
 
     def cut(self) -> None:
         """End all connections: what waits for a server that hangs without a word fails at once."""
@@ -109,6 +113,8 @@ class PostgresFeed:
                 if self._connection is None:
                     self._connection = self._connect(self._following)
                     self._connection.execute(f"LISTEN {CHANNEL}".encode())
+                    if self._traces is not None:
+                        self._connection.execute(f"LISTEN {TRACES}".encode())
                 yield self._connection
             except psycopg.Error:
                 self.close()

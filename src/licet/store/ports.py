@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from licet.domain.brake import Brake, Room
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Override
 from licet.domain.errors import Fault
@@ -18,7 +19,10 @@ from licet.store.values import Act
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """All that a fold must know of a customer. ``licenses`` holds the open row per SKU."""
+    """All that a fold must know of a customer. ``licenses`` holds the open row per SKU.
+
+    ``held`` are the SKUs to which the safety brake keeps access.
+    """
 
     customer_id: str
     deleted: bool
@@ -26,6 +30,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     licenses: Mapping[str, License]
     source_aliases: frozenset[str] = frozenset()
     source_domains: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     stored: bool = True
 
 
@@ -37,7 +42,7 @@ class Exceptions(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of the ledger. What could not be read is None."""
+    """One row of the ledger. What could not be read is None. ``traceparent`` is told and not kept."""
 
     log: str
     partition: int
@@ -53,6 +58,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replay_of: int | None
     payload: bytes | None
     replay_letter: int | None = None
+    traceparent: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -95,6 +101,8 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     """All that one transaction writes.
 
     ``closes`` are the stored rows whose ``recorded`` ends now; ``touched`` are the customers whose answers may differ.
+    Of the safety brake: how many licenses ended, which of them it let end, which it holds and how (``room``), and of
+    which (customer, SKU) an earlier hold is over.
     """
 
     deliveries: Sequence[Delivery] = ()
@@ -105,6 +113,11 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Sequence[NameWrite] = ()
     domains: Sequence[NameWrite] = ()
     touched: Collection[str] = ()
+    ends: int = 0
+    passed: Collection[License] = ()
+    holds: Collection[License] = ()
+    room: Room | None = None
+    retired: Collection[tuple[str, str]] = ()
 
 
 class EventKey(msgspec.Struct, frozen=True, gc=False):
@@ -182,6 +195,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def count_ends(self, ends: int, brake: Brake) -> Room:
+        """Count licenses that end; returns how many of them may."""
+        ...
+
     def write(self, folded: Folded) -> None:
         """Write a fold. Raises ``Inapplicable`` where the store refuses the data."""
         ...
@@ -221,6 +238,19 @@ class CatalogTransaction(Protocol):
 
     def mark_refolded(self, version: int, customer_id: str) -> None:
         """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
+    def release(
+        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """End some of the safety brake's holds; those of the customers ``keep`` become this person's overrides.
+
+        Returns the (customer, SKU) pairs.
+        """
+        ...
+
+    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Hold some of what ended before the safety brake held any; returns the same."""
         ...
 
     def erase(self, customer_id: str, by: Actor) -> None:
@@ -327,9 +357,13 @@ class StoredName(msgspec.Struct, frozen=True):
 
 
 class StoredCustomer(msgspec.Struct, frozen=True):
-    """A customer as it is stored. ``texts``: name, account manager, sales engineer."""
+    """A customer as it is stored. ``texts``: name, account manager, sales engineer.
+
+    ``named``: it is deleted, and the safety brake held it and left it its names.
+    """
 
     texts: tuple[str | None, str | None, str | None]
     deleted: bool
     fields: Fields
     revision: int
+    named: bool

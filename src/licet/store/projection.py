@@ -17,6 +17,7 @@ from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
 from licet.store.ports import (
     CustomerState,
@@ -37,6 +38,7 @@ from licet.store.values import Act
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 _encode = msgspec.json.encode
+_MOST_TRACES = 100  # a notification holds 8,000 bytes
 # Trying again cannot help. A text too long for an index is an OperationalError to the driver.
 _REFUSED = (
     psycopg.DataError,
@@ -139,7 +141,7 @@ class PostgresProjection:
         return self._connection
 
 
-class PostgresTransaction:
+class PostgresTransaction(BrakeWriter):
     """One transaction; see ``store.ports.Transaction``.
 
     No method ends with a pipeline: the Flush with which psycopg leaves one switches off the server's
@@ -196,6 +198,10 @@ class PostgresTransaction:
         if folded.closes:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
+        self.write_ends(folded)
+        traces = [one.traceparent for one in folded.deliveries if one.traceparent is not None]
+        if traces:
+            self._run("tell_traces", traces=" ".join(traces[:_MOST_TRACES]))
         touched = sorted(losers.union(folded.touched))
         self._copy("copy_feed", [(self.revision, "customer", subject) for subject in touched])
 
@@ -308,8 +314,10 @@ def _customers(
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
     aliases: dict[str, set[str]] = {}
     domains: dict[str, set[str]] = {}
+    braked: dict[str, set[str]] = {}
     for customer_id, is_alias, name in names:
-        (aliases if is_alias else domains).setdefault(customer_id, set()).add(name)
+        kind = braked if is_alias is None else aliases if is_alias else domains
+        kind.setdefault(customer_id, set()).add(name)
     return {
         customer_id: CustomerState(
             customer_id=customer_id,
@@ -318,6 +326,7 @@ def _customers(
             licenses=held.get(customer_id, {}),
             source_aliases=frozenset(aliases.get(customer_id, ())),
             source_domains=frozenset(domains.get(customer_id, ())),
+            held=frozenset(braked.get(customer_id, ())),
         )
         for customer_id, deleted, fields in customers
     }

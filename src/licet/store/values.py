@@ -202,6 +202,8 @@ class Action(enum.StrEnum):
     OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
+    BRAKE_RELEASE = "brake.release"
+    BRAKE_RESTORE = "brake.restore"
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +258,32 @@ class Reconciliation(msgspec.Struct, frozen=True):
     def drifted(self) -> bool:
         """Whether any customer was off."""
         return bool(self.missing or self.extra or self.different or self.unknown_sku)
+
+
+class BrakeLine(msgspec.Struct, frozen=True):
+    """A license that ended; held ``until`` then, or null where it ended before the safety brake held any."""
+
+    customer: str
+    sku: str
+    name: str | None
+    ended_at: dt.datetime
+    until: dt.datetime | None
+
+
+class BrakeView(msgspec.Struct, frozen=True, kw_only=True):
+    """The safety brake: beyond ``limit`` ends within the window it holds (null: never). ``items``: a page of licenses.
+
+    ``ends`` are those of the last window, ``active`` the licenses that give access now, ``held`` the holds by SKU.
+    """
+
+    on: bool
+    window_s: int
+    limit: int | None
+    ends: int
+    active: int
+    held: dict[str, int]
+    items: list[BrakeLine]
+    next: str | None
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,13 @@ class PostgresVerification:
         """Return (row, customer, SKU) of licenses that name a delivery or a catalog that is not there."""
         return self._stream("strays")
 
+    def unheard(self) -> Iterator[tuple[str, str, str, str | None, str | None]]:
+        """Return (customer, kind, name, what people said last, what is held), where these are not the same.
+
+        Names are ``user``, ``domain`` and ``alias`` and say nothing more; an ``override`` says its terms.
+        """
+        return self._stream("unheard")
+
     def catalogs(self) -> list[tuple[int, str, int, str | None]]:
         """Return (version, document, first revision, the last customer reached) of every catalog."""
         return list(self._connection.execute(self._sql["catalogs"]))
@@ -53,8 +60,9 @@ class PostgresVerification:
 
     def customers(self) -> Iterator[tuple[str, StoredCustomer]]:
         """Return the customers by id."""
-        for customer_id, name, manager, engineer, deleted, fields, revision in self._stream("customers"):
-            yield customer_id, StoredCustomer((name, manager, engineer), deleted, _decode_fields(fields), revision)
+        for customer_id, name, manager, engineer, deleted, fields, revision, named in self._stream("customers"):
+            texts = (name, manager, engineer)
+            yield customer_id, StoredCustomer(texts, deleted, _decode_fields(fields), revision, named)
 
     def licenses(self) -> Iterator[tuple[str, License]]:
         """Return every license row that was ever believed, customer by customer."""

@@ -33,3 +33,7 @@ ON CONFLICT DO NOTHING
 -- Empty who made and ended a customer's overrides, and why; what they granted and blocked stays.
 UPDATE override SET reason = '', author = '', ended_by = left(ended_by, 0), end_reason = left(end_reason, 0)
 WHERE customer_id = %(customer_id)s
+
+-- name: erase_ends
+-- Forget which of a customer's licenses the safety brake let end: nobody restores them by that.
+DELETE FROM brake_end WHERE customer_id = %(customer_id)s

@@ -18,6 +18,10 @@ SELECT revision, epoch, ('x' || encode(uuid_send(gen_random_uuid()), 'hex'))::bi
        greatest(clock_timestamp(), (SELECT recorded_at FROM revision_log ORDER BY revision DESC LIMIT 1))
 FROM revision RETURNING recorded_at, pg_notify('licet_revision', revision::text)
 
+-- name: tell_traces
+-- Tell followers which traces the revision belongs to, at the commit.
+SELECT pg_notify('licet_trace', %(traces)s)
+
 -- name: advance
 -- Move the offsets that stand where this worker left them; a partition that is not returned is another's now.
 WITH move AS (
@@ -120,12 +124,16 @@ FROM license
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND coalesce(upper(valid), 'infinity') = 'infinity' AND upper_inf(recorded)
 
 -- name: names
--- Return the aliases and domains that Salesforce's fields gave to each customer.
+-- Return the aliases and domains that Salesforce's fields gave to each customer, and (neither) the SKUs that the safety
+-- brake holds.
 SELECT customer_id, true, alias FROM customer_alias
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 UNION ALL
 SELECT customer_id, false, domain FROM customer_domain
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
+UNION ALL
+SELECT customer_id, NULL, sku FROM override
+WHERE customer_id = ANY(%(customer_ids)s::text[]) AND kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded)
 
 -- name: write_customers
 -- Store the customers as the fold left them. One without a delivery (a catalog touched it) keeps its last: PostgreSQL

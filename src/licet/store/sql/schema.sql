@@ -132,6 +132,25 @@ ALTER TABLE public.audit_entry ALTER COLUMN entry_id ADD GENERATED ALWAYS AS IDE
     CACHE 1
 );
 
+CREATE TABLE public.brake_end (
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    sku text NOT NULL COLLATE pg_catalog."C",
+    ended_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.brake_end IS 'Licenses that changes ended and the safety brake did not hold, for as long as they may be restored in one step.';
+
+CREATE TABLE public.brake_minute (
+    minute timestamp with time zone NOT NULL,
+    ends bigint NOT NULL,
+    active bigint,
+    CONSTRAINT brake_minute_ends_check CHECK ((ends > 0))
+);
+
+COMMENT ON TABLE public.brake_minute IS 'How many licenses changes ended, by minute; only minutes with ends have a row. The holds themselves are overrides of kind "brake".';
+
+COMMENT ON COLUMN public.brake_minute.active IS 'How many licenses gave access when this window began; counted once in a window, where as many end as may count.';
+
 CREATE TABLE public.catalog_version (
     version integer NOT NULL,
     document text NOT NULL,
@@ -721,6 +740,12 @@ ALTER TABLE ONLY public.api_key
 ALTER TABLE ONLY public.audit_entry
     ADD CONSTRAINT audit_entry_pkey PRIMARY KEY (entry_id);
 
+ALTER TABLE ONLY public.brake_end
+    ADD CONSTRAINT brake_end_pkey PRIMARY KEY (customer_id, sku);
+
+ALTER TABLE ONLY public.brake_minute
+    ADD CONSTRAINT brake_minute_pkey PRIMARY KEY (minute);
+
 ALTER TABLE ONLY public.catalog_version
     ADD CONSTRAINT catalog_version_pkey PRIMARY KEY (version);
 
@@ -804,6 +829,8 @@ ALTER TABLE ONLY public.time_event
 
 CREATE INDEX audit_entry_customer ON public.audit_entry USING btree (customer_id, entry_id) WHERE (customer_id IS NOT NULL);
 
+CREATE INDEX brake_end_time ON public.brake_end USING btree (ended_at);
+
 CREATE UNIQUE INDEX catalog_version_current ON public.catalog_version USING btree ((true)) WHERE upper_inf(recorded);
 
 CREATE INDEX customer_alias_alias ON public.customer_alias USING btree (alias);
@@ -843,6 +870,8 @@ CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 CREATE INDEX license_ends ON public.license USING btree (ends_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (ends_at IS NOT NULL));
 
 CREATE INDEX license_starts ON public.license USING btree (starts_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (starts_at IS NOT NULL));
+
+CREATE INDEX override_brake ON public.override USING btree (customer_id, sku) WHERE ((kind = 'brake'::text) AND upper_inf(valid) AND upper_inf(recorded));
 
 CREATE UNIQUE INDEX override_current ON public.override USING btree (override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 

@@ -41,9 +41,10 @@ SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, 
 FROM delivery WHERE outcome <> 'dead' ORDER BY customer_id, sequence
 
 -- name: customers
--- Return the customers by id.
-SELECT customer_id, name, account_manager, sales_engineer, deleted, fields::text, revision FROM customer
-ORDER BY customer_id
+-- Return the customers by id. One that is deleted and was held by the safety brake may have its names still.
+SELECT customer_id, name, account_manager, sales_engineer, deleted, fields::text, revision,
+       deleted AND EXISTS (SELECT FROM override o WHERE o.customer_id = c.customer_id AND o.kind = 'brake')
+FROM customer c ORDER BY customer_id
 
 -- name: licenses
 -- Return the license rows, customer by customer.
@@ -63,3 +64,36 @@ SELECT customer_id, kind, name, origin, bool_or(open) FROM (
 -- name: alias_held
 -- Tell whether any customer has the alias.
 SELECT EXISTS (SELECT FROM customer_alias WHERE alias = %(alias)s AND upper_inf(valid) AND upper_inf(recorded))
+
+-- name: unheard
+-- Return what people said last of names and overrides, where the store holds something else; and what it holds that
+-- nobody said. An erasure takes back all that was said before it. What the safety brake holds, nobody said.
+WITH erased AS (
+    SELECT customer_id, max(entry_id) AS entry_id FROM audit_entry WHERE action = 'customer.erase' GROUP BY customer_id
+), acts AS (
+    SELECT DISTINCT ON (kind, name, CASE kind WHEN 'override' THEN '' ELSE customer_id END)
+           customer_id, kind, name, after, entry_id
+    FROM audit_entry, LATERAL (SELECT split_part(action, '.', 1) AS kind, subject AS name) AS what
+    WHERE action IN ('user.put', 'user.delete', 'domain.put', 'domain.delete', 'alias.put', 'alias.delete',
+                     'override.put', 'override.end')
+    ORDER BY kind, name, CASE kind WHEN 'override' THEN '' ELSE customer_id END, entry_id DESC
+), said AS (
+    SELECT customer_id, kind, name, CASE kind WHEN 'override' THEN (
+               SELECT row(sku, feature, effect, kind, value, starts_at, ends_at)::text
+               FROM jsonb_to_record(after) AS o(sku text, feature text, effect text, kind text, value float8,
+                                                starts_at timestamptz, ends_at timestamptz)) ELSE '' END AS terms
+    FROM acts LEFT JOIN erased USING (customer_id)
+    WHERE after IS NOT NULL AND acts.entry_id > coalesce(erased.entry_id, 0) AND after ->> 'kind' IS DISTINCT FROM 'brake'
+), held AS (
+    SELECT customer_id, 'user' AS kind, user_id AS name, '' AS terms FROM user_membership
+    WHERE origin = 'person' AND upper_inf(valid) AND upper_inf(recorded)
+    UNION ALL SELECT customer_id, 'domain', domain, '' FROM customer_domain
+    WHERE origin = 'person' AND upper_inf(valid) AND upper_inf(recorded)
+    UNION ALL SELECT customer_id, 'alias', alias, '' FROM customer_alias
+    WHERE origin = 'person' AND upper_inf(valid) AND upper_inf(recorded)
+    UNION ALL SELECT customer_id, 'override', override_id::text,
+                     row(sku, feature, effect, kind, value, starts_at, ends_at)::text FROM override
+    WHERE kind <> 'brake' AND upper_inf(valid) AND upper_inf(recorded)
+)
+SELECT customer_id, kind, name, said.terms, held.terms FROM said FULL JOIN held USING (customer_id, kind, name)
+WHERE said.terms IS DISTINCT FROM held.terms ORDER BY customer_id, kind, name

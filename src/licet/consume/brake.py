@@ -1,0 +1,95 @@
+"""What a person decides on the safety brake: let the ends take effect, or hold what ended before it held any."""
+
+from collections.abc import Callable, Collection, Generator
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from licet.consume.fold import Customer
+from licet.consume.refold import Refolding, moved_under
+from licet.domain.brake import Brake
+from licet.domain.errors import Fault, InvalidInput, NotFound, Unavailable
+from licet.domain.ids import canonical_customer_id, shown
+from licet.domain.principal import Actor
+from licet.store.ports import CatalogTransaction, Folded, NameWrite, StoreUnavailable
+from licet.store.values import Act, Action
+
+CHUNK = 500
+_REASON_LENGTH = 400
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants: ``restore``, or release all holds, or those of one ``customer``; and why.
+
+    The holds of the customers ``keep`` become overrides of that person, and last as long as they would have.
+    """
+
+    restore: bool = False
+    customer: str | None = None
+    keep: Collection[str] = ()
+    reason: str
+    by: Actor
+
+
+class BrakeDesk:
+    """Does what a person decides."""
+
+    def __init__(self, open_: Callable[[], AbstractContextManager[Refolding]], brake: Brake) -> None:
+        self._open = open_
+        self._brake = brake
+
+    def steps(self, wish: Wish) -> Generator[tuple[int, int]]:
+        """Go on in transactions of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
+
+        Yields how many each reached, and its revision: checks that include it know of that. Raises ``InvalidInput``,
+        ``NotFound`` (a customer named of which nothing is held) and ``Unavailable``.
+        """
+        if not wish.reason.strip() or len(wish.reason) > _REASON_LENGTH or "\x00" in wish.reason:
+            raise InvalidInput.of(Fault("reason", shown(wish.reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        only = canonical_customer_id(wish.customer) if wish.customer is not None else None
+        keep = frozenset(map(canonical_customer_id, wish.keep))
+        named = keep | {only} if only is not None else keep
+        try:
+            with self._open() as store:
+                while True:
+                    with store.transaction(0) as transaction:
+                        states = transaction.states(sorted(named))
+                        if unheld := [one for one in sorted(named) if one not in states or not states[one].held]:
+                            raise NotFound(f"the safety brake holds nothing of {', '.join(unheld)}")
+                        reached = self._step(store, transaction, wish, only, keep)
+                    if reached:
+                        yield reached, transaction.revision
+                    if reached < CHUNK:
+                        return
+                    named = frozenset()
+        except StoreUnavailable as error:
+            raise Unavailable(f"the store does not answer: {error}") from error
+
+    def _step(
+        self, store: Refolding, transaction: CatalogTransaction, wish: Wish, only: str | None, keep: frozenset[str]
+    ) -> int:
+        if wish.restore:
+            pairs = transaction.restore(self._brake, wish.by, wish.reason, CHUNK)
+        else:
+            pairs = transaction.release(only, keep, wish.by, wish.reason, CHUNK)
+        if not pairs:
+            return 0
+        ids, catalog = sorted({customer_id for customer_id, _ in pairs}), store.current_catalog()
+        names: tuple[list[NameWrite], list[NameWrite]] = [], []
+        for state in transaction.states(ids).values():
+            if state.deleted and state.customer_id not in keep:  # it has its names while it is held
+                customer = Customer(state.customer_id, msgspec.structs.replace(state, deleted=not state.held))
+                for every, its in zip(names, moved_under(customer, customer.names(catalog), catalog), strict=True):
+                    every.extend(its)
+        transaction.write(Folded(aliases=names[0], domains=names[1], touched=ids))
+        transaction.audit(
+            Act(
+                action=Action.BRAKE_RESTORE if wish.restore else Action.BRAKE_RELEASE,
+                subject="safety brake",
+                by=wish.by,
+                customer_id=ids[0] if len(ids) == 1 else None,
+                after={"licenses": pairs, "kept": sorted(keep.intersection(ids))},
+                reason=wish.reason,
+            )
+        )
+        return len(pairs)

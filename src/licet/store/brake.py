@@ -1,0 +1,127 @@
+"""The safety brake in the store: what ends is counted, and what it holds are overrides."""
+
+import math
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import msgspec
+import psycopg
+
+from licet.database import Connection, named_queries
+from licet.domain.brake import AUTHOR, HELD, Brake, Room
+from licet.domain.principal import Actor
+from licet.store.audit import audit
+from licet.store.pools import Pool, connection_of
+from licet.store.ports import Folded
+from licet.store.values import Act, Action, BrakeLine, BrakeView
+
+_GRANTED = "the license gives access again, or its customer was erased"
+_ALL = {"after": "", "only": None}
+
+
+class BrakeWriter:
+    """The brake's part of a transaction under the write lock; see ``store.ports``."""
+
+    revision: int
+    _connection: Connection
+
+    def count_ends(self, ends: int, brake: Brake) -> Room:
+        """Count licenses that end; returns how many of them may.
+
+        What gives access is counted once in a window: when as many have ended as may be too large a share.
+        """
+        [(before, active)] = self._ask("count_ends", ends=ends, window=brake.window, hold=brake.hold)
+        if active is None and brake.share and before + ends > brake.floor:
+            self._connection.execute(_sql()["patience"])
+            [(active,)] = self._ask("count_active", before=before)
+        return brake.room(before, active, ends)
+
+    def write_ends(self, folded: Folded) -> None:
+        """Keep which licenses a fold let end, hold what it holds, and end the holds that are over."""
+        if folded.retired:
+            self._end(folded.retired, AUTHOR, _GRANTED)
+        if folded.passed:
+            self._ask("let_end", ends=_json(folded.passed))
+        if folded.holds and folded.room is not None:
+            self._hold([(row.customer_id, row.sku, row.valid_from) for row in folded.holds], folded.room, AUTHOR)
+
+    def release(
+        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+    ) -> list[tuple[str, str]]:
+        """End some holds; those of the customers ``keep`` become this person's overrides, and last as long."""
+        pairs = [(row[0], row[1]) for row in self._ask("held", **_ALL | {"only": customer}, limit=limit)]
+        self._end(pairs, by.name, reason)
+        kept = {"revision": self.revision, "kept": list(keep), "author": by.name, "reason": reason}
+        for customer_id, name, after in self._ask("keep", **kept):
+            act = Act(
+                action=Action.OVERRIDE_PUT, subject=name, by=by, customer_id=customer_id, after=after, reason=reason
+            )
+            audit(self._connection, act)
+        return pairs
+
+    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> list[tuple[str, str]]:
+        """Hold some of what ended before any was held."""
+        pairs = [(row[0], row[1]) for row in self._ask("ended", **_ALL, window=brake.window, limit=limit)]
+        self._hold([(*pair, None) for pair in pairs], Room(why=f"{HELD}: {reason}", hold=brake.hold), by.name)
+        return pairs
+
+    def _hold(self, rows: Iterable[tuple[Any, ...]], room: Room, author: str) -> None:
+        holds = [{"customer_id": customer_id, "sku": sku, "since": since} for customer_id, sku, since in rows]
+        said = {"reason": room.why, "author": author, "hold": room.hold, "revision": self.revision}
+        self._ask("hold", holds=_json(holds), **said)
+
+    def _end(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
+        rows = [{"customer_id": customer_id, "sku": sku} for customer_id, sku in pairs]
+        self._ask("end_holds", pairs=_json(rows), revision=self.revision, ended_by=author, end_reason=reason)
+
+    def _ask(self, query: str, **said: Any) -> list[tuple[Any, ...]]:
+        cursor: psycopg.Cursor[tuple[Any, ...]] = self._connection.execute(_sql()[query], said)
+        return cursor.fetchall() if cursor.description is not None else []
+
+
+class PostgresBrake:
+    """Reads how the brake stands."""
+
+    def __init__(self, pool: Pool, brake: Brake) -> None:
+        self._pool = pool
+        self._brake = brake
+
+    async def show(self, ended: bool, after: str, limit: int) -> BrakeView:
+        """Return its numbers, and licenses that it holds, or that ``ended`` before it held any, from beyond one.
+
+        Raises ``Unavailable``.
+        """
+        brake = self._brake
+        asked = {"window": brake.window, "only": None, "after": after, "limit": limit + 1}
+        [(held, ends, counted, active)] = await _rows(self._pool, "status", asked)
+        rows = await _rows(self._pool, "ended" if ended else "held", asked)
+        most = brake.limit(counted if counted is not None else active)
+        return BrakeView(
+            on=brake.on,
+            window_s=int(brake.window.total_seconds()),
+            limit=int(most) if math.isfinite(most) else None,
+            ends=ends,
+            active=active,
+            held=held,
+            items=[BrakeLine(*row) for row in rows[:limit]],
+            next=f"{rows[limit - 1][0]} {rows[limit - 1][1]}" if len(rows) > limit else None,
+        )
+
+
+async def count_held(pool: Pool) -> int:
+    """Count what is held. Raises ``Unavailable``."""
+    [(count,)] = await _rows(pool, "count_held", {})
+    return int(count)
+
+
+async def _rows(pool: Pool, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+    async with connection_of(pool) as connection:
+        return await (await connection.execute(_sql()[query], asked)).fetchall()
+
+
+def _sql() -> dict[str, bytes]:
+    return named_queries("licet.store", "sql/brake.sql")
+
+
+def _json(rows: Iterable[object]) -> str:
+    return msgspec.json.encode(list(rows)).decode()
