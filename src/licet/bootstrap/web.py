@@ -25,11 +25,11 @@ from licet.bootstrap.queue import (
     build_spool_log,
 )
 from licet.bootstrap.store import utc_now
+from licet.bootstrap.traces import Visible, build_traces
 from licet.console.app import Console, build_console
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.console.sign_in import Links
-from licet.bootstrap.traces import Visible, build_traces
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
