@@ -9,38 +9,58 @@ from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from licet.console import search, sign_in
+from licet.console import audit, brake, catalog, letters, now, search, sign_in, sources
+from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame
+from licet.console.live import Live
 from licet.console.look import Assets, environment
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
 
 # Each returns the handlers of a page (or of some that belong together); they take rooms and ``page`` by name.
-PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers,)
+PAGES: tuple[Callable[[], list[Any]], ...] = (
+    search.handlers,
+    letters.handlers,
+    brake.handlers,
+    sources.handlers,
+    catalog.handlers,
+    audit.handlers,
+)
 
 
 class Console(msgspec.Struct, frozen=True):
-    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status."""
+    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status.
+
+    ``live`` is what the page that is live shows: it has a task to run, and streams to end.
+    """
 
     routers: list[Router]
     error: Callable[[Request[Any, Any, Any], LicetError, int], Response[str]]
+    live: Live
 
 
-def build_console(seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None) -> Console:
+def build_console(
+    seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None, desks: Desks
+) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
+    live = Live(desks, frame.templates)
     rules: dict[str, Any] = {
-        "dependencies": {"page": Provide(frame.page, sync_to_thread=False)},
+        "dependencies": {
+            "page": Provide(frame.page, sync_to_thread=False),
+            "desks": Provide(lambda: desks, sync_to_thread=False),
+        },
         "opt": {"exclude_from_auth": True},
         "include_in_schema": False,
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
-    pages = [handler for page in PAGES for handler in page()]
+    pages = now.handlers(live) + [handler for page in PAGES for handler in page()]
     return Console(
         [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=frame.admit, **rules)],
         frame.error,
+        live,
     )
 
 

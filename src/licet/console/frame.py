@@ -40,7 +40,17 @@ class Nav(msgspec.Struct, frozen=True):
     scope: Scope = Scope.READ
 
 
-NAV: Sequence[Nav] = (Nav(HOME, "Customers"),)
+NAV: Sequence[Nav] = (
+    Nav(HOME, "Customers"),
+    Nav(f"{HOME}/now", "Now"),
+    Nav(f"{HOME}/dead-letters", "Dead letters"),
+    Nav(f"{HOME}/brake", "Brake", Scope.SUPPORT),
+    Nav(f"{HOME}/drift", "Drift"),
+    Nav(f"{HOME}/sources", "Sources"),
+    Nav(f"{HOME}/catalog", "Catalog"),
+    Nav(f"{HOME}/keys", "Keys", Scope.ADMIN),
+    Nav(f"{HOME}/audit", "Audit", Scope.ADMIN),
+)
 
 
 class Flash(Kept, frozen=True, kw_only=True):
@@ -122,6 +132,15 @@ class Page:
         if self._visitor is None:
             raise Forbidden("nobody is signed in")
         return self._visitor
+
+    @property
+    def address(self) -> str:
+        """Where Licet is found, as ``https://host``."""
+        return self._frame.public_url or str(self.request.base_url).rstrip("/")
+
+    async def form(self) -> Mapping[str, str]:
+        """Return the fields of the form that was sent; of a file nothing."""
+        return {name: value for name, value in (await self.request.form()).items() if isinstance(value, str)}
 
     def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
         """Render a template; for a script's request only its ``block``, where one is named."""
