@@ -9,7 +9,7 @@ from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from licet.console import audit, brake, catalog, letters, now, search, sign_in, sources
+from licet.console import brake, letters, now, search, sign_in, to_read
 from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame
 from licet.console.live import Live
@@ -19,14 +19,7 @@ from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
 
 # Each returns the handlers of a page (or of some that belong together); they take rooms and ``page`` by name.
-PAGES: tuple[Callable[[], list[Any]], ...] = (
-    search.handlers,
-    letters.handlers,
-    brake.handlers,
-    sources.handlers,
-    catalog.handlers,
-    audit.handlers,
-)
+PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers, letters.handlers, brake.handlers, to_read.handlers)
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -45,7 +38,7 @@ def build_console(
 ) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
-    live = Live(desks, frame.templates)
+    live = Live(desks, templates())
     rules: dict[str, Any] = {
         "dependencies": {
             "page": Provide(frame.page, sync_to_thread=False),

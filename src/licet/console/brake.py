@@ -7,7 +7,6 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from licet.answer.cursors import read_cursor, write_cursor
@@ -25,17 +24,14 @@ _STEPS = 20
 
 
 @get(BRAKE)
-async def get_brake(
-    page: NamedDependency[Page],
-    desks: NamedDependency[Desks],
-    ended: FromQuery[str] = "",
-    cursor: FromQuery[str | None] = None,
-) -> Response[str]:
+async def get_brake(page: NamedDependency[Page], desks: NamedDependency[Desks]) -> Response[str]:
     """Show its numbers, and what is held, or what ended before any was."""
     page.visitor.principal.require(Scope.SUPPORT)
-    view = await desks.brake(bool(ended), read_cursor(cursor, str) or "", _LIMIT)
+    asked = page.asked("ended", "cursor")
+    ended = bool(asked["ended"])
+    view = await desks.brake(ended, read_cursor(asked["cursor"] or None, str) or "", _LIMIT)
     following = write_cursor(view.next) if view.next is not None else None
-    return page.show("brake.html", view=view, ended=bool(ended), next=following, may=page.visitor.may(Scope.ADMIN))
+    return page.show("brake.html", view=view, ended=ended, next=following, may=page.visitor.may(Scope.ADMIN))
 
 
 @post(BRAKE)

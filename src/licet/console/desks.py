@@ -57,8 +57,8 @@ def whole(field: str, text: str) -> int:
     return int(text or 0)
 
 
-def slice_of(rows: Sequence[T], name: Callable[[T], str], cursor: str | None, limit: int = 50) -> Listing[T]:
+def slice_of(rows: Sequence[T], name: Callable[[T], str], cursor: str, limit: int) -> Listing[T]:
     """Return a page of rows that are all at hand, in the order of a name that none of them shares."""
-    after = read_cursor(cursor, str)
+    after = read_cursor(cursor or None, str)
     left = sorted((one for one in rows if after is None or name(one) > after), key=name)
     return Listing(left[:limit], write_cursor(name(left[limit - 1])) if len(left) > limit else None)

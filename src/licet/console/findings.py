@@ -9,148 +9,107 @@ import msgspec
 from licet.console.frame import HOME
 from licet.store.values import Pulse, Reconciliation
 
-# A worker says four times a second how far it is; beside a restart it says nothing for some seconds.
+# A worker says four times a second how far it is.
 SILENT_S = 10.0
-# A web process looks every second at least; lag is less than a second where workers keep up.
-SLOW_S = 5.0
-LATE_S = 60.0
-_MANY = 1000
+# The snapshot is looked after each second, and lag is less than one where workers keep up.
+SLOW_S, LATE_S = 5.0, 60.0
+ANSWERS = "Answers"
 
 
-class Level(enum.StrEnum):
-    """How it stands, the worst first. ``wait``: it works, and somebody should look."""
+class Level(enum.IntEnum):
+    """How it stands, the worst first. ``WAIT``: it works, and somebody should look."""
 
-    BAD = "bad"
-    WAIT = "wait"
-    GOOD = "good"
+    BAD = 0
+    WAIT = 1
+    GOOD = 2
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at; what to do where it is not right, in words, and the page (``path``) to do it on."""
+class Finding(msgspec.Struct, frozen=True):
+    """One thing looked at: what was found, what to do where that is not right, and the page to do it on."""
 
     what: str
     level: Level
     found: str
     todo: str = ""
     path: str | None = None
-    label: str = ""
 
 
 def away(why: str) -> Finding:
-    """Say that the store does not answer: nothing else is known then, but how old the answers are."""
-    todo = "Start PostgreSQL again; answers go on from memory. `licet doctor` says more."
-    return Finding(what="Store", level=Level.BAD, found=why, todo=todo)
+    """Say that the store does not answer: nothing else is known then but how old the answers are."""
+    return Finding(
+        "Store", Level.BAD, why, "Start PostgreSQL again. Answers go on from memory; `licet doctor` says more."
+    )
 
 
 def answers(age_s: float, stale_after_s: float) -> Finding:
     """Judge the age of the snapshot that this process answers from."""
-    what = "Answers"
     if math.isinf(age_s):
-        todo = "It loads at the start; with a million customers that takes some seconds."
-        return Finding(what=what, level=Level.BAD, found="no snapshot is loaded yet", todo=todo)
-    found = f"made from what the store said {ago(age_s)}"
-    if age_s < SLOW_S:
-        return Finding(what=what, level=Level.GOOD, found=found)
-    todo = f"Look whether PostgreSQL answers. From {stale_after_s:g} s on, a feature's when_stale decides."
-    return Finding(what=what, level=Level.BAD if age_s >= stale_after_s else Level.WAIT, found=found, todo=todo)
+        return Finding(
+            ANSWERS, Level.BAD, "no snapshot is loaded yet", "With a million customers it takes some seconds."
+        )
+    todo = f"Look whether PostgreSQL answers. From {stale_after_s:g} s on, each feature's when_stale decides."
+    return Finding(ANSWERS, _level(age_s, SLOW_S, stale_after_s), f"as the store said {ago(age_s)}", todo)
 
 
 def judge(pulse: Pulse, held: int, last: Reconciliation | None) -> Iterator[Finding]:
-    """Judge what the store says, its safety brake's holds and its last comparison with Salesforce."""
-    yield _worker(pulse)
-    yield _lag(pulse)
-    spool = "closed"
-    todo = ""
-    if pulse.spooling:
-        spool = f"open: {_count(pulse.spooled, 'change')} in PostgreSQL until Kafka is back"
-        todo = "Nothing is lost, and nothing reaches customers before Kafka is back: look at the broker."
-    yield Finding(what="Spool", level=Level.WAIT if pulse.spooling else Level.GOOD, found=spool, todo=todo)
-    yield _stopped(pulse)
-    yield _page(
+    """Judge what the store says, what its safety brake holds, and its last comparison with Salesforce."""
+    silent, behind = pulse.silent_s, pulse.behind_s or 0.0
+    yield Finding(
+        "Worker",
+        Level.BAD if silent is None else _level(silent, SILENT_S, SILENT_S),
+        "none was ever heard of" if silent is None else f"heard of {ago(silent)}",
+        "Start `licet worker`, or read its log: changes wait in the queue.",
+    )
+    yield Finding(
+        "Lag",
+        _level(behind, SLOW_S, LATE_S),
+        "under 5 seconds" if behind < SLOW_S else f"the oldest change not applied may have come {ago(behind)}",
+        "Start more workers, up to one a partition. A silent worker and a stopped partition are told apart.",
+    )
+    yield Finding(
+        "Partitions",
+        Level.BAD if pulse.stopped else Level.GOOD,
+        f"{pulse.stopped} stopped; {pulse.stopped_why}" if pulse.stopped else "none is stopped",
+        "Run `licet partition show`; docs/how-to/stopped-partition.md says what to decide for each reason.",
+    )
+    yield Finding(
+        "Spool",
+        Level.WAIT if pulse.spooling else Level.GOOD,
+        f"open; {pulse.spooled} changes are in PostgreSQL until Kafka is back" if pulse.spooling else "closed",
+        "Nothing is lost, and nothing takes effect before Kafka is back: look at the broker.",
+    )
+    yield Finding(
         "Dead letters",
-        pulse.letters,
-        f"{pulse.letters}{' or more' if pulse.letters >= _MANY else ''} open",
+        Level.WAIT if pulse.letters else Level.GOOD,
+        f"{pulse.letters}{'' if pulse.letters < 1000 else ' or more'} open" if pulse.letters else "none is open",  # noqa: PLR2004 as the store counts
         "Read why, put the cause right, replay.",
-        "dead-letters",
+        f"{HOME}/dead-letters",
     )
-    yield _page(
-        "Safety brake",
-        held,
-        f"keeps access to {_count(held, 'license')} that ended",
-        "Look whether these ends were meant: release, or keep.",
-        "brake",
+    yield Finding(
+        "Brake",
+        Level.WAIT if held else Level.GOOD,
+        f"it keeps access to {held} licenses that ended" if held else "holds nothing",
+        "Look whether these ends were meant; release them, or keep.",
+        f"{HOME}/brake",
     )
-    yield _drift(last)
-
-
-def _worker(pulse: Pulse) -> Finding:
-    what, silent = "Worker", pulse.silent_s
-    found = "none was ever heard of" if silent is None else f"last heard of {ago(silent)}"
-    alive = silent is not None and silent < SILENT_S
-    todo = "" if alive else "Start `licet worker`, or read its log: changes wait in the queue."
-    return Finding(what=what, level=Level.GOOD if alive else Level.BAD, found=found, todo=todo)
-
-
-def _lag(pulse: Pulse) -> Finding:
-    what, behind = "Lag", pulse.behind_s
-    if behind is None or behind < SLOW_S:
-        found = "nothing was applied yet" if behind is None else "under 5 seconds"
-        return Finding(what=what, level=Level.GOOD, found=found)
-    return Finding(
-        what=what,
-        level=Level.BAD if behind >= LATE_S else Level.WAIT,
-        found=f"the oldest change not applied may have come {ago(behind)}",
-        todo="Start more workers, up to one for each partition; a stopped partition or a silent worker is told apart.",
-    )
-
-
-def _stopped(pulse: Pulse) -> Finding:
-    what = "Partitions"
-    if not pulse.stopped:
-        return Finding(what=what, level=Level.GOOD, found="none is stopped")
-    return Finding(
-        what=what,
-        level=Level.BAD,
-        found=f"{pulse.stopped} stopped, first for {pulse.stopped_why}",
-        todo="Run `licet partition show`; docs/how-to/stopped-partition.md says what to decide for each reason.",
-    )
-
-
-def _page(what: str, count: int, found: str, todo: str, page: str) -> Finding:
-    return Finding(
-        what=what,
-        level=Level.WAIT if count else Level.GOOD,
-        found=found if count else "none open" if page == "dead-letters" else "holds nothing",
-        todo=todo if count else "",
-        path=f"{HOME}/{page}",
-        label=what,
-    )
-
-
-def _drift(last: Reconciliation | None) -> Finding:
-    path, label = f"{HOME}/drift", "Drift"
-    if last is None:
-        found = "never compared with Salesforce; `licet reconcile` does it"
-        return Finding(what="Drift", level=Level.GOOD, found=found, path=path, label=label)
-    off = {"missing": last.missing, "extra": last.extra, "different": last.different, "unknown SKU": last.unknown_sku}
-    told = ", ".join(f"{count} {kind}" for kind, count in off.items() if count) or "no customer was off"
-    return Finding(
-        what="Drift",
-        level=Level.WAIT if last.drifted else Level.GOOD,
-        found=f"{told}, on {last.at:%d %b %Y}",
-        todo="Look which customers, and why their changes did not come." if last.drifted else "",
-        path=path,
-        label=label,
+    kinds = ("missing", "extra", "different", "unknown_sku")
+    off = [f"{count} {kind.replace('_', ' ')}" for kind in kinds if last and (count := getattr(last, kind))]
+    yield Finding(
+        "Drift",
+        Level.WAIT if off else Level.GOOD,
+        f"{', '.join(off) or 'none'} on {last.at:%d %b %Y}" if last else "never compared with Salesforce",
+        "Look which customers are off, and why their changes did not come.",
+        f"{HOME}/drift",
     )
 
 
 def ago(seconds: float) -> str:
     """Say how long ago, in words."""
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"{seconds // size:.0f} {unit}s ago"
+            return f"{seconds // size:.0f} {unit} ago"
     return "just now" if seconds < SLOW_S else f"{seconds:.0f} seconds ago"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _level(seconds: float, slow_s: float, late_s: float) -> Level:
+    return Level.BAD if seconds >= late_s else Level.WAIT if seconds >= slow_s else Level.GOOD

@@ -138,6 +138,11 @@ class Page:
         """Where Licet is found, as ``https://host``."""
         return self._frame.public_url or str(self.request.base_url).rstrip("/")
 
+    def asked(self, *names: str) -> dict[str, str]:
+        """Return what the address says under these names, those that it says nothing under as an empty text."""
+        said = self.request.query_params
+        return {one: "".join(filter(str.isprintable, said.get(one, ""))).strip()[:255] for one in names}
+
     async def form(self) -> Mapping[str, str]:
         """Return the fields of the form that was sent; of a file nothing."""
         return {name: value for name, value in (await self.request.form()).items() if isinstance(value, str)}

@@ -9,7 +9,7 @@ import jinja2
 import msgspec
 
 from licet.console.desks import Desks
-from licet.console.findings import Finding, Level, answers, away, judge
+from licet.console.findings import ANSWERS, Finding, answers, away, judge
 from licet.domain.errors import Unavailable
 from licet.store.values import Told
 
@@ -21,7 +21,8 @@ VIEWERS = 100
 # Then the browser comes again, and its session is looked at anew.
 LASTS_S = 300.0
 _MINUTE_S = 60.0
-_LEVELS = list(Level)
+# Over less than this a rate says nothing.
+_RATED_S = 5.0
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -34,16 +35,6 @@ class Scene(msgspec.Struct, frozen=True):
     rows: Sequence[Told] = ()
     rate: float | None = None
     over_s: float = 0.0
-
-    @property
-    def level(self) -> Level:
-        """The worst of all."""
-        return self.findings[0].level if self.findings else Level.GOOD
-
-    @property
-    def wrong(self) -> Sequence[Finding]:
-        """What is not right."""
-        return [one for one in self.findings if one.level is not Level.GOOD]
 
 
 class Live:
@@ -113,14 +104,14 @@ class Live:
         try:
             head = scene.rows[0].sequence if scene.rows else 0
             rows = [*await desks.deliveries(head, ROWS), *scene.rows][:ROWS]
-            findings = [one for one in scene.findings if one.what != judged.what]
+            findings = [one for one in scene.findings if one.what != ANSWERS]
             if now - self._judged_at >= JUDGED_S or not findings:
                 last = (await desks.reconciliations(None, 1)).rows
                 findings = [*judge(await desks.pulse(), await desks.held(), last[0] if last else None)]
                 self._judged_at = now
         except Unavailable as error:
             rows, findings, self._judged_at = list(scene.rows), [away(error.detail)], float("-inf")
-        ordered = sorted([judged, *findings], key=lambda one: _LEVELS.index(one.level))
+        ordered = sorted([judged, *findings], key=lambda one: one.level)
         self._scene = Scene(ordered, rows, *self._rate(now, rows[0].sequence if rows else 0))
 
     def _rate(self, now: float, head: int) -> tuple[float | None, float]:
@@ -130,7 +121,7 @@ class Live:
         while len(self._heads) > 1 and now - self._heads[1][0] >= _MINUTE_S:
             self._heads.popleft()
         since, first = self._heads[0]
-        return ((head - first) / (now - since) if now - since > 1 else None), now - since
+        return ((head - first) / (now - since) if now - since >= _RATED_S else None), now - since
 
 
 def _event(kind: str, text: str, last: int | None = None) -> str:

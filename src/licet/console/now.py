@@ -4,7 +4,6 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
 from litestar.response import Stream
 
 from licet.console.desks import whole
@@ -20,9 +19,9 @@ def handlers(live: Live) -> list[Any]:
         return page.show("now.html", scene=await live.look())
 
     @get(f"{HOME}/now/stream")
-    async def get_stream(page: NamedDependency[Page], after: FromQuery[str] = "") -> Stream:
+    async def get_stream(page: NamedDependency[Page]) -> Stream:
         live.admit()
-        begun = whole("after", page.request.headers.get("last-event-id", "") or after)
+        begun = whole("after", page.request.headers.get("last-event-id", "") or page.asked("after")["after"])
         # The last header keeps nginx from collecting events before it passes them on.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return Stream(live.follow(begun), media_type="text/event-stream", headers=headers)
