@@ -28,7 +28,6 @@ from licet.bootstrap.store import utc_now
 from licet.bootstrap.traces import Visible, build_traces
 from licet.console.app import Console, build_console
 from licet.console.desks import Desks
-from licet.console.live import Live
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.console.sign_in import Links
@@ -111,7 +110,6 @@ class _Parts(msgspec.Struct, frozen=True):
     tokens: Tokens | None
     metrics: Metrics
     traces: "Traces | None"
-    live: Live | None
 
 
 def build_web(settings: Settings, links: Links | None = None) -> Web:
@@ -192,7 +190,6 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
         tokens,
         metrics,
         traces,
-        console.live if console is not None else None,
     )
 
     def stop_streams() -> None:
@@ -231,8 +228,6 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             _flush_register(parts.register, parts.senders),
         ]
         tasks.append(watch_store(parts.pools[0], parts.metrics))
-        if parts.live is not None:
-            tasks.append(parts.live.run())
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)

@@ -25,7 +25,7 @@ PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers, letters.handlers,
 class Console(msgspec.Struct, frozen=True):
     """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status.
 
-    ``live`` is what the page that is live shows: it has a task to run, and streams to end.
+    ``live`` has streams to end.
     """
 
     routers: list[Router]

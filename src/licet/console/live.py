@@ -4,6 +4,7 @@ import asyncio
 import collections
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import jinja2
 import msgspec
@@ -13,8 +14,8 @@ from licet.console.findings import ANSWERS, Finding, answers, away, judge
 from licet.domain.errors import Unavailable
 from licet.store.values import Told
 
-# A change is shown within a second: half of it to be noticed, the rest to get there.
-PERIOD_S = 0.5
+# A change is shown within a second: it waits at most for one reading, and that for whoever watches.
+PERIOD_S = 0.4
 JUDGED_S = 1.0
 ROWS = 50
 VIEWERS = 100
@@ -38,62 +39,49 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 class Live:
-    """The scene, and the streams that follow it. ``run`` as a task; ``stop`` ends the streams and lets nobody in."""
+    """The scene, and the streams that follow it: one reading of the store serves all who look within its period."""
 
     def __init__(self, desks: Desks, templates: jinja2.Environment) -> None:
         self._desks = desks
-        self._parts = templates.get_template("now_parts.html").module
+        self._parts: Any = templates.get_template("now_parts.html").module
         self._scene = Scene()
+        self._state, self._rows = "", dict[int, str]()
         self._heads: collections.deque[tuple[float, int]] = collections.deque()
         self._looked_at = self._judged_at = float("-inf")
         self._looking = asyncio.Lock()
-        self._news = asyncio.Event()
         self._stopped = False
         self.viewers = 0
 
-    async def run(self) -> None:
-        """Look for as long as somebody watches, until cancelled."""
-        while True:
-            await asyncio.sleep(PERIOD_S)
-            if self.viewers:
-                await self.look(PERIOD_S / 2)
-
-    async def look(self, max_age_s: float = PERIOD_S) -> Scene:
-        """Return the scene, read anew where it is older."""
-        async with self._looking:
-            if time.monotonic() - self._looked_at > max_age_s:
-                await self._look()
-                self._news.set()
-                self._news = asyncio.Event()
-        return self._scene
-
     def stop(self) -> None:
-        """End all streams."""
+        """End all streams; let nobody in."""
         self._stopped = True
-        self._news.set()
 
     def admit(self) -> None:
         """Raise ``Unavailable`` where no more may watch."""
         if self._stopped or self.viewers >= VIEWERS:
             raise Unavailable("Licet is stopping" if self._stopped else f"{VIEWERS} people watch already", 5)
 
+    async def look(self) -> Scene:
+        """Return the scene, read anew where it is older than a period."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at >= PERIOD_S:
+                await self._look()
+        return self._scene
+
     async def follow(self, after: int) -> AsyncIterator[str]:
-        """Yield server-sent events: deliveries beyond a sequence number (``rows``), how it stands (``state``)."""
+        """Yield server-sent events: how it stands (``state``), and deliveries beyond a sequence number (``rows``)."""
         self.viewers += 1
         try:
             ends, told = time.monotonic() + LASTS_S, ""
-            await self.look()
+            yield "retry: 500\n\n"
             while not self._stopped and time.monotonic() < ends:
-                news, scene = self._news, self._scene
-                rows = [row for row in scene.rows if row.sequence > after]
-                after = rows[0].sequence if rows else after
-                state = str(self._parts.state(scene))  # type: ignore[attr-defined]  # a macro
-                said = _event("state", state) if state != told else ""
-                told = state
-                if rows:
-                    said += _event("rows", str(self._parts.rows(rows)), after)  # type: ignore[attr-defined]
-                yield said or ": alive\n\n"
-                await news.wait()
+                rows = (await self.look()).rows
+                if after not in self._rows:  # written once for all who know as much
+                    news = [row for row in rows if row.sequence > after]
+                    self._rows[after] = _event("rows", self._parts.rows(news), rows[0].sequence) if news else ""
+                yield self._rows[after] + (self._state if self._state != told else ": alive\n\n")
+                after, told = max(after, rows[0].sequence if rows else 0), self._state
+                await asyncio.sleep(PERIOD_S)
         finally:
             self.viewers -= 1
 
@@ -113,6 +101,7 @@ class Live:
             rows, findings, self._judged_at = list(scene.rows), [away(error.detail)], float("-inf")
         ordered = sorted([judged, *findings], key=lambda one: one.level)
         self._scene = Scene(ordered, rows, *self._rate(now, rows[0].sequence if rows else 0))
+        self._state, self._rows = _event("state", self._parts.state(self._scene)), {}
 
     def _rate(self, now: float, head: int) -> tuple[float | None, float]:
         if self._heads and now - self._heads[-1][0] > _MINUTE_S:
@@ -125,5 +114,5 @@ class Live:
 
 
 def _event(kind: str, text: str, last: int | None = None) -> str:
-    lines = "".join(f"data: {line}\n" for line in text.splitlines())
-    return f"event: {kind}\n{f'id: {last}' + chr(10) if last is not None else ''}{lines}\n"
+    named = f"id: {last}\n" if last is not None else ""
+    return f"event: {kind}\n{named}" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"

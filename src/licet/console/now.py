@@ -21,7 +21,7 @@ def handlers(live: Live) -> list[Any]:
     @get(f"{HOME}/now/stream")
     async def get_stream(page: NamedDependency[Page]) -> Stream:
         live.admit()
-        begun = whole("after", page.request.headers.get("last-event-id", "") or page.asked("after")["after"])
+        begun = whole("after", page.request.headers.get("last-event-id") or page.asked("after")["after"])
         # The last header keeps nginx from collecting events before it passes them on.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return Stream(live.follow(begun), media_type="text/event-stream", headers=headers)

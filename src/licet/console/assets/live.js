@@ -4,6 +4,8 @@
   const state = document.getElementById("state"), said = document.getElementById("live");
   const pause = document.getElementById("pause"), most = 50;
   let source = null, paused = false;
+  let latest = state.innerHTML;
+  const show = () => { if (!state.contains(document.activeElement)) state.innerHTML = latest; }; // a focus stays
   const last = () => body.rows[0]?.dataset.sequence ?? 0;
   const close = (why) => { source?.close(); source = null; said.textContent = why; };
   const open = () => {
@@ -14,15 +16,14 @@
       if (source.readyState === EventSource.CLOSED) close("Not live any more: load the page anew.");
       else said.textContent = "Not live: trying again …";
     };
-    source.addEventListener("state", (event) => {
-      if (!state.contains(document.activeElement)) state.innerHTML = event.data; // a link with the focus stays
-    });
+    source.addEventListener("state", (event) => { latest = event.data; show(); });
     source.addEventListener("rows", (event) => {
       document.getElementById("none")?.remove();
       body.insertAdjacentHTML("afterbegin", event.data);
       while (body.rows.length > most) body.deleteRow(-1);
     });
   };
+  state.addEventListener("focusout", () => setTimeout(show));
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
