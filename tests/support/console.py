@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from licet.bootstrap.web import build_web
+from licet.bootstrap.web import Web, build_web
 from licet.cli.serve import Server
 from licet.console.frame import COOKIE
 from licet.console.session import Role, Seal
@@ -29,8 +29,11 @@ SEAL_KEY = "a-key-of-the-console-tests"
 class Served:
     """A console at ``url``. ``links`` let in, ``printed`` is what the terminal showed."""
 
-    def __init__(self, url: str, database: str, links: Links, printed: list[str], road: Road, log: Log) -> None:
+    def __init__(
+        self, url: str, database: str, links: Links, printed: list[str], road: Road, log: Log, web: Web
+    ) -> None:
         self.url = url
+        self.web = web
         self.database = database
         self.links = links
         self.printed = printed
@@ -75,20 +78,22 @@ def served_console(server_url: str, template: str, links: bool = True, **setting
         made = Links(time.monotonic, printed.append)
         log = Log()
         road = Road(database, log.name)
-        with _serving(Settings(**chosen), made if links else None):
+        with _serving(Settings(**chosen), made if links else None) as web:
             try:
-                yield Served(url, database, made, printed, road, log)
+                yield Served(url, database, made, printed, road, log, web)
             finally:
                 road.close()
 
 
 @contextlib.contextmanager
-def _serving(settings: Settings, links: Links | None) -> Iterator[None]:
+def _serving(settings: Settings, links: Links | None) -> Iterator[Web]:
     started, failed = threading.Event(), list[BaseException]()
+    built: list[Web] = []
     stop: list[Callable[[], None]] = []
 
     async def serve() -> None:
         web = build_web(settings, links)
+        built.append(web)
         config = uvicorn.Config(web.app, host="127.0.0.1", port=settings.port, lifespan="off", log_config=None)
         server = Server(config, started.set)
         stop.append(lambda: setattr(server, "should_exit", True))
@@ -108,7 +113,7 @@ def _serving(settings: Settings, links: Links | None) -> Iterator[None]:
     assert started.wait(30)
     try:
         if not failed:
-            yield
+            yield built[0]
     finally:
         for end in stop:
             end()

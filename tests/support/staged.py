@@ -1,17 +1,67 @@
 """A deployment to look at: the real web process with its console and a real worker, on a database of its own."""
 
 import contextlib
-from collections.abc import Iterator
+import datetime as dt
+import pathlib
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 
+from licet.bootstrap.desks import drift_desk
 from licet.bootstrap.worker import worker_thread
+from licet.domain.principal import Actor
 from licet.settings import Settings
 from support.console import Served, served_console
+from support.world import apply_catalog
 
-# What the web process and the worker of a stage are set to: a brake that holds from the third end on.
+KEY = "an-admin-key-of-the-console"
+# The brake holds from the third end within the hour on.
 BRAKE: dict[str, Any] = {"brake_ends": 2, "brake_share": 0}
+CATALOG = """\
+[source]
+id = "Id"
+terms = "SignedTos"
+account_manager = "AccountManager"
+
+[features.inbound-email-security]
+title = "Inbound email security"
+
+[features.account-takeover-protection]
+title = "Account takeover protection"
+when_stale = "closed"
+
+[features.seats]
+title = "Seats"
+
+[skus.SKU1]
+title = "Email security"
+flag = "MAIL__c"
+grants = { inbound-email-security = true, seats = 50 }
+
+[skus.SKU2]
+title = "Takeover protection"
+flag = "SKU2"
+until = "SKU2_End__c"
+grace_days = 14
+grants = { account-takeover-protection = true }
+
+[[exclude]]
+name = "tests of sales"
+field = "Name"
+ends_with = [" (test)"]
+"""
+
+
+class _Bar:
+    """Nobody looks."""
+
+    def begins(self, what: str, whole: int) -> None:
+        pass
+
+    def told(self, more: int) -> None:
+        pass
 
 
 class Staged:
@@ -20,19 +70,63 @@ class Staged:
     def __init__(self, at: Served) -> None:
         self.at = at
 
-    def post(self, customer: str, status: int = 202, **fields: Any) -> Any:
-        """Post a change as Salesforce does, where the door is open; returns the answer."""
+    def post(self, customer: str, status: int = 202, **fields: Any) -> None:
+        """Post a change as Salesforce does, with a key."""
         payload = {"Id": customer, "SignedTos": True, **fields}
-        answer = httpx.post(f"{self.at.url}/salesforce/webhook", json=payload)
+        headers = {"authorization": f"Bearer {KEY}"}
+        answer = httpx.post(f"{self.at.url}/salesforce/webhook", json=payload, headers=headers)
         assert answer.status_code == status, answer.text
-        return answer.json()
+
+    def bad_post(self) -> None:
+        """Post what the catalog cannot read; it is kept as a dead letter of the door."""
+        self.post("halcyon", 422, Name="Halcyon Ferries", SKU1="yes", MAIL__c=True)
+
+    def trip(self) -> None:
+        """Let five licenses end at once: the brake lets two and holds three."""
+        names = {"acme": "Acme", "borealis": "Borealis Foods", "cobalt": "Cobalt Press", "dune": "Dune Optics"}
+        names["ember"] = "Ember & Ash, a company whose name does not fit one line of a phone"
+        for given in (True, False):
+            for customer, name in names.items():
+                self.post(customer, Name=name, SKU2=given)
+
+    def compare(self, folder: pathlib.Path) -> None:
+        """Reconcile with an export that lacks customers and has one that the store does not."""
+        export = folder / "accounts.csv"
+        export.write_text("Id,SKU2\nacme,false\nborealis,true\nvela,true\n#rows,3\n")
+        drift_desk(Settings(database_url=self.at.database)).reconcile(
+            export, Actor("nightly"), None, lambda _: None, _Bar()
+        )
+
+    def fill(self, folder: pathlib.Path) -> None:
+        """Make something to see on every page."""
+        self.bad_post()
+        apply_catalog(self.at.database, CATALOG)
+        self.trip()
+        future = (dt.datetime.now(dt.UTC) + dt.timedelta(days=9)).isoformat()
+        self.post("acme", EventId="e-2041", SystemModstamp=future, SKU2=True)
+        self.post("grove", Name="Grove (test)", MAIL__c=True, Plan__c="gold")
+        self.compare(folder)
+        with self.at.client() as client:
+            until(lambda: self._letters(client) == 2)
+
+    def _letters(self, client: httpx.Client) -> int:
+        found = client.get("/v1/dead-letters", headers={"authorization": f"Bearer {KEY}"}).json()["items"]
+        return len(found)
+
+
+def until(holds: Callable[[], bool], limit_s: float = 15.0) -> None:
+    """Wait until something holds."""
+    ends = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < ends, "it does not come to hold"
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
 def staged_console(server_url: str, template: str, **settings: Any) -> Iterator[Staged]:
-    """Serve a console, an open door and a worker until the block ends."""
+    """Serve a console, a door and a worker until the block ends."""
     with (
-        served_console(server_url, template, webhook_auth="none", **BRAKE, **settings) as served,
+        served_console(server_url, template, bootstrap_api_key=KEY, **BRAKE, **settings) as served,
         worker_thread(Settings(database_url=served.database, **BRAKE)),
     ):
         yield Staged(served)
