@@ -1,5 +1,6 @@
 """A deployment to look at: the real web process with its console and a real worker, on a database of its own."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import pathlib
@@ -9,49 +10,33 @@ from typing import Any
 
 import httpx
 
-from licet.bootstrap.desks import drift_desk
+from licet.bootstrap.desks import catalog_desk, drift_desk, key_desk, refold_customers
 from licet.bootstrap.worker import worker_thread
 from licet.domain.principal import Actor
 from licet.settings import Settings
+from licet.store.migrate import default_catalog
 from support.console import Served, served_console
-from support.world import apply_catalog
 
+OPERATOR = Actor("ada@licet.example")
 KEY = "an-admin-key-of-the-console"
 # The brake holds from the third end within the hour on.
 BRAKE: dict[str, Any] = {"brake_ends": 2, "brake_share": 0}
-CATALOG = """\
-[source]
-id = "Id"
-terms = "SignedTos"
-account_manager = "AccountManager"
+CATALOG = (
+    default_catalog()
+    .replace('flag = "SKU1"\ngrants = { inbound', 'flag = "MAIL__c"\ngrants = { seats = 50, inbound')
+    .replace('flag = "SKU2"', 'flag = "SKU2"\nuntil = "SKU2_End__c"\ngrace_days = 14')
+    .replace("[skus.SKU1]", '[features.seats]\ntitle = "Seats"\nwhen_stale = "closed"\n\n[skus.SKU1]')
+    + '\n[[exclude]]\nname = "tests of sales"\nfield = "Name"\nends_with = [" (test)"]\n'
+)
 
-[features.inbound-email-security]
-title = "Inbound email security"
 
-[features.account-takeover-protection]
-title = "Account takeover protection"
-when_stale = "closed"
-
-[features.seats]
-title = "Seats"
-
-[skus.SKU1]
-title = "Email security"
-flag = "MAIL__c"
-grants = { inbound-email-security = true, seats = 50 }
-
-[skus.SKU2]
-title = "Takeover protection"
-flag = "SKU2"
-until = "SKU2_End__c"
-grace_days = 14
-grants = { account-takeover-protection = true }
-
-[[exclude]]
-name = "tests of sales"
-field = "Name"
-ends_with = [" (test)"]
-"""
+async def _make_keys(settings: Settings) -> str:
+    """Make those of a product and of Salesforce; returns what the latter sends."""
+    async with key_desk(settings) as keys:
+        await keys.create("product", ["read"], OPERATOR)
+        old = await keys.create("salesforce (sandbox)", ["ingest"], OPERATOR)
+        await keys.revoke(old.key.key_id, OPERATOR)
+        return (await keys.create("salesforce", ["ingest"], OPERATOR)).token
 
 
 class _Bar:
@@ -69,11 +54,12 @@ class Staged:
 
     def __init__(self, at: Served) -> None:
         self.at = at
+        self._key = KEY
 
     def post(self, customer: str, status: int = 202, **fields: Any) -> None:
         """Post a change as Salesforce does, with a key."""
         payload = {"Id": customer, "SignedTos": True, **fields}
-        headers = {"authorization": f"Bearer {KEY}"}
+        headers = {"authorization": f"Bearer {self._key}"}
         answer = httpx.post(f"{self.at.url}/salesforce/webhook", json=payload, headers=headers)
         assert answer.status_code == status, answer.text
 
@@ -99,8 +85,12 @@ class Staged:
 
     def fill(self, folder: pathlib.Path) -> None:
         """Make something to see on every page."""
+        settings = Settings(database_url=self.at.database)
+        self._key = asyncio.run(_make_keys(settings))
+        known = {"authorization": f"Bearer {self._key}"}
+        until(lambda: httpx.get(f"{self.at.url}/v1/skus", headers=known).status_code == 403)  # it may only post
         self.bad_post()
-        apply_catalog(self.at.database, CATALOG)
+        assert catalog_desk(settings).apply(CATALOG, OPERATOR) is not None
         self.trip()
         future = (dt.datetime.now(dt.UTC) + dt.timedelta(days=9)).isoformat()
         self.post("acme", EventId="e-2041", SystemModstamp=future, SKU2=True)
@@ -108,6 +98,7 @@ class Staged:
         self.compare(folder)
         with self.at.client() as client:
             until(lambda: self._letters(client) == 2)
+        assert list(refold_customers(settings))
 
     def _letters(self, client: httpx.Client) -> int:
         found = client.get("/v1/dead-letters", headers={"authorization": f"Bearer {KEY}"}).json()["items"]
