@@ -1,6 +1,7 @@
 """A deployment to look at: the real web process with its console and a real worker, on a database of its own."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import datetime as dt
 import pathlib
@@ -86,7 +87,8 @@ class Staged:
     def fill(self, folder: pathlib.Path) -> None:
         """Make something to see on every page."""
         settings = Settings(database_url=self.at.database)
-        self._key = asyncio.run(_make_keys(settings))
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:  # a browser has a loop in this one
+            self._key = thread.submit(asyncio.run, _make_keys(settings)).result()
         known = {"authorization": f"Bearer {self._key}"}
         until(lambda: httpx.get(f"{self.at.url}/v1/skus", headers=known).status_code == 403)  # it may only post
         self.bad_post()

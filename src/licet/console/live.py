@@ -16,6 +16,7 @@ from licet.store.values import Told
 
 # A change is shown within a second: it waits at most for one reading, and that for whoever watches.
 PERIOD_S = 0.4
+# Open letters are counted among all there are, 4 ms for a thousand: at most a tenth of the time goes to that.
 JUDGED_S = 1.0
 ROWS = 50
 VIEWERS = 100
@@ -47,7 +48,7 @@ class Live:
         self._scene = Scene()
         self._state, self._rows = "", dict[int, str]()
         self._heads: collections.deque[tuple[float, int]] = collections.deque()
-        self._looked_at = self._judged_at = float("-inf")
+        self._looked_at = self._judge_at = float("-inf")
         self._looking = asyncio.Lock()
         self._stopped = False
         self.viewers = 0
@@ -93,12 +94,12 @@ class Live:
             head = scene.rows[0].sequence if scene.rows else 0
             rows = [*await desks.deliveries(head, ROWS), *scene.rows][:ROWS]
             findings = [one for one in scene.findings if one.what != ANSWERS]
-            if now - self._judged_at >= JUDGED_S or not findings:
+            if now >= self._judge_at or not findings:
                 last = (await desks.reconciliations(None, 1)).rows
                 findings = [*judge(await desks.pulse(), await desks.held(), last[0] if last else None)]
-                self._judged_at = now
+                self._judge_at = now + max(JUDGED_S, 10 * (time.monotonic() - now))
         except Unavailable as error:
-            rows, findings, self._judged_at = list(scene.rows), [away(error.detail)], float("-inf")
+            rows, findings, self._judge_at = list(scene.rows), [away(error.detail)], now
         ordered = sorted([judged, *findings], key=lambda one: one.level)
         self._scene = Scene(ordered, rows, *self._rate(now, rows[0].sequence if rows else 0))
         self._state, self._rows = _event("state", self._parts.state(self._scene)), {}
