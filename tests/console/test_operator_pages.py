@@ -189,8 +189,8 @@ def test_on_call(stage_of_journey: Staged, running: Browser) -> None:
         _sees(page, "All is well")
         expect(page.locator("#live")).to_have_text("Live.")
         began = time.monotonic()
-        stage.post("late", Name="Late Riser", SKU1=True)
-        page.get_by_role("link", name="Late Riser").wait_for()
+        stage.post("late", Name="Late <img src=x>", SKU1=True)
+        page.get_by_role("link", name="Late <img src=x>").wait_for()
         assert time.monotonic() - began < 1.5  # a second, and half of one for a machine that is busy
         _handles_a_dead_letter(stage, page)
         _handles_the_brake(stage, page)

@@ -44,7 +44,10 @@ async def get_keys(page: NamedDependency[Page], desks: NamedDependency[Desks]) -
     """List the API keys; there is no secret to show."""
     page.visitor.principal.require(Scope.ADMIN)
     asked = page.asked("cursor")
-    return page.show("keys.html", found=slice_of(await desks.keys(), lambda one: one.key_id, asked["cursor"], _LIMIT))
+    found = slice_of(
+        await desks.keys(), lambda one: f"{one.created_at:%Y%m%d%H%M%S%f}{one.key_id}", asked["cursor"], _LIMIT
+    )
+    return page.show("keys.html", found=found)
 
 
 @get(f"{HOME}/catalog")

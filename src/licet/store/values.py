@@ -304,11 +304,12 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A delivery in a list of the last ones. ``letter`` is set where it ended dead."""
+    """A delivery in a list of the last ones. ``known``: the customer is; ``letter`` is set where it ended dead."""
 
     sequence: int
     at: dt.datetime | None
     customer: str | None
+    known: bool
     name: str | None
     outcome: str
     reason: str | None

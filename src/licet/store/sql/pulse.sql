@@ -20,7 +20,7 @@ LEFT JOIN (SELECT recorded_at AS at FROM delivery JOIN revision_log USING (revis
 
 -- name: deliveries
 -- Return the last deliveries beyond a sequence number, the last first: by the index on it, so many at most.
-SELECT d.sequence, r.recorded_at, d.customer_id, c.name, d.outcome, d.reason, d.rule, d.event_id, l.letter
+SELECT d.sequence, r.recorded_at, d.customer_id, c.customer_id IS NOT NULL, c.name, d.outcome, d.reason, d.rule, d.event_id, l.letter
 FROM (SELECT * FROM delivery WHERE sequence > %(after)s ORDER BY sequence DESC LIMIT %(limit)s) AS d
 LEFT JOIN revision_log r USING (revision)
 LEFT JOIN customer c USING (customer_id)
