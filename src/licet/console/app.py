@@ -9,10 +9,9 @@ from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
-from licet.console import brake, letters, now, search, sign_in, to_read
+from licet.console import brake, letters, live, search, sign_in, to_read
 from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame
-from licet.console.live import Live
 from licet.console.look import Assets, environment
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
@@ -30,7 +29,7 @@ class Console(msgspec.Struct, frozen=True):
 
     routers: list[Router]
     error: Callable[[Request[Any, Any, Any], LicetError, int], Response[str]]
-    live: Live
+    live: live.Live
 
 
 def build_console(
@@ -38,7 +37,7 @@ def build_console(
 ) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
-    live = Live(desks, templates())
+    scene = live.Live(desks, templates())
     rules: dict[str, Any] = {
         "dependencies": {
             "page": Provide(frame.page, sync_to_thread=False),
@@ -49,11 +48,11 @@ def build_console(
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
-    pages = now.handlers(live) + [handler for page in PAGES for handler in page()]
+    pages = live.handlers(scene) + [handler for page in PAGES for handler in page()]
     return Console(
         [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=frame.admit, **rules)],
         frame.error,
-        live,
+        scene,
     )
 
 

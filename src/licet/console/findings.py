@@ -13,7 +13,20 @@ from licet.store.values import Pulse, Reconciliation
 SILENT_S = 10.0
 # The snapshot is looked after each second, and lag is less than one where workers keep up.
 SLOW_S, LATE_S = 5.0, 60.0
-ANSWERS = "Answers"
+_MANY = 1000
+# What to do where it is not right, and the page to do it on.
+_TODO = {
+    "Store": "Start PostgreSQL again. Answers go on from memory; `licet doctor` says more.",
+    "Answers": "Look whether PostgreSQL answers. From LICET_STALE_AFTER_S on, each feature's when_stale decides.",
+    "Worker": "Start `licet worker`, or read its log: changes wait in the queue.",
+    "Lag": "Start more workers, up to one a partition. A silent worker and a stopped partition are told apart.",
+    "Partitions": "Run `licet partition show`; docs/how-to/stopped-partition.md says what to decide for each reason.",
+    "Spool": "Nothing is lost, and nothing takes effect before Kafka is back: look at the broker.",
+    "Dead letters": "Read why, put the cause right, replay.",
+    "Brake": "Look whether these ends were meant; release them, or keep.",
+    "Drift": "Look which customers are off, and why their changes did not come.",
+}
+_PATHS = {"Dead letters": f"{HOME}/dead-letters", "Brake": f"{HOME}/brake", "Drift": f"{HOME}/drift"}
 
 
 class Level(enum.IntEnum):
@@ -25,82 +38,49 @@ class Level(enum.IntEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at: what was found, what to do where that is not right, and the page to do it on."""
+    """One thing looked at, and what was found."""
 
     what: str
     level: Level
     found: str
-    todo: str = ""
-    path: str | None = None
 
+    @property
+    def todo(self) -> str:
+        """What to do where it is not right."""
+        return _TODO[self.what]
 
-def away(why: str) -> Finding:
-    """Say that the store does not answer: nothing else is known then but how old the answers are."""
-    return Finding(
-        "Store", Level.BAD, why, "Start PostgreSQL again. Answers go on from memory; `licet doctor` says more."
-    )
+    @property
+    def path(self) -> str | None:
+        """The page that shows more of it."""
+        return _PATHS.get(self.what)
 
 
 def answers(age_s: float, stale_after_s: float) -> Finding:
     """Judge the age of the snapshot that this process answers from."""
-    if math.isinf(age_s):
-        return Finding(
-            ANSWERS, Level.BAD, "no snapshot is loaded yet", "With a million customers it takes some seconds."
-        )
-    todo = f"Look whether PostgreSQL answers. From {stale_after_s:g} s on, each feature's when_stale decides."
-    return Finding(ANSWERS, _level(age_s, SLOW_S, stale_after_s), f"as the store said {ago(age_s)}", todo)
+    found = "no snapshot is loaded yet" if math.isinf(age_s) else f"as the store said {ago(age_s)}"
+    return Finding("Answers", _level(age_s, SLOW_S, stale_after_s), found)
 
 
 def judge(pulse: Pulse, held: int, last: Reconciliation | None) -> Iterator[Finding]:
     """Judge what the store says, what its safety brake holds, and its last comparison with Salesforce."""
-    silent, behind = pulse.silent_s, pulse.behind_s or 0.0
-    yield Finding(
-        "Worker",
-        Level.BAD if silent is None else _level(silent, SILENT_S, SILENT_S),
-        "none was ever heard of" if silent is None else f"heard of {ago(silent)}",
-        "Start `licet worker`, or read its log: changes wait in the queue.",
-    )
-    yield Finding(
-        "Lag",
-        _level(behind, SLOW_S, LATE_S),
-        "under 5 seconds" if behind < SLOW_S else f"the oldest change not applied may have come {ago(behind)}",
-        "Start more workers, up to one a partition. A silent worker and a stopped partition are told apart.",
-    )
-    yield Finding(
-        "Partitions",
-        Level.BAD if pulse.stopped else Level.GOOD,
-        f"{pulse.stopped} stopped; {pulse.stopped_why}" if pulse.stopped else "none is stopped",
-        "Run `licet partition show`; docs/how-to/stopped-partition.md says what to decide for each reason.",
-    )
-    yield Finding(
-        "Spool",
-        Level.WAIT if pulse.spooling else Level.GOOD,
-        f"open; {pulse.spooled} changes are in PostgreSQL until Kafka is back" if pulse.spooling else "closed",
-        "Nothing is lost, and nothing takes effect before Kafka is back: look at the broker.",
-    )
-    yield Finding(
-        "Dead letters",
-        Level.WAIT if pulse.letters else Level.GOOD,
-        f"{pulse.letters}{'' if pulse.letters < 1000 else ' or more'} open" if pulse.letters else "none is open",  # noqa: PLR2004 as the store counts
-        "Read why, put the cause right, replay.",
-        f"{HOME}/dead-letters",
-    )
-    yield Finding(
-        "Brake",
-        Level.WAIT if held else Level.GOOD,
-        f"it keeps access to {held} licenses that ended" if held else "holds nothing",
-        "Look whether these ends were meant; release them, or keep.",
-        f"{HOME}/brake",
-    )
+    silent = math.inf if pulse.silent_s is None else pulse.silent_s
+    found = "none was ever heard of" if math.isinf(silent) else f"heard of {ago(silent)}"
+    yield Finding("Worker", _level(silent, SILENT_S, SILENT_S), found)
+    behind = pulse.behind_s or 0.0
+    found = "under 5 seconds" if behind < SLOW_S else f"the oldest change not applied may have come {ago(behind)}"
+    yield Finding("Lag", _level(behind, SLOW_S, LATE_S), found)
+    found = f"{pulse.stopped} stopped; {pulse.stopped_why}" if pulse.stopped else "none is stopped"
+    yield Finding("Partitions", Level.BAD if pulse.stopped else Level.GOOD, found)
+    found = f"open; {pulse.spooled} changes are in PostgreSQL until Kafka is back" if pulse.spooling else "closed"
+    yield Finding("Spool", Level.WAIT if pulse.spooling else Level.GOOD, found)
+    found = f"{pulse.letters}{' or more' if pulse.letters >= _MANY else ''} open" if pulse.letters else "none is open"
+    yield Finding("Dead letters", Level.WAIT if pulse.letters else Level.GOOD, found)
+    found = f"it keeps access to {held} licenses that ended" if held else "holds nothing"
+    yield Finding("Brake", Level.WAIT if held else Level.GOOD, found)
     kinds = ("missing", "extra", "different", "unknown_sku")
     off = [f"{count} {kind.replace('_', ' ')}" for kind in kinds if last and (count := getattr(last, kind))]
-    yield Finding(
-        "Drift",
-        Level.WAIT if off else Level.GOOD,
-        f"{', '.join(off) or 'none'} on {last.at:%d %b %Y}" if last else "never compared with Salesforce",
-        "Look which customers are off, and why their changes did not come.",
-        f"{HOME}/drift",
-    )
+    found = f"{', '.join(off) or 'none'} on {last.at:%d %b %Y}" if last else "never compared with Salesforce"
+    yield Finding("Drift", Level.WAIT if off else Level.GOOD, found)
 
 
 def ago(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What everybody who watches is shown: read from the store for all of them together, and only while somebody does."""
+"""Now: what is wrong and what to do, and what is applied this moment; read for all who watch together."""
 
 import asyncio
 import collections
@@ -8,9 +8,13 @@ from typing import Any
 
 import jinja2
 import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.response import Stream
 
-from licet.console.desks import Desks
-from licet.console.findings import ANSWERS, Finding, answers, away, judge
+from licet.console.desks import Desks, whole
+from licet.console.findings import Finding, Level, answers, judge
+from licet.console.frame import HOME, Page
 from licet.domain.errors import Unavailable
 from licet.store.values import Told
 
@@ -93,13 +97,13 @@ class Live:
         try:
             head = scene.rows[0].sequence if scene.rows else 0
             rows = [*await desks.deliveries(head, ROWS), *scene.rows][:ROWS]
-            findings = [one for one in scene.findings if one.what != ANSWERS]
+            findings = [one for one in scene.findings if one.what != judged.what]
             if now >= self._judge_at or not findings:
                 last = (await desks.reconciliations(None, 1)).rows
                 findings = [*judge(await desks.pulse(), await desks.held(), last[0] if last else None)]
                 self._judge_at = now + max(JUDGED_S, 10 * (time.monotonic() - now))
         except Unavailable as error:
-            rows, findings, self._judge_at = list(scene.rows), [away(error.detail)], now
+            rows, findings, self._judge_at = list(scene.rows), [Finding("Store", Level.BAD, error.detail)], now
         ordered = sorted([judged, *findings], key=lambda one: one.level)
         self._scene = Scene(ordered, rows, *self._rate(now, rows[0].sequence if rows else 0))
         self._state, self._rows = _event("state", self._parts.state(self._scene)), {}
@@ -117,3 +121,20 @@ class Live:
 def _event(kind: str, text: str, last: int | None = None) -> str:
     named = f"id: {last}\n" if last is not None else ""
     return f"event: {kind}\n{named}" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+
+
+def handlers(live: Live) -> list[Any]:
+    """Return the routes."""
+
+    @get(f"{HOME}/now")
+    async def get_now(page: NamedDependency[Page]) -> Response[str]:
+        return page.show("now.html", scene=await live.look())
+
+    @get(f"{HOME}/now/stream")
+    async def get_stream(page: NamedDependency[Page]) -> Stream:
+        live.admit()
+        after = whole("after", page.request.headers.get("last-event-id") or page.asked("after")["after"])
+        # The header keeps nginx from collecting events before it passes them on.
+        return Stream(live.follow(after), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    return [get_now, get_stream]
