@@ -203,6 +203,7 @@ def _handles_a_dead_letter(stage: Staged, page: Page) -> None:
     stage.bad_post()
     stage.post("acme", 422, SKU1="maybe")
     _sees(page, "One thing to look at: Dead letters")
+    expect(page.get_by_role("status")).to_contain_text("One thing to look at: Dead letters")
     _sees(page, "2 open")
     page.get_by_role("link", name="Go to dead letters").click()
     page.get_by_role("link", name="Letter 1").click()

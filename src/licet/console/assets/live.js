@@ -5,7 +5,13 @@
   const pause = document.getElementById("pause"), most = 50;
   let source = null, paused = false;
   let latest = state.innerHTML;
-  const show = () => { if (!state.contains(document.activeElement)) state.innerHTML = latest; }; // a focus stays
+  const show = () => {
+    if (state.contains(document.activeElement)) return; // a link with the focus stays
+    const before = state.querySelector(".verdict").textContent;
+    state.innerHTML = latest;
+    const now = state.querySelector(".verdict").textContent;
+    if (now !== before) document.getElementById("said").textContent = now; // told aloud where it is another one
+  };
   const last = () => body.rows[0]?.dataset.sequence ?? 0;
   const close = (why) => { source?.close(); source = null; said.textContent = why; };
   const open = () => {
@@ -30,7 +36,8 @@
     pause.textContent = paused ? "Go on" : "Pause";
     paused ? close("Paused.") : open();
   });
-  document.addEventListener("visibilitychange", () => document.hidden ? close("Waiting to be looked at.") : open());
+  document.addEventListener("visibilitychange", () => 
+    document.hidden ? close(paused ? "Paused." : "Waiting to be looked at.") : open());
   addEventListener("pagehide", () => close("Not live."));
   addEventListener("pageshow", open);
   open();
