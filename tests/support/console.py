@@ -45,6 +45,10 @@ class Served:
         payload = {"Id": customer, "SignedTos": True, **fields}
         self._road.apply(self._log.change(payload, event_id=fresh("event"), key=canonical_customer_id(customer)))
 
+    def noise(self, count: int) -> None:
+        """Let so many records of a stranger end dead: they name no event and no customer."""
+        self._road.apply(*(self._log.raw(None, b"{", []) for _ in range(count)))
+
     def session(self, role: Role, name: str = "ada@licet.example") -> str:
         """Make the cookie of somebody who is signed in."""
         seal = Seal(SEAL_KEY, lambda: dt.datetime.now(dt.UTC))

@@ -53,7 +53,7 @@ class Live:
         self._state, self._rows = "", dict[int, str]()
         self._heads: collections.deque[tuple[float, int]] = collections.deque()
         self._looked_at = self._judge_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._stopped = False
         self.viewers = 0
 
@@ -67,10 +67,10 @@ class Live:
             raise Unavailable("Licet is stopping" if self._stopped else f"{VIEWERS} people watch already", 5)
 
     async def look(self) -> Scene:
-        """Return the scene, read anew where it is older than a period."""
-        async with self._looking:
-            if time.monotonic() - self._looked_at >= PERIOD_S:
-                await self._look()
+        """Return the scene, read anew where it is older than a period. Who leaves breaks off nothing for the others."""
+        if self._reading is None or (self._reading.done() and time.monotonic() - self._looked_at >= PERIOD_S):
+            self._reading = asyncio.create_task(self._look())
+        await asyncio.shield(self._reading)
         return self._scene
 
     async def follow(self, after: int) -> AsyncIterator[str]:

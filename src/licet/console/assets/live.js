@@ -36,7 +36,7 @@
     pause.textContent = paused ? "Go on" : "Pause";
     paused ? close("Paused.") : open();
   });
-  document.addEventListener("visibilitychange", () => 
+  document.addEventListener("visibilitychange", () =>
     document.hidden ? close(paused ? "Paused." : "Waiting to be looked at.") : open());
   addEventListener("pagehide", () => close("Not live."));
   addEventListener("pageshow", open);
