@@ -92,19 +92,19 @@ class Staged:
         known = {"authorization": f"Bearer {self._key}"}
         until(lambda: httpx.get(f"{self.at.url}/v1/skus", headers=known).status_code == 403)  # it may only post
         self.bad_post()
+        self._wait_for_letters(1)
         assert catalog_desk(settings).apply(CATALOG, OPERATOR) is not None
         self.trip()
         future = (dt.datetime.now(dt.UTC) + dt.timedelta(days=9)).isoformat()
         self.post("acme", EventId="e-2041", SystemModstamp=future, SKU2=True)
         self.post("grove", Name="Grove (test)", MAIL__c=True, Plan__c="gold")
+        self._wait_for_letters(2)
         self.compare(folder)
-        with self.at.client() as client:
-            until(lambda: self._letters(client) == 2)
         assert list(refold_customers(settings))
 
-    def _letters(self, client: httpx.Client) -> int:
-        found = client.get("/v1/dead-letters", headers={"authorization": f"Bearer {KEY}"}).json()["items"]
-        return len(found)
+    def _wait_for_letters(self, count: int) -> None:
+        with httpx.Client(headers={"authorization": f"Bearer {KEY}"}) as client:
+            until(lambda: len(client.get(f"{self.at.url}/v1/dead-letters").json()["items"]) == count)
 
 
 def until(holds: Callable[[], bool], limit_s: float = 15.0) -> None:
