@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint docs bench sim chaos kills fuzz shots test-packages test-compose lock clean
+.PHONY: help up test lint docs bench sim chaos kills fuzz screenshots test-packages test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,8 +64,8 @@ kills: $(VENV)/.dev  ## workers are killed while they publish and licenses start
 fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would send: CASES=24000
 	PYTHONPATH=tests $(BIN)/python -m fuzz
 
-shots: $(VENV)/.dev  ## pictures of the console into docs/images, in chromium
-	PYTHONPATH=tests $(BIN)/python -m shots
+screenshots: $(VENV)/.dev  ## every page of the console into docs/images, at both widths, in light and dark
+	PYTHONPATH=tests $(BIN)/python -W ignore -m console.screenshots
 
 test-packages: $(VENV)/.dev  ## both wheels, built and installed into empty environments
 	$(BIN)/python -m pytest -q tests/packages

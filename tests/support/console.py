@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from licet.bootstrap.web import build_web
+from licet.bootstrap.web import Web, build_web
 from licet.cli.serve import Server
 from licet.console.frame import COOKIE
 from licet.console.session import Role, Seal
@@ -29,8 +29,11 @@ SEAL_KEY = "a-key-of-the-console-tests"
 class Served:
     """A console at ``url``. ``links`` let in, ``printed`` is what the terminal showed."""
 
-    def __init__(self, url: str, database: str, links: Links, printed: list[str], road: Road, log: Log) -> None:
+    def __init__(
+        self, url: str, database: str, links: Links, printed: list[str], road: Road, log: Log, web: Web
+    ) -> None:
         self.url = url
+        self.web = web
         self.database = database
         self.links = links
         self.printed = printed
@@ -41,6 +44,10 @@ class Served:
         """Apply a change of a customer for real."""
         payload = {"Id": customer, "SignedTos": True, **fields}
         self._road.apply(self._log.change(payload, event_id=fresh("event"), key=canonical_customer_id(customer)))
+
+    def noise(self, count: int) -> None:
+        """Let so many records of a stranger end dead: they name no event and no customer."""
+        self._road.apply(*(self._log.raw(None, b"{", []) for _ in range(count)))
 
     def session(self, role: Role, name: str = "ada@licet.example") -> str:
         """Make the cookie of somebody who is signed in."""
@@ -75,20 +82,22 @@ def served_console(server_url: str, template: str, links: bool = True, **setting
         made = Links("ada", time.monotonic, printed.append)
         log = Log()
         road = Road(database, log.name)
-        with _serving(Settings(**chosen), made if links else None):
+        with _serving(Settings(**chosen), made if links else None) as web:
             try:
-                yield Served(url, database, made, printed, road, log)
+                yield Served(url, database, made, printed, road, log, web)
             finally:
                 road.close()
 
 
 @contextlib.contextmanager
-def _serving(settings: Settings, links: Links | None) -> Iterator[None]:
+def _serving(settings: Settings, links: Links | None) -> Iterator[Web]:
     started, failed = threading.Event(), list[BaseException]()
+    built: list[Web] = []
     stop: list[Callable[[], None]] = []
 
     async def serve() -> None:
         web = build_web(settings, links)
+        built.append(web)
         config = uvicorn.Config(web.app, host="127.0.0.1", port=settings.port, lifespan="off", log_config=None)
         server = Server(config, started.set)
         stop.append(lambda: setattr(server, "should_exit", True))
@@ -108,7 +117,7 @@ def _serving(settings: Settings, links: Links | None) -> Iterator[None]:
     assert started.wait(30)
     try:
         if not failed:
-            yield
+            yield built[0]
     finally:
         for end in stop:
             end()

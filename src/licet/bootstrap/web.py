@@ -27,6 +27,7 @@ from licet.bootstrap.queue import (
 from licet.bootstrap.store import utc_now
 from licet.bootstrap.traces import Visible, build_traces
 from licet.console.app import Console, build_console
+from licet.console.desks import Desks
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.console.sign_in import Links
@@ -39,6 +40,7 @@ from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
+from licet.edge.operations import Operations
 from licet.edge.past import PastCheck
 from licet.edge.traced import Traced
 from licet.edge.ways import ways
@@ -67,6 +69,7 @@ from licet.store.keys import PostgresKeys
 from licet.store.letters import PostgresLetters
 from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
+from licet.store.pulse import PostgresPulse
 from licet.store.senders import PostgresSenders
 
 if TYPE_CHECKING:
@@ -144,6 +147,8 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     tokens = build_tokens(settings)
     asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
     ends = asyncio.Event()
+    operations = build_operations(settings, readers, ends)
+    console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
     api = build_app(
         Rooms(
             reading=Reading(customers, customers, catalogs, clock=utc_now),
@@ -151,13 +156,13 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
-            operations=build_operations(settings, readers, ends),
+            operations=operations,
             overrides=Overrides(PostgresOverrides(writers), catalogs.current, utc_now),
             override_reader=PostgresOverrides(readers),
             authenticator=authenticator,
             metrics=metrics,
             checks=_checks(ends, readers, follower, catalogs, change_log),
-            console=_build_console(settings, tokens, links),
+            console=console,
         )
     )
     past = PastCheck(history, asking, check, metrics)
@@ -186,7 +191,13 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
         metrics,
         traces,
     )
-    return Web(front, functools.partial(_running, parts), ends, hub.stop)
+
+    def stop_streams() -> None:
+        hub.stop()
+        if console is not None:
+            console.live.stop()
+
+    return Web(front, functools.partial(_running, parts), ends, stop_streams)
 
 
 @contextlib.asynccontextmanager
@@ -237,13 +248,33 @@ def build_tokens(settings: Settings) -> Tokens | None:
     return Tokens(settings) if settings.oidc_issuer else None
 
 
-def _build_console(settings: Settings, tokens: Tokens | None, links: Links | None) -> Console | None:
+def _build_desks(
+    settings: Settings, readers: Pool, operations: Operations, keys: PostgresKeys, latest: Latest
+) -> Desks:
+    pulse = PostgresPulse(readers)
+    return Desks(
+        versions=operations.versions,
+        audit=operations.audit,
+        reconciliations=operations.reconciliations,
+        brake=operations.brake,
+        brake_desk=operations.brake_desk,
+        keys=keys.all,
+        pulse=pulse.pulse,
+        deliveries=pulse.deliveries,
+        held=functools.partial(count_held, readers),
+        age_s=latest.age_s,
+        stale_after_s=settings.stale_after_s,
+        open_door=settings.webhook_auth == "none",
+    )
+
+
+def _build_console(settings: Settings, tokens: Tokens | None, links: Links | None, desks: Desks) -> Console | None:
     """Build the page for people, None where nobody could sign in."""
     seal = Seal(settings.console_secret, utc_now)
     oidc = Oidc(settings, tokens, seal) if tokens is not None and settings.console_oidc_client_id else None
     if settings.console == "off" or (oidc is None and links is None):
         return None
-    return build_console(seal, settings.console_url, oidc, links)
+    return build_console(seal, settings.console_url, oidc, links, desks)
 
 
 def _build_webhook(

@@ -10,7 +10,8 @@ from litestar.di import Provide
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from licet.console import customer, search, sign_in
+from licet.console import brake, customer, letters, live, search, sign_in, to_read
+from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame, Page
 from licet.console.look import Assets, environment
 from licet.console.oidc import Oidc
@@ -23,20 +24,30 @@ PAGES: tuple[ControllerRouterHandler, ...] = (
     customer.get_customer,
     customer.make_override,
     customer.change_override,
+    *letters.HANDLERS,
+    *brake.HANDLERS,
+    *to_read.HANDLERS,
     sign_in.sign_out,
 )
 
 
 class Console(msgspec.Struct, frozen=True):
-    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status."""
+    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status.
+
+    ``live`` has streams to end.
+    """
 
     routers: list[Router]
     error: Callable[[Request[Any, Any, Any], LicetError, int], Response[str]]
+    live: live.Live
 
 
-def build_console(seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None) -> Console:
+def build_console(
+    seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None, desks: Desks
+) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
+    scene = live.Live(desks, templates())
 
     # Functions, as the framework copies what it is given, and there is one frame.
     def page(request: Request[Any, Any, Any]) -> Page:
@@ -46,15 +57,20 @@ def build_console(seal: Seal, public_url: str | None, oidc: Oidc | None, links: 
         return await frame.admit(request)
 
     rules: dict[str, Any] = {
-        "dependencies": {"page": Provide(page, sync_to_thread=False)},
+        "dependencies": {
+            "page": Provide(page, sync_to_thread=False),
+            "desks": Provide(lambda: desks, sync_to_thread=False),
+        },
         "opt": {"exclude_from_auth": True},
         "include_in_schema": False,
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
+    pages = [*PAGES, *live.handlers(scene), nothing]
     return Console(
-        [open_, Router("/", route_handlers=[*PAGES, nothing], before_request=admit, **rules)],
+        [open_, Router("/", route_handlers=pages, before_request=admit, **rules)],
         frame.error,
+        scene,
     )
 
 

@@ -46,7 +46,17 @@ class Nav(msgspec.Struct, frozen=True):
     scope: Scope = Scope.READ
 
 
-NAV: Sequence[Nav] = (Nav(HOME, "Customers"),)
+NAV: Sequence[Nav] = (
+    Nav(HOME, "Customers"),
+    Nav(f"{HOME}/now", "Now"),
+    Nav(f"{HOME}/dead-letters", "Dead letters"),
+    Nav(f"{HOME}/brake", "Brake", Scope.SUPPORT),
+    Nav(f"{HOME}/drift", "Drift"),
+    Nav(f"{HOME}/sources", "Sources"),
+    Nav(f"{HOME}/catalog", "Catalog"),
+    Nav(f"{HOME}/keys", "Keys", Scope.ADMIN),
+    Nav(f"{HOME}/audit", "Audit", Scope.ADMIN),
+)
 
 
 class Flash(Kept, frozen=True, kw_only=True):
@@ -128,6 +138,16 @@ class Page:
         if self._visitor is None:
             raise Forbidden("nobody is signed in")
         return self._visitor
+
+    @property
+    def address(self) -> str:
+        """Where Licet is found, as ``https://host``."""
+        return self._frame.public_url or str(self.request.base_url).rstrip("/")
+
+    def asked(self, *names: str) -> dict[str, str]:
+        """Return what the address says under these names, those that it says nothing under as an empty text."""
+        said = self.request.query_params
+        return {one: "".join(filter(str.isprintable, said.get(one, ""))).strip()[:255] for one in names}
 
     def act(self, scope: Scope) -> Actor:
         """Return the author of a change. Raises ``Forbidden`` where the role lacks the scope."""

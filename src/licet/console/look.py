@@ -60,7 +60,7 @@ def environment(assets: Assets, *packages: str, **filters: Callable[..., Any]) -
         lstrip_blocks=True,
     )
     made.globals.update(asset=assets.address)
-    made.filters.update(moment=moment, day=day, stamp=stamp, **filters)
+    made.filters.update(moment=moment, second=second, day=day, stamp=stamp, **filters)
     words = made.get_template("words.html").module  # for all, as a block that is rendered alone imports nothing
     made.globals.update({name: getattr(words, name) for name in ("REASONS", "tag", "yes")})
     return made
@@ -69,6 +69,11 @@ def environment(assets: Assets, *packages: str, **filters: Callable[..., Any]) -
 def moment(at: dt.datetime | None) -> Markup:
     """Show a time to the minute, in UTC, readable by machines too."""
     return _time(at, "%H:%M UTC")
+
+
+def second(at: dt.datetime | None) -> Markup:
+    """Show the time of a day to the second, in UTC; its day stands in the title."""
+    return _time(at, "%H:%M:%S", clock_only=True)
 
 
 def day(at: dt.datetime | None) -> Markup:
@@ -81,10 +86,10 @@ def stamp(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
-def _time(at: dt.datetime | None, clock: str) -> Markup:
+def _time(at: dt.datetime | None, clock: str, *, clock_only: bool = False) -> Markup:
     if at is None:
         return Markup("&ndash;")
     at = at.astimezone(dt.UTC)
-    shown = f"{at.day} {at:%b %Y}{clock and ', '}{at.strftime(clock)}"
+    shown = at.strftime(clock) if clock_only else f"{at.day} {at:%b %Y}{clock and ', '}{at.strftime(clock)}"
     exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp(at), exact, escape(shown))

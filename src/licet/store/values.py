@@ -315,6 +315,38 @@ class BrakeView(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """What says at a glance whether changes come through.
+
+    ``letters`` are open dead letters (1000: that many or more), ``stopped`` the partitions and why the first of them
+    is; ``behind_s`` says how old the oldest unapplied change may be, ``silent_s`` how long no worker has been heard
+    of; both None where none ever was.
+    """
+
+    letters: int
+    stopped: int
+    stopped_why: str | None
+    spooling: bool
+    spooled: int
+    behind_s: float | None
+    silent_s: float | None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A delivery in a list of the last ones. ``known``: the customer is; ``letter`` is set where it ended dead."""
+
+    sequence: int
+    at: dt.datetime | None
+    customer: str | None
+    known: bool
+    name: str | None
+    outcome: str
+    reason: str | None
+    rule: str
+    event_id: str | None
+    letter: int | None
+
+
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """What doors saw of a sender: when it was last heard, when and why refused, and fields that nothing maps.
 

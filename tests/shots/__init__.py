@@ -1,1 +1,0 @@
-"""Pictures of the console for the documents: ``make shots``."""
