@@ -29,8 +29,12 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt sdk/pyproject.toml
 up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
 	@exec $(BIN)/licet up --simulate $(ARGS)
 
+# The storms run without coverage, which they would pay for with half their time again.
+STORMS := tests/sim tests/chaos tests/kills tests/fuzz
 test: $(VENV)/.dev  ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore=tests/packages --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n 6 --dist worksteal --cov --cov-report=term:skip-covered --ignore=tests/packages \
+		$(addprefix --ignore=,$(STORMS) tests/docs/test_tutorial.py) $(ARGS)
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal $(STORMS)
 
 lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
@@ -67,8 +71,8 @@ fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would s
 screenshots: $(VENV)/.dev  ## every page of the console into docs/images, at both widths, in light and dark
 	PYTHONPATH=tests $(BIN)/python -W ignore -m console.screenshots
 
-test-packages: $(VENV)/.dev  ## both wheels, built and installed into empty environments
-	$(BIN)/python -m pytest -q tests/packages
+test-packages: $(VENV)/.dev  ## both wheels, built and installed into empty environments; the tutorial as it stands
+	$(BIN)/python -m pytest -q tests/packages tests/docs/test_tutorial.py
 
 test-compose:  ## the compose file, end to end, on real or stand-in images
 	tests/compose/run.sh

@@ -81,10 +81,13 @@ def test_what_the_broker_refuses_has_no_position_and_the_next_may_have(wire: Kaf
 def test_a_hiccup_of_the_broker_is_retried_and_doubles_nothing(wire: KafkaWire, cluster: MockCluster) -> None:
     ensure_topic(wire.topic)
     cluster.fail_next(PRODUCE, KafkaError.NOT_ENOUGH_REPLICAS, KafkaError.NOT_LEADER_FOR_PARTITION)
-    [results] = append_each(wire, [message("one", number) for number in range(20)], timeout=4)
-    assert [position.offset for position in placed(results)] == list(range(20))
+    sent = [message("one", number) for number in range(20)]
+    [results] = append_each(wire, sent, timeout=4)
+    assert len(placed(results)) == len(sent)
+    # Where they stand the log says: of a batch that it had already, the broker's word leaves the offset open.
     reader = wire.reader()
-    assert [record.offset for record in read(reader, 20)] == list(range(20))
+    found = read(reader, 20)
+    assert [(record.offset, record.value) for record in found] == [(at, one.value) for at, one in enumerate(sent)]
     reader.close()
 
 
