@@ -17,6 +17,7 @@ import traceback
 from benches import (
     batch,
     check,
+    console,
     consume,
     drift,
     enforce,
@@ -44,6 +45,7 @@ BENCHES = {
     "million": million.run,
     "history": history.run,
     "drift": drift.run,
+    "console": console.run,
     "sdk": sdk.run,
     "up": up.run,
     "slow": slow.run,

@@ -132,7 +132,7 @@ def postgres(machine: Machine) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def licet_web(machine: Machine, url: str, **settings: str) -> Iterator[tuple[int, int]]:
+def licet_web(machine: Machine, url: str, *, patience: float = 30.0, **settings: str) -> Iterator[tuple[int, int]]:
     """Run ``licet web`` on the server's core; yields its port and its pid."""
     port = free_port()
     env = environment(
@@ -140,7 +140,7 @@ def licet_web(machine: Machine, url: str, **settings: str) -> Iterator[tuple[int
     )
     command = (*LICET, "web", "--migrate")
     with process(command, machine.folder / "web.log", cores={machine.server}, env=env) as running:
-        eventually(lambda: Api(port).ask("GET", "/readyz")[0] == 200, "licet web")
+        eventually(lambda: Api(port).ask("GET", "/readyz")[0] == 200, "licet web", patience)
         yield port, running.pid
 
 

@@ -1,6 +1,6 @@
 """A million customers with three licenses each: how long a load takes, what it takes up, what a check then costs.
 
-The rows are made by SQL straight in the store (``_FILL``), as no queue would carry them in the time of a bench: 3,288
+The rows are made by SQL straight in the store (``FILL``), as no queue would carry them in the time of a bench: 3,288
 sets of terms, a quarter of the licenses with an end, no aliases. The snapshot is loaded as the web process loads it;
 and loaded anew, as after a restored backup, while something else waits for its turn of the event loop each millisecond.
 """
@@ -42,7 +42,7 @@ LOAD_BAR_S = 15
 BYTES_BAR = 300
 RATIO_BAR = 1.3
 _FEATURES = ("inbound-email-security", "account-takeover-protection", "abuse-mailbox-automation")
-_FILL = (
+FILL = (
     "ALTER TABLE license DISABLE TRIGGER USER",
     "UPDATE revision SET revision = revision + 1",
     "INSERT INTO revision_log SELECT revision, epoch, 7, now() FROM revision",
@@ -71,7 +71,7 @@ def run(machine: Machine) -> list[Row]:
         with postgres(machine) as (url, _):
             migrate(url)
             with psycopg.connect(url, autocommit=True) as connection:
-                for statement in _FILL:
+                for statement in FILL:
                     connection.execute(statement.encode(), {"count": count} if "%(count)s" in statement else None)
             gc.collect()
             os.sched_setaffinity(0, {machine.server})  # as the web process has it; PostgreSQL stays where it is

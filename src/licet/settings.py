@@ -75,6 +75,12 @@ def _url(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+/?", text):
+        raise ValueError("an address without a path, https://host")
+    return text.rstrip("/")
+
+
 def _secrets(text: str) -> tuple[tuple[str, str], ...]:
     """Read ``name=whsec_…`` pairs; a name may stand twice, for rotation."""
     pairs = []
@@ -155,7 +161,7 @@ class Settings:
         _one_of("on", "off"),
     )
     console_url: str | None = setting(
-        None, "Where browsers find Licet, as https://licet.example; needed for OIDC, else any name will do.", _url
+        None, "Where browsers find Licet, as https://licet.example; needed for OIDC, else any name will do.", _origin
     )
     console_secret: str | None = setting(
         None,
@@ -255,12 +261,19 @@ class Settings:
         rows = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            masked = "(set)" if value and field.metadata["secret"] else str("" if value in (None, ()) else value)
+            masked = "(set)" if value and field.metadata["secret"] else written(value)
             rows.append((PREFIX + field.name.upper(), masked, field.metadata["help"]))
         return rows
 
     def __repr__(self) -> str:
         return "Settings(" + ", ".join(f"{name}={value!r}" for name, value, _ in self.listing() if value) + ")"
+
+
+def written(value: Any) -> str:
+    """Write a value as the environment would hold it; nothing for none."""
+    if isinstance(value, tuple):
+        return ",".join("=".join(pair) for pair in value)
+    return "" if value is None else str(value)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

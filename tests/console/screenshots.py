@@ -11,15 +11,15 @@ from playwright.sync_api import Browser
 from licet.console.session import Role
 from support.browser import DESKTOP, PHONE, SCHEMES, browser, person
 from support.database import migrated_template, server
-from support.staged import Staged, staged_console
+from support.staged import ACME, Staged, fill_customers, staged_console
 
 IMAGES = pathlib.Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 1_500_000
 # Each page by the name of its images.
 PAGES = {
     "sign-in": "/console/sign-in",
-    "customers": "/console?q=o",
-    "customer": "/console/customers/borealis?feature=account-takeover-protection",
+    "customers": "/console",
+    "customer": f"/console/customers/{ACME}?feature=account-takeover-protection&user=ada@acme.example",
     "now": "/console/now",
     "dead-letters": "/console/dead-letters",
     "dead-letter": "/console/dead-letters/1",
@@ -69,6 +69,7 @@ def main() -> None:
         staged_console(url, template) as stage,
         browser() as running,
     ):
+        fill_customers(stage.at)
         stage.fill(pathlib.Path(folder))
         sizes = {name: take(stage, running, name, path) for name, path in PAGES.items()}
     for name, size in sizes.items():

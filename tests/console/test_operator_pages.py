@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from licet.console.desks import slice_of
 from licet.console.session import Role
-from support.browser import DESKTOP, PHONE, SCHEMES, browser, lacking, overflow, person, violations
+from support.browser import DESKTOP, PHONE, SCHEMES, lacking, overflow, person, violations
 from support.console import form_token
 from support.staged import CATALOG, KEY, Staged, staged_console, until
 from support.world import apply_catalog, rows
@@ -47,12 +47,6 @@ def stage(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 def stage_of_journey(postgres: str, template: str) -> Iterator[Staged]:
     with staged_console(postgres, template) as staged:
         yield staged
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -174,7 +168,7 @@ def test_every_page_is_accessible_and_fits(stage: Staged, running: Browser, path
             page.set_viewport_size({"width": width, "height": height})
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
-                assert violations(page) == [], f"{path}, {width} px, {scheme}"
+                assert violations(page, scheme) == [], f"{path}, {width} px, {scheme}"
             assert overflow(page) == [], f"{path}, {width} px"
 
 
@@ -206,7 +200,7 @@ def test_a_long_list_is_told_in_pages_and_what_can_be_replayed_is_at_once(stage:
 def test_on_call(stage_of_journey: Staged, running: Browser) -> None:
     """A change is seen at once; a dead letter is read and replayed once the catalog reads it; the brake is released."""
     stage = stage_of_journey
-    with person(running, stage.at, Role.ADMIN) as page:
+    with person(running, stage.at, Role.ADMIN, errors=True) as page:
         stage.post("acme", Name="Acme", SKU1=True)
         page.goto("/console/now")
         _sees(page, "All is well")

@@ -28,6 +28,7 @@ def test_the_first_page_of_a_stranger_is_where_to_sign_in_and_leads_back(at: Ser
     with at.client() as client:
         sent = client.get("/console?q=acme")
         assert (sent.status_code, sent.headers["location"]) == (303, "/console/sign-in?to=%2Fconsole%3Fq%3Dacme")
+        assert "The console" in client.get("/").text
         page = client.get(sent.headers["location"])
         assert page.status_code == 200
         assert "licet up" in page.text
@@ -47,7 +48,7 @@ def test_a_link_lets_in_once(at: Served) -> None:
         assert "secure" not in cookie
         page = client.get("/console")
         assert page.status_code == 200
-        assert "admin" in page.text
+        assert "ada</span> <small>admin</small>" in page.text
     with at.client() as client:
         again = client.get(link)
         assert again.status_code == 401
@@ -58,7 +59,7 @@ def test_a_link_lets_in_once(at: Served) -> None:
 
 def test_a_link_is_over_after_a_quarter_of_an_hour_and_only_the_last_one_works() -> None:
     now, printed = [0.0], list[str]()
-    links = Links(lambda: now[0], printed.append)
+    links = Links("ada", lambda: now[0], printed.append)
 
     def refused(link: str) -> bool:
         try:
@@ -164,3 +165,6 @@ def test_web_without_a_sign_in_and_a_console_switched_off_have_no_console(postgr
     with served_console(postgres, template, links=False) as served:
         answer = httpx.get(f"{served.url}/console")
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert "The console" not in httpx.get(f"{served.url}/").text
+    with served_console(postgres, template, console="off") as served:
+        assert httpx.get(f"{served.url}/console").status_code == 404

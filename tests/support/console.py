@@ -79,7 +79,7 @@ def served_console(server_url: str, template: str, links: bool = True, **setting
         chosen: dict[str, Any] = {"console_secret": SEAL_KEY, "port": port, "database_url": database}
         chosen |= {name: value(url) if callable(value) else value for name, value in settings.items()}
         printed: list[str] = []
-        made = Links(time.monotonic, printed.append)
+        made = Links("ada", time.monotonic, printed.append)
         log = Log()
         road = Road(database, log.name)
         with _serving(Settings(**chosen), made if links else None) as web:

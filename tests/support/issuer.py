@@ -1,6 +1,9 @@
 """An OIDC issuer of the tests: keys of each kind that Licet takes, and tokens signed with them."""
 
+import base64
 import datetime as dt
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import jwt
@@ -24,6 +27,7 @@ class Issuer:
         self.keys: dict[str, tuple[str, Any]] = {}
         self.fetched: list[str] = []
         self.away = False
+        self.codes: dict[str, tuple[dict[str, str], str | None, dict[str, Any]]] = {}
         self.rotate("first", algorithm)
 
     def rotate(self, kid: str, algorithm: str = "ES256", *, keep: bool = False) -> None:
@@ -31,10 +35,37 @@ class Issuer:
         self.keys = {**(self.keys if keep else {}), kid: (algorithm, _MAKE[algorithm]())}
         self.kid = kid
 
+    def grant(self, asked: Mapping[str, str], secret: str | None = None, **claims: Any) -> str:
+        """Return the code for a browser that was sent here with this query; ``claims`` go into its ID token."""
+        code = f"code-{len(self.codes)}"
+        said = {"aud": asked["client_id"], "nonce": asked["nonce"], **claims}
+        self.codes[code] = (dict(asked), secret, said)
+        return code
+
+    def redeem(self, form: Mapping[str, str], authorization: str | None) -> dict[str, Any] | None:
+        """Return the answer of the token endpoint, None where it refuses. A code counts once."""
+        asked, secret, claims = self.codes.pop(form.get("code", ""), ({}, None, {}))
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        basic = base64.b64encode(f"{asked.get('client_id')}:{secret}".encode()).decode()
+        fits = (
+            asked.get("code_challenge") == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+            and asked["code_challenge_method"] == "S256"
+            and asked["redirect_uri"] == form.get("redirect_uri")
+            and form.get("grant_type") == "authorization_code"
+            and (secret is None or authorization == f"Basic {basic}")
+        )
+        return {"id_token": self.token(**claims), "token_type": "Bearer"} if fits else None
+
     def documents(self) -> dict[str, Any]:
         """What stands at the issuer's addresses, by path."""
         return {
-            "/.well-known/openid-configuration": {"issuer": self.url, "jwks_uri": f"{self.url}/keys"},
+            "/.well-known/openid-configuration": {
+                "issuer": self.url,
+                "jwks_uri": f"{self.url}/keys",
+                "authorization_endpoint": f"{self.url}/authorize?tenant=1",
+                "token_endpoint": f"{self.url}/token",
+                "end_session_endpoint": f"{self.url}/logout",
+            },
             "/keys": {"keys": [self._public(kid) for kid in self.keys]},
         }
 

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +20,20 @@ from support.processes import eventually, free_port
 
 @contextlib.contextmanager
 def served_issuer() -> Iterator[Issuer]:
-    """Serve an issuer's description and keys."""
+    """Serve an issuer's description, keys and tokens."""
 
     class Pages(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found: Any = issuer.documents().get(self.path)
+            self.answer(issuer.documents().get(self.path), 404)
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["content-length"])).decode()
+            form = dict(urllib.parse.parse_qsl(sent))
+            self.answer(issuer.redeem(form, self.headers["authorization"]) if self.path == "/token" else None, 400)
+
+        def answer(self, found: Any, otherwise: int) -> None:
             body = json.dumps(found).encode()
-            self.send_response(200 if found else 404)
+            self.send_response(200 if found else otherwise)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

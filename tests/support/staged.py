@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import pathlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from support.console import Served, served_console
 
 OPERATOR = Actor("ada@licet.example")
 KEY = "an-admin-key-of-the-console"
+ACME = "0015g00000AbCdEAAV"
 # The brake holds from the third end within the hour on.
 BRAKE: dict[str, Any] = {"brake_ends": 2, "brake_share": 0}
 CATALOG = (
@@ -29,6 +31,22 @@ CATALOG = (
     .replace("[skus.SKU1]", '[features.seats]\ntitle = "Seats"\nwhen_stale = "closed"\n\n[skus.SKU1]')
     + '\n[[exclude]]\nname = "tests of sales"\nfield = "Name"\nends_with = [" (test)"]\n'
 )
+
+
+def fill_customers(at: Served) -> None:
+    """Make customers in the states that one meets."""
+    at.deal(ACME, Name="Acme Logistics GmbH", SKU1=True, SKU2=True, AccountManager="Ada Byron")
+    at.deal(ACME, SKU2=False)
+    at.deal("0015g00000NoRdWAAX", Name="Nordwind Energie AG", SKU1=True, SKU3=True, AccountManager="Ada Byron")
+    at.deal("0015g00000UmBrAAA5", Name="Umbra Health Inc", SignedTos=False, SKU1=True, AccountManager="Ada Byron")
+    at.deal("0015g00000BlUeHAA1", Name="Blue Harbor Foods Ltd", SKU2=False, AccountManager="Ada Byron")
+    with httpx.Client(base_url=at.url, headers={"authorization": f"Bearer {KEY}"}) as api:
+        for name in ("users/ada@acme.example", "domains/acme.example", "aliases/tenant:4711"):
+            api.put(f"/v1/customers/{ACME}/{name}").raise_for_status()
+        ends = (dt.datetime.now(dt.UTC) + dt.timedelta(days=7)).isoformat()
+        trial = {"customer": ACME, "sku": "SKU3", "effect": "grant", "kind": "trial", "ends_at": ends}
+        put = api.put(f"/v1/overrides/{uuid.uuid4()}", json={**trial, "reason": "they try it before the renewal"})
+        put.raise_for_status()
 
 
 async def _make_keys(settings: Settings) -> str:

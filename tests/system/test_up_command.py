@@ -91,6 +91,24 @@ def test_the_lines_to_try_work_when_they_are_copied_out(first: tuple[Up, Wire]) 
     assert (decision["allowed"], decision["reason"], decision["feature"]) == (True, "licensed", EMAIL)
 
 
+def test_the_console_s_link_signs_in_once_and_the_terminal_prints_another(first: tuple[Up, Wire]) -> None:
+    up, _ = first
+    link = up.said("console").partition(" ")[0]
+    with httpx.Client(follow_redirects=True) as browser:
+        page = browser.get(link)
+        assert (page.status_code, page.url.path) == (200, "/console")
+        assert "Find a customer" in page.text
+    with httpx.Client(follow_redirects=True) as browser:
+        assert browser.get(link).status_code == 401
+
+        def printed() -> str | None:  # at most one every few seconds
+            assert browser.post(link.partition("?")[0]).status_code == 200
+            links: list[str] = re.findall(r"(?m)^console: (\S+)$", up.process.out)
+            return links[-1] if links else None
+
+        assert browser.get(eventually("another link", printed, every=0.5)).url.path == "/console"
+
+
 def test_the_simulated_salesforce_brings_customers_and_their_users(first: tuple[Up, Wire]) -> None:
     _, wire = first
 

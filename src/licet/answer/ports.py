@@ -58,6 +58,10 @@ class CustomerReader(Protocol):
         """Return customers whose name holds the text, ordered by (name in lower case, id); the nameless last."""
         ...
 
+    async def find(self, text: str, limit: int) -> Page:
+        """Return customers that a text leads to, the surest first: by id, alias, user, domain or name."""
+        ...
+
     async def licenses(self, ref: CustomerRef, before: int | None, limit: int) -> Page:
         """Return a customer's license rows, the one written last first. Raises ``NotFound``."""
         ...

@@ -1,7 +1,7 @@
 """The read API's thinking: rows of the store become what people and applications are shown."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ from licet.answer.views import (
     DeliveryView,
     FeatureState,
     FeatureView,
+    FoundLine,
+    Glance,
     Grant,
     LicenseView,
     Listing,
@@ -28,8 +30,8 @@ from licet.domain import fields as read
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Freshness, Known, decide
 from licet.domain.ids import CustomerRef
-from licet.domain.license import state_of
-from licet.store.values import CustomerRow, DeliveryRow, LicenseRow, Name, Sender
+from licet.domain.license import Status, state_of
+from licet.store.values import CustomerFound, CustomerRow, DeliveryRow, LicenseRow, Name, Sender
 
 NOT_CONSUMED = "not consumed or never received"
 
@@ -70,6 +72,12 @@ class Reading:
         ]
         last = page.rows[-1] if page.more else None
         return Listing(items, write_cursor((last.key, last.customer_id)) if last is not None else None)
+
+    async def find(self, text: str, limit: int) -> tuple[Sequence[FoundLine], bool]:
+        """Return customers that a text leads to, the surest first, and whether there are more."""
+        page = await self._customers.find(text, limit)
+        catalog, now = self._catalogs.current(), self._clock()
+        return [_found(row, catalog, now) for row in page.rows], page.more
 
     async def licenses(self, customer: str, cursor: str | None, limit: int) -> Listing[LicenseView]:
         """Return all rows of a customer's licenses with both times, the one written last first."""
@@ -165,6 +173,30 @@ def customer_view(row: CustomerRow, catalog: Catalog, now: dt.datetime) -> Custo
         updated_at=row.updated_at,
         catalog_version=catalog.version,
         revision=row.revision,
+    )
+
+
+def _found(row: CustomerFound, catalog: Catalog, now: dt.datetime) -> FoundLine:
+    has = []
+    for one in row.licenses:
+        if one.status is not None and one.status is not Status.ENDED:
+            sku = catalog.skus.get(one.sku or "")
+            has.append(
+                Glance((sku and sku.title) or str(one.sku), state_of(one.status, one.starts_at, one.ends_at, now))
+            )
+    for one in row.overrides:
+        if one.starts_at is not None and one.ends_at is not None and one.starts_at <= now < one.ends_at:
+            sku, feature = catalog.skus.get(one.sku or ""), catalog.features.get(one.feature or "")
+            title = (sku and sku.title) or (feature and feature.title) or one.sku or str(one.feature)
+            has.append(Glance(title, "trial" if one.kind == "trial" else f"{one.effect}ed"))
+    return FoundLine(
+        id=row.customer_id,
+        name=row.name,
+        account_manager=row.account_manager,
+        deleted=row.deleted,
+        by=row.by,
+        matched=row.matched,
+        has=has,
     )
 
 

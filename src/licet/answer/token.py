@@ -59,6 +59,8 @@ class Tokens:
         self._reading = asyncio.Lock()
         self._began = float("-inf")
         self._away = False
+        self._said: dict[str, Any] = {}
+        self._said_at = float("-inf")
 
     async def identify(self, token: str) -> Identity:
         """Return whom a token speaks of; for what it raises see ``claims``."""
@@ -132,10 +134,16 @@ class Tokens:
             self._keys[None] = keys[0]
 
     async def provider(self) -> dict[str, Any]:
-        """Fetch what the issuer says of itself. Raises ``PyJWTError``, ``OSError`` or ``ValueError``."""
+        """Return what the issuer says of itself, as it was fetched in the last minutes.
+
+        Raises ``PyJWTError``, ``OSError`` or ``ValueError``.
+        """
+        if self._monotonic() < self._said_at + REFRESH_S / 2:
+            return self._said
         found = await self._fetch(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:
             raise ValueError("the description at the issuer's address is not this issuer's")
+        self._said, self._said_at = found, self._monotonic()
         return found
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:

@@ -122,6 +122,25 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
 
 
+class Glance(msgspec.Struct, frozen=True):
+    """A SKU or a feature of a customer; ``state`` as in ``SkuState``, or ``granted``, ``blocked``, ``trial``."""
+
+    what: str
+    state: str
+
+
+class FoundLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer that a search found, and what it has. ``by``: id, alias, user, domain or name; ``matched``: which."""
+
+    id: str
+    name: str | None
+    account_manager: str | None
+    deleted: bool
+    by: str
+    matched: str
+    has: Sequence[Glance]
+
+
 class CustomerLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the customer list."""
 

@@ -24,6 +24,7 @@ from licet.bootstrap.web import build_web
 from licet.bootstrap.worker import worker_thread
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
+from licet.cli.settings import operator
 from licet.console.sign_in import Links
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
@@ -65,7 +66,9 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
         simulator = stack.enter_context(_Simulator(settings)) if simulate else None
-        links = Links(time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)]))
+        links = Links(
+            operator().name, time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)])
+        )
         started = functools.partial(_greet, console, settings, links, simulator)
         # First the simulator: it would complain of a door that is shut.
         ending = simulator.end if simulator is not None else lambda: None

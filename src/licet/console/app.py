@@ -8,17 +8,27 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.di import Provide
 from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
 
-from licet.console import brake, letters, live, search, sign_in, to_read
+from licet.console import brake, customer, letters, live, search, sign_in, to_read
 from licet.console.desks import Desks
-from licet.console.frame import HOME, Frame
+from licet.console.frame import HOME, Frame, Page
 from licet.console.look import Assets, environment
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
 
-# Each returns the handlers of a page (or of some that belong together); they take rooms and ``page`` by name.
-PAGES: tuple[Callable[[], list[Any]], ...] = (search.handlers, letters.handlers, brake.handlers, to_read.handlers)
+# The pages behind the sign-in; a handler takes the rooms it needs, and ``page``, by name.
+PAGES: tuple[ControllerRouterHandler, ...] = (
+    search.get_home,
+    customer.get_customer,
+    customer.make_override,
+    customer.change_override,
+    *letters.HANDLERS,
+    *brake.HANDLERS,
+    *to_read.HANDLERS,
+    sign_in.sign_out,
+)
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -38,9 +48,17 @@ def build_console(
     """Build the routes: those to sign in by, and behind a session all others."""
     frame = Frame(templates(), seal, public_url)
     scene = live.Live(desks, templates())
+
+    # Functions, as the framework copies what it is given, and there is one frame.
+    def page(request: Request[Any, Any, Any]) -> Page:
+        return frame.page(request)
+
+    async def admit(request: Request[Any, Any, Any]) -> Response[Any] | None:
+        return await frame.admit(request)
+
     rules: dict[str, Any] = {
         "dependencies": {
-            "page": Provide(frame.page, sync_to_thread=False),
+            "page": Provide(page, sync_to_thread=False),
             "desks": Provide(lambda: desks, sync_to_thread=False),
         },
         "opt": {"exclude_from_auth": True},
@@ -48,9 +66,9 @@ def build_console(
         "request_max_body_size": 64_000,
     }
     open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
-    pages = live.handlers(scene) + [handler for page in PAGES for handler in page()]
+    pages = [*PAGES, *live.handlers(scene), nothing]
     return Console(
-        [open_, Router("/", route_handlers=[*pages, sign_in.sign_out, nothing], before_request=frame.admit, **rules)],
+        [open_, Router("/", route_handlers=pages, before_request=admit, **rules)],
         frame.error,
         scene,
     )

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -26,7 +25,7 @@ _STEPS = 20
 @get(BRAKE)
 async def get_brake(page: NamedDependency[Page], desks: NamedDependency[Desks]) -> Response[str]:
     """Show its numbers, and what is held, or what ended before any was."""
-    page.visitor.principal.require(Scope.SUPPORT)
+    page.act(Scope.SUPPORT)
     asked = page.asked("ended", "cursor")
     ended = bool(asked["ended"])
     view = await desks.brake(ended, read_cursor(asked["cursor"] or None, str) or "", _LIMIT)
@@ -37,10 +36,9 @@ async def get_brake(page: NamedDependency[Page], desks: NamedDependency[Desks]) 
 @post(BRAKE)
 async def act(page: NamedDependency[Page], desks: NamedDependency[Desks]) -> Redirect:
     """Release, keep or restore, as the button pressed says (``do``)."""
-    page.visitor.principal.require(Scope.ADMIN)
-    form = await page.request.form()
+    by, form = page.act(Scope.ADMIN), await page.request.form()
     picked = [str(one) for one in form.getall("customer", [])]
-    reason, by = str(form.get("reason", "")), page.visitor.principal.actor
+    reason = str(form.get("reason", ""))
     match do := form.get("do"):
         case "release" | "keep" if not picked:
             raise InvalidInput.of(Fault("customers", "none chosen", "at least one, chosen in the list"))
@@ -63,6 +61,4 @@ def _do(desk: BrakeDesk, wishes: Sequence[Wish]) -> tuple[int, int | None, bool]
     return sum(count for count, _ in steps), steps[-1][1] if steps else None, len(steps) >= _STEPS + len(wishes)
 
 
-def handlers() -> list[Any]:
-    """Return the routes."""
-    return [get_brake, act]
+HANDLERS = (get_brake, act)

@@ -1,20 +1,23 @@
 """What stands around every page: who looks at it, its navigation, its errors, and that a form came from here."""
 
 import datetime as dt
+import hmac
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import jinja2
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.datastructures import Cookie
+from litestar.enums import RequestEncodingType
+from litestar.params import Body
 from litestar.response import Redirect
 
 from licet.console.session import Kept, Seal, Visitor
 from licet.domain.errors import Forbidden, InvalidInput, LicetError
-from licet.domain.principal import Scope
+from licet.domain.principal import Actor, Scope
 
 HOME = "/console"
 SIGN_IN = f"{HOME}/sign-in"
@@ -30,6 +33,9 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "vary": "HX-Request, Cookie",
 }
+T = TypeVar("T")
+# The fields of a form as a handler takes them: a struct of what it needs.
+Form = Annotated[T, Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 class Nav(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ class Frame:
     def __init__(self, templates: jinja2.Environment, seal: Seal, public_url: str | None) -> None:
         self.templates = templates
         self.seal = seal
-        self.public_url = public_url.rstrip("/") if public_url else None
+        self.public_url = public_url
 
     def visitor(self, request: Request[Any, Any, Any]) -> Visitor | None:
         """Return who is signed in."""
@@ -94,18 +100,18 @@ class Frame:
             return Redirect(to, status_code=303)
         if request.method != "GET":
             self.require_own(request)
-            token = (await request.form()).get("form_token")
-            if token != self.seal.form_token(visitor):
+            token = str((await request.form()).get("form_token"))
+            if not hmac.compare_digest(token.encode(), self.seal.form_token(visitor).encode()):
                 raise Forbidden("this form is not of your present session: go back, load the page anew, send it again")
         return None
 
     def require_own(self, request: Request[Any, Any, Any]) -> None:
         """Raise ``Forbidden`` where a browser says that the form was sent from another site."""
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-        expected = (
-            {self.public_url} if self.public_url else {f"{way}://{request.url.netloc}" for way in ("http", "https")}
-        )
-        if site not in (None, "same-origin", "none") or (origin is not None and origin not in expected):
+        here = {f"http://{request.url.netloc}", f"https://{request.url.netloc}"}
+        if site not in (None, "same-origin", "none") or (
+            origin is not None and origin not in ({self.public_url} if self.public_url else here)
+        ):
             raise Forbidden(f"this form was sent from another site ({origin or site}); nothing was done")
 
     def page(self, request: Request[Any, Any, Any]) -> "Page":
@@ -143,19 +149,26 @@ class Page:
         said = self.request.query_params
         return {one: "".join(filter(str.isprintable, said.get(one, ""))).strip()[:255] for one in names}
 
-    async def form(self) -> Mapping[str, str]:
-        """Return the fields of the form that was sent; of a file nothing."""
-        return {name: value for name, value in (await self.request.form()).items() if isinstance(value, str)}
+    def act(self, scope: Scope) -> Actor:
+        """Return the author of a change. Raises ``Forbidden`` where the role lacks the scope."""
+        self.visitor.principal.require(scope)
+        return self.visitor.principal.actor
+
+    def target(self, blocks: Sequence[str]) -> str | None:
+        """Return which of these blocks a script asks for: the element that it will replace is called so."""
+        wanted = self.request.headers.get("hx-target")
+        return wanted if wanted in blocks else None
 
     def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
         """Render a template; for a script's request only its ``block``, where one is named."""
-        visitor, seal = self._visitor, self._frame.seal
+        visitor, seal, path = self._visitor, self._frame.seal, self.request.url.path
         flash = seal.read(self.request.cookies.get(FLASH), Flash)
         said |= {
             "visitor": visitor,
             "form_token": seal.form_token(visitor) if visitor else "",
             "nav": [one for one in NAV if visitor and visitor.may(one.scope)],
-            "path": self.request.url.path,
+            "path": path,
+            "section": max((one.path for one in NAV if f"{path}/".startswith(f"{one.path}/")), key=len, default=""),
             "flash": flash.text if flash else None,
         }
         found = self._frame.templates.get_template(template)

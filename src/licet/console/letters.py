@@ -1,7 +1,7 @@
 """Dead letters: found, read, replayed, dropped."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -46,10 +46,9 @@ async def get_letter(
 @post(f"{LETTERS}/{{letter:int}}")
 async def act(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk], letter: Number) -> Redirect:
     """Append it to the queue again, or close it without, as the button pressed says (``do``)."""
-    page.visitor.principal.require(Scope.ADMIN)
-    form, by = await page.form(), page.visitor.principal.actor
+    by, form = page.act(Scope.ADMIN), await page.request.form()
     if form.get("do") == "drop":
-        await letter_desk.drop(letter, form.get("reason", ""), by)
+        await letter_desk.drop(letter, str(form.get("reason", "")), by)
         return page.go(LETTERS, f"Dead letter {letter} is dropped.")
     await letter_desk.replay(letter, by)
     return page.go(f"{LETTERS}/{letter}", "It is in the queue again. Load the page anew to see how it ended.")
@@ -58,8 +57,7 @@ async def act(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDe
 @post(LETTERS)
 async def replay_all(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk]) -> Redirect:
     """Append all open letters of a reason again, in the order in which they were kept."""
-    page.visitor.principal.require(Scope.ADMIN)
-    reason, by = (await page.form()).get("reason") or None, page.visitor.principal.actor
+    by, reason = page.act(Scope.ADMIN), str((await page.request.form()).get("reason", "")) or None
     taken = unfit = chunks = 0
     async for sent, not_sent in letter_desk.replay_all(uuid.uuid4(), reason, by):
         taken, unfit, chunks = taken + sent, unfit + not_sent, chunks + 1
@@ -69,6 +67,4 @@ async def replay_all(page: NamedDependency[Page], letter_desk: NamedDependency[L
     return page.go(LETTERS, f"{taken} in the queue again; {unfit} cannot be replayed as they are.{more}")
 
 
-def handlers() -> list[Any]:
-    """Return the routes."""
-    return [get_letters, get_letter, act, replay_all]
+HANDLERS = (get_letters, get_letter, act, replay_all)

@@ -61,6 +61,8 @@ def environment(assets: Assets, *packages: str, **filters: Callable[..., Any]) -
     )
     made.globals.update(asset=assets.address)
     made.filters.update(moment=moment, second=second, day=day, stamp=stamp, **filters)
+    words = made.get_template("words.html").module  # for all, as a block that is rendered alone imports nothing
+    made.globals.update({name: getattr(words, name) for name in ("REASONS", "tag", "yes")})
     return made
 
 

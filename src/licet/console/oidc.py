@@ -8,7 +8,8 @@ import hmac
 import secrets
 import urllib.parse
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 import msgspec
@@ -22,8 +23,6 @@ CALLBACK = "/console/sign-in/callback"
 _LASTS = dt.timedelta(minutes=10)
 _MOST = 1_000_000
 
-Post = Callable[[urllib.request.Request], Awaitable[dict[str, Any]]]
-
 
 class Attempt(Kept, frozen=True, kw_only=True):
     """A sign-in that was begun: what its answer has to carry, and where to go then (`to`)."""
@@ -34,21 +33,16 @@ class Attempt(Kept, frozen=True, kw_only=True):
     to: str
 
 
-async def post_form(request: urllib.request.Request) -> dict[str, Any]:
-    """Send a form in a thread and return the JSON object. Raises ``OSError`` or ``ValueError``."""
-
-    def send() -> dict[str, Any]:
-        with _opener.open(request, timeout=FETCH_LIMIT_S) as answer:
-            return msgspec.json.decode(answer.read(_MOST), type=dict[str, Any])
-
-    return await asyncio.to_thread(send)
-
-
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """The code and the secret go to the issuer's address and to no other."""
 
     def redirect_request(self, *_: object) -> None:
         return None
+
+
+def _send(request: urllib.request.Request) -> dict[str, Any]:
+    with _opener.open(request, timeout=FETCH_LIMIT_S) as answer:
+        return msgspec.json.decode(answer.read(_MOST), type=dict[str, Any])
 
 
 _opener = urllib.request.build_opener(_NoRedirect)
@@ -57,14 +51,13 @@ _opener = urllib.request.build_opener(_NoRedirect)
 class Oidc:
     """The console as a client of the issuer; the settings ``console_…`` must be set."""
 
-    def __init__(self, settings: Settings, tokens: Tokens, seal: Seal, post: Post = post_form) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, seal: Seal) -> None:
         self._settings = settings
         self._client = settings.console_oidc_client_id or ""
         self._tokens = tokens
         self._seal = seal
-        self._post = post
         self.issuer = settings.oidc_issuer or ""
-        self._callback = (settings.console_url or "").rstrip("/") + CALLBACK
+        self._callback = (settings.console_url or "") + CALLBACK
 
     async def begin(self, to: str) -> tuple[str, Attempt]:
         """Return where to send the browser, and what it has to keep meanwhile. Raises ``Unavailable``."""
@@ -96,7 +89,7 @@ class Oidc:
             raise Unauthenticated("the token belongs to another sign-in")
         if claims.get("azp", self._client) != self._client:
             raise Unauthenticated("the token was issued to another client")
-        return self._seal.visit(self._tokens.user(claims), self._role(claims), self.issuer)
+        return self._seal.visit(self._tokens.user(claims), self._role(claims))
 
     async def goodbye(self) -> str | None:
         """Return where the issuer ends its own session (RP-initiated logout), None where it offers none."""
@@ -118,8 +111,9 @@ class Oidc:
         address = await self._endpoint("token_endpoint")
         request = urllib.request.Request(address, urllib.parse.urlencode(form).encode(), headers)  # noqa: S310 https? as set
         try:
-            return str((await self._post(request))["id_token"])
-        except (OSError, ValueError, KeyError) as error:  # its text may hold what was sent
+            return str((await asyncio.to_thread(_send, request))["id_token"])
+        except (OSError, ValueError, KeyError, HTTPException, msgspec.DecodeError) as error:
+            # Its text may hold what was sent.
             raise Unauthenticated(f"the issuer did not take the code ({type(error).__name__})") from None
 
     async def _endpoint(self, name: str) -> str:

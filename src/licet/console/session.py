@@ -44,12 +44,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Visitor(Kept, frozen=True, kw_only=True):
-    """Who is signed in. ``session`` is random; ``issuer`` is None where a local link let the person in."""
+    """Who is signed in. ``session`` is random."""
 
     name: str
     role: Role
     session: str
-    issuer: str | None = None
 
     @property
     def principal(self) -> Principal:
@@ -75,10 +74,9 @@ class Seal:
         """Return when something begun now ends."""
         return int((self._clock() + lasts).timestamp())
 
-    def visit(self, name: str, role: Role, issuer: str | None = None) -> Visitor:
+    def visit(self, name: str, role: Role) -> Visitor:
         """Begin a session."""
-        session = secrets.token_urlsafe(16)
-        return Visitor(until=self.until(SESSION), name=name, role=role, session=session, issuer=issuer)
+        return Visitor(until=self.until(SESSION), name=name, role=role, session=secrets.token_urlsafe(16))
 
     def write(self, kept: Kept) -> str:
         """Return it as a cookie's value."""

@@ -1,6 +1,5 @@
 """Signing in and out: at the OIDC issuer, or by a link that the terminal of ``licet up`` prints and that works once."""
 
-import getpass
 import hashlib
 import hmac
 import secrets
@@ -25,12 +24,13 @@ _ATTEMPT = "licet_sign_in"
 
 
 class Links:
-    """One-time links of the one person at this machine, who may do everything. Only the last one made works.
+    """One-time links of the one person at this machine (``name``), who may do everything. Only the last one made works.
 
     ``announce`` prints the address path of a new link; nothing but its digest is kept.
     """
 
-    def __init__(self, monotonic: Callable[[], float], announce: Callable[[str], None]) -> None:
+    def __init__(self, name: str, monotonic: Callable[[], float], announce: Callable[[str], None]) -> None:
+        self._name = name
         self._monotonic = monotonic
         self._announce = announce
         self._digest: bytes | None = None
@@ -56,7 +56,7 @@ class Links:
         self._digest = None
         if self._monotonic() >= self._made + _LASTS_S:
             raise Unauthenticated("this link is older than 15 minutes: print a new one")
-        return getpass.getuser()
+        return self._name
 
 
 @post(f"{HOME}/sign-out")

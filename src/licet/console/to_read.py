@@ -85,6 +85,4 @@ def _pretty(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def handlers() -> list[Any]:
-    """Return the routes."""
-    return [get_sources, get_drift, get_keys, get_catalog, get_audit]
+HANDLERS = (get_sources, get_drift, get_keys, get_catalog, get_audit)

@@ -55,10 +55,8 @@ def canonical_customer_id(text: str) -> str:
 
     Raises ``InvalidInput`` for an id that could not stand in an address or a message key.
     """
-    if _SHORT.match(text):
-        return text + suffix_of(text)
     if _VERBATIM.match(text):
-        return text
+        return completed(text)
     raise InvalidInput.of(
         Fault(
             "customer",
@@ -66,6 +64,11 @@ def canonical_customer_id(text: str) -> str:
             "an id of 1 to 128 letters, digits, '.', '_' or '-', or an alias system:value",
         )
     )
+
+
+def completed(text: str) -> str:
+    """Return a 15-character Salesforce id with its last three, any other text as it is."""
+    return text + suffix_of(text) if _SHORT.match(text) else text
 
 
 def is_salesforce_id(text: str) -> bool:

@@ -85,7 +85,11 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     }
     described = openapi.document(_routes(rooms), dependencies)
     return Litestar(
-        [*_routes(rooms), *pages(described), *(rooms.console.routers if rooms.console else [])],
+        [
+            *_routes(rooms),
+            *pages(described, console=rooms.console is not None),
+            *(rooms.console.routers if rooms.console else []),
+        ],
         dependencies=dependencies,
         middleware=[DefineMiddleware(_Authentication, authenticator=rooms.authenticator)],
         exception_handlers={Exception: functools.partial(_answer_error, rooms.console)},
@@ -129,7 +133,7 @@ def _answer_error(console: Console | None, request: Request[Any, Any, Any], erro
     if not isinstance(known, LicetError):
         log(Event.REQUEST_FAILED, error=error, method=request.method, path=request.url.path)
     problem = problem_of(known)
-    if console is not None and request.url.path.startswith(HOME):
+    if console is not None and f"{request.url.path}/".startswith(f"{HOME}/"):
         return console.error(request, known if isinstance(known, LicetError) else INTERNAL, problem.status)
     headers = {name.decode(): value.decode() for name, value in problem.headers}
     media_type = headers.pop("content-type")

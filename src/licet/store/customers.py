@@ -6,12 +6,13 @@ import msgspec
 
 from licet.database import named_queries
 from licet.domain.errors import NotFound
-from licet.domain.ids import CustomerRef
+from licet.domain.ids import CustomerRef, completed
 from licet.store.pools import Pool, connection_of
-from licet.store.values import ChangeRow, CustomerBrief, CustomerRow, LicenseRow, Name, Page, Sender
+from licet.store.values import ChangeRow, CustomerBrief, CustomerFound, CustomerRow, LicenseRow, Name, Page, Sender
 
 _customer = msgspec.json.Decoder(CustomerRow)
 _briefs = msgspec.json.Decoder(list[CustomerBrief])
+_found = msgspec.json.Decoder(list[CustomerFound])
 _licenses = msgspec.json.Decoder(list[LicenseRow])
 _names = msgspec.json.Decoder(list[Name])
 _senders = msgspec.json.Decoder(list[Sender])
@@ -23,7 +24,7 @@ class PostgresCustomers:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._sql = named_queries("licet.store", "sql/customers.sql")
+        self._sql = named_queries("licet.store", "sql/customers.sql") | named_queries("licet.store", "sql/search.sql")
 
     async def get(self, ref: CustomerRef) -> CustomerRow:
         """Return a customer with all that belongs to it. Raises ``NotFound``."""
@@ -37,6 +38,21 @@ class PostgresCustomers:
         key, customer_id = after if after is not None else (None, None)
         text = await self._text("list_customers", name=name, after_key=key, after_id=customer_id, limit=limit + 1)
         return _page(_briefs.decode(text or "[]"), limit)
+
+    async def find(self, text: str, limit: int) -> Page:
+        """Return customers that a text leads to: the beginning of an id, alias, user, domain or word of the name.
+
+        An e-mail address leads to its domain's customers too; an alias may lack its system.
+        """
+        named = text or None  # without a text all names begin with it, and nothing else is looked for
+        said = {
+            "text": text,
+            "alias": named,
+            "id": named and completed(text),
+            "user": named and (text.lower() if "@" in text else text),
+            "domain": text.lower().rpartition("@")[2] or None,
+        }
+        return _page(_found.decode(await self._text("search_customers", **said, limit=limit + 1) or "[]"), limit)
 
     async def licenses(self, ref: CustomerRef, before: int | None, limit: int) -> Page:
         """Return a customer's license rows, the one written last first, from below the row given.

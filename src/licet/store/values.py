@@ -120,6 +120,31 @@ class CustomerBrief(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
 
 
+class HeldBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """A license or an override (which has an ``effect``) at a glance."""
+
+    sku: str | None
+    feature: str | None = None
+    status: Status | None = None
+    effect: str | None = None
+    kind: str | None = None
+    starts_at: dt.datetime | None
+    ends_at: dt.datetime | None
+
+
+class CustomerFound(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer that a search found. ``by``: id, alias, user, domain or name; ``matched`` is which of them."""
+
+    customer_id: str
+    name: str | None
+    account_manager: str | None
+    deleted: bool
+    by: str
+    matched: str
+    licenses: list[HeldBrief]
+    overrides: list[HeldBrief]
+
+
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the ledger: an arrival of a change, and how it ended in which revision."""
 

@@ -14,7 +14,7 @@ _QUOTED = re.compile(r"``?([^`]+)``?")
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
-def pages(document: dict[str, Any]) -> list[ControllerRouterHandler]:
+def pages(document: dict[str, Any], *, console: bool) -> list[ControllerRouterHandler]:
     """Return the routes of ``/``, ``/docs`` and ``/openapi.json``, and what browsers load (``/assets``)."""
     assets = Assets()
     templates = environment(assets, "licet.edge.pages", prose=prose, breakable=breakable)
@@ -24,7 +24,7 @@ def pages(document: dict[str, Any]) -> list[ControllerRouterHandler]:
 
     @get("/", media_type=MediaType.HTML, include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
     def get_start(request: Request[Any, Any, Any]) -> str:
-        return str(start.render(at=str(request.base_url).rstrip("/")))
+        return str(start.render(at=str(request.base_url).rstrip("/"), console=console))
 
     @get("/docs", media_type=MediaType.HTML, include_in_schema=False, exclude_from_auth=True, sync_to_thread=False)
     def get_docs() -> Response[str]:

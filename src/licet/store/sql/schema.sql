@@ -839,6 +839,8 @@ CREATE UNIQUE INDEX customer_alias_current ON public.customer_alias USING btree 
 
 CREATE INDEX customer_alias_customer ON public.customer_alias USING btree (customer_id);
 
+CREATE INDEX customer_alias_value ON public.customer_alias USING btree (substr(alias, (strpos(alias, ':'::text) + 1)), alias) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
 CREATE UNIQUE INDEX customer_domain_current ON public.customer_domain USING btree (domain, customer_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (customer_id);
@@ -846,6 +848,10 @@ CREATE INDEX customer_domain_customer ON public.customer_domain USING btree (cus
 CREATE INDEX customer_domain_domain ON public.customer_domain USING btree (domain);
 
 CREATE INDEX customer_name ON public.customer USING btree (lower(name) text_pattern_ops, customer_id);
+
+CREATE INDEX customer_name_2 ON public.customer USING btree (lower(((((split_part(name, ' '::text, 2) || ' '::text) || split_part(name, ' '::text, 3)) || ' '::text) || split_part(name, ' '::text, 4))) text_pattern_ops) WHERE (split_part(name, ' '::text, 2) <> ''::text);
+
+CREATE INDEX customer_name_3 ON public.customer USING btree (lower(((((split_part(name, ' '::text, 3) || ' '::text) || split_part(name, ' '::text, 4)) || ' '::text) || split_part(name, ' '::text, 5))) text_pattern_ops) WHERE (split_part(name, ' '::text, 3) <> ''::text);
 
 CREATE INDEX dead_letter_action_letter ON public.dead_letter_action USING btree (letter);
 

@@ -1,0 +1,168 @@
+"""A customer's page: what it has, at any moment; why; and what people grant, block, extend and end there."""
+
+import datetime as dt
+import urllib.parse
+import uuid
+from typing import Literal
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from licet.answer.history import History
+from licet.answer.reading import Reading
+from licet.console.frame import HOME, Form, Page
+from licet.console.timeline import tell
+from licet.domain.decision import Asked
+from licet.domain.errors import Conflict, Fault, InvalidInput
+from licet.domain.ids import CustomerRef, shown
+from licet.domain.principal import Scope
+from licet.manage.overrides import DEFAULT, SUPPORTED, Draft, Overrides
+from licet.manage.ports import OverrideReader
+from licet.store.past import When
+
+_EVENTS, _OVERRIDES = 15, 100
+_DAYS = dt.timedelta(days=90)
+
+
+class Slider(msgspec.Struct, frozen=True):
+    """Steps back in time, of an hour, or of a day where it is long: ``most`` is now, 0 the first moment."""
+
+    begin: dt.datetime
+    step: dt.timedelta
+    most: int
+    at: int
+
+    @classmethod
+    def between(cls, begin: dt.datetime, now: dt.datetime, as_of: dt.datetime | None) -> "Slider":
+        """Lay the steps over a customer's time."""
+        step = dt.timedelta(days=1) if now - begin > _DAYS else dt.timedelta(hours=1)
+        most = max(1, -((begin - now) // step))
+        return cls(begin, step, most, most if as_of is None else min(most, max(0, (as_of - begin) // step)))
+
+
+@get(f"{HOME}/customers/{{customer:str}}")
+async def get_customer(
+    page: NamedDependency[Page],
+    reading: NamedDependency[Reading],
+    history: NamedDependency[History],
+    override_reader: NamedDependency[OverrideReader],
+    customer: FromPath[str],
+) -> Response[str]:
+    """Show a customer; a script asks for one block of it.
+
+    The query: ``as_of`` is the moment, or ``at`` a step of the slider; ``feature`` and ``user`` a question; ``cursor``.
+    """
+    asked = {
+        name: page.request.query_params.get(name, "").strip() for name in ("feature", "user", "as_of", "at", "cursor")
+    }
+    now_is, now = await reading.customer(customer), dt.datetime.now(dt.UTC)
+    when = read_moment("as_of", asked["as_of"]) if asked["as_of"] else None
+    slider = Slider.between(now_is.created_at, now, when)
+    if asked["at"].isdecimal() and len(asked["at"]) < 7:  # noqa: PLR2004 a million hours
+        slider = msgspec.structs.replace(slider, at=min(slider.most, int(asked["at"])))
+        when = slider.begin + slider.step * slider.at if slider.at < slider.most else None
+    told = None
+    if asked["feature"]:
+        told = await history.explain(Asked(asked["feature"], asked["user"] or None, now_is.id), When(when))
+    block = page.target(("answer", "held", "events"))
+    events = await history.timeline(now_is.id, asked["cursor"] or None, _EVENTS)
+    kept = await override_reader.search(CustomerRef(customer_id=now_is.id), None, _OVERRIDES)
+    return page.show(
+        "customer.html",
+        block,
+        one=now_is,
+        here=_of(now_is.id),
+        then=await history.customer(now_is.id, When(when)) if when else now_is,
+        when=when,
+        slider=slider,
+        told=told,
+        asked=asked,
+        events=[tell(event) for event in events.items],
+        older=events.next,
+        more_kept=kept.more,
+        kept=sorted(kept.rows, key=lambda one: one.ends_at, reverse=True),
+        may_grant=page.visitor.may(Scope.SUPPORT),
+        may_all=(may_all := page.visitor.may(Scope.ADMIN)),
+        new_id=uuid.uuid4(),
+        now=now,
+        soon=now + DEFAULT,
+        latest=None if may_all else now + SUPPORTED,
+    )
+
+
+class New(msgspec.Struct, frozen=True):
+    """The form of a new override. ``what`` is ``sku:NAME`` or ``feature:NAME``; its own id makes twice sent one."""
+
+    override_id: uuid.UUID
+    what: str
+    effect: Literal["trial", "grant", "block"]
+    ends_at: str
+    reason: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """The form that extends or ends an override: it counts for the ``version`` that it showed."""
+
+    version: int
+    ends_at: str
+    reason: str
+    do: Literal["extend", "end"]
+
+
+@post(f"{HOME}/customers/{{customer:str}}/overrides")
+async def make_override(
+    page: NamedDependency[Page], overrides: NamedDependency[Overrides], customer: FromPath[str], data: Form[New]
+) -> Redirect:
+    """Grant or block for a time."""
+    by = page.act(Scope.SUPPORT)
+    kind, _, name = data.what.partition(":")
+    draft = Draft(
+        customer=customer,
+        sku=name if kind == "sku" else None,
+        feature=name if kind == "feature" else None,
+        effect="block" if data.effect == "block" else "grant",
+        kind="trial" if data.effect == "trial" else "override",
+        ends_at=read_moment("ends_at", data.ends_at),
+        reason=data.reason,
+    )
+    made, _ = await overrides.put(data.override_id, draft, None, by, limited=not page.visitor.may(Scope.ADMIN))
+    return page.go(_of(customer), f"{name} is {made.effect}ed until {made.ends_at:%d %b %Y, %H:%M} UTC.")
+
+
+@post(f"{HOME}/customers/{{customer:str}}/overrides/{{override_id:uuid}}")
+async def change_override(
+    page: NamedDependency[Page],
+    overrides: NamedDependency[Overrides],
+    override_reader: NamedDependency[OverrideReader],
+    customer: FromPath[str],
+    override_id: FromPath[uuid.UUID],
+    data: Form[Change],
+) -> Redirect:
+    """Extend or end it, where it still is as the form shows it."""
+    by, limited = page.act(Scope.SUPPORT), not page.visitor.may(Scope.ADMIN)
+    if data.do == "end":
+        await overrides.end(override_id, data.reason, data.version, by, limited=limited)
+        return page.go(_of(customer), "It is ended.")
+    was = await override_reader.get(override_id)
+    if was.kind == "brake":
+        raise Conflict("the safety brake made this: it is ended, or lasts as it does")
+    same = {name: getattr(was, name) for name in ("customer", "sku", "feature", "effect", "kind", "value", "starts_at")}
+    draft = Draft(ends_at=read_moment("ends_at", data.ends_at), reason=data.reason, **same)
+    made, _ = await overrides.put(override_id, draft, data.version, by, limited=limited)
+    return page.go(_of(customer), f"It lasts until {made.ends_at:%d %b %Y, %H:%M} UTC.")
+
+
+def read_moment(field: str, text: str) -> dt.datetime:
+    """Read a time as a browser's field or an address writes it; without a zone it is UTC. Raises ``InvalidInput``."""
+    try:
+        found = dt.datetime.fromisoformat(text.replace(" ", "+"))
+        return found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput.of(Fault(field, shown(text), "a time such as 2026-03-03T09:00")) from error
+
+
+def _of(customer: str) -> str:
+    return f"{HOME}/customers/{urllib.parse.quote(customer, safe='')}"
