@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench sim chaos kills fuzz screenshots test-packages test-compose lock clean
+.PHONY: help up test lint docs bench sim chaos kills fuzz screenshots test-packages test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,13 @@ lint: $(VENV)/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy src sdk/src sdk/examples simulator tests
 	$(BIN)/lint-imports
+
+$(VENV)/.docs: $(VENV)/.runtime requirements-docs.txt
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-docs.txt
+	touch $@
+
+docs: $(VENV)/.docs  ## the documents as a site in site/, strict: each link and anchor leads somewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 $(VENV)/.bench: $(VENV)/.dev requirements-bench.txt
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r requirements-bench.txt
@@ -71,6 +78,7 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew and write the hashed requir
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade requirements-build.in -o requirements-build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements.txt pyproject.toml requirements-dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements-dev.txt requirements-bench.in -o requirements-bench.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -c requirements-dev.txt requirements-docs.in -o requirements-docs.txt
 
 clean:  ## remove what the recipes made (not the data of `make up`)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage*
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage*

@@ -251,7 +251,7 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """Return every value that must never leave the process."""
-        kafka = [value for name, value in self.kafka_config if re.search("password|secret|key|pem|token|user", name)]
+        kafka = [value for name, value in self.kafka_config if re.search("password|secret|pem|token", name)]
         webhook = [secret for _, secret in self.webhook_secrets]
         single = (self.bootstrap_api_key, self.console_secret, self.console_oidc_client_secret)
         return [secret for secret in (*kafka, *webhook, *single) if secret]

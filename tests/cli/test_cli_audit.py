@@ -41,7 +41,7 @@ def hold(url: str) -> None:
     road.close()
 
 
-def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, database: str) -> None:
+def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, database: str, tmp_path: pathlib.Path) -> None:
     log = Log(log_name(database))
     road = Road(database, log.name)
     road.apply(*(log.change({"Id": "acme", "SKU1": "yes"}, event_id=f"e{n}") for n in range(3)))
@@ -69,6 +69,8 @@ def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, databas
     assert stored("brake", "restore", "--reason", "a bad load", "--yes").code == 0
     assert stored("brake", "release", "--reason", "meant", "--yes").code == 0
     assert stored("catalog", "apply", str(EXAMPLE)).code == 0
+    (tmp_path / "full.csv").write_text("Id,SystemModstamp\nnew,2026-03-02T10:00:00Z\n")
+    assert stored("reconcile", str(tmp_path / "full.csv"), "--repair").code == 1
     with running_web(database) as web:
         for method in ("PUT", "PUT", "DELETE", "DELETE"):  # a second time nothing is written
             for path in ("users/ada", "domains/umbrella.example", "aliases/tenant:1"):

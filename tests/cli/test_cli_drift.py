@@ -1,6 +1,7 @@
 """`licet export` and `licet reconcile`: what they print, the exit code, and what is kept."""
 
 import csv
+import datetime as dt
 import io
 import json
 import pathlib
@@ -9,6 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cli.said import Cli, Said
+from licet.queue.message import read_envelope, unpack_headers
+from support.logs import KafkaWire, read
+from support.mock_cluster import MockCluster
 from support.world import Log, Road, apply_catalog, rows
 
 CATALOG = """
@@ -169,7 +173,106 @@ def test_lines_of_json_are_read_as_strictly_as_the_door_reads(stored: Cli, road:
 
 
 def test_the_table_lists_up_to_a_limit(reconcile: Reconcile) -> None:
-    said = reconcile("Id", "a", "b", "c", options=("--limit", "2"))
+    said = reconcile("Id", *(f"new-{number}" for number in range(110)), options=())
     assert said.code == 1
-    assert len(said.out.splitlines()) == 3
-    assert "3 more are not listed" in said.err
+    assert len(said.out.splitlines()) == 100 + 1
+    assert "12 more are not listed" in said.err
+
+
+STAMPED = "Id,SKU1,SKU9,SystemModstamp"
+OFF = (
+    "acme,false,,2026-02-01T10:00:00Z",  # Licet has something newer
+    "beta,true,true,2026-03-02T10:00:00Z",  # its sender has no times
+    "new,true,,2026-03-02T10:00:00Z",
+)
+HELD = {
+    ("acme", "different"): "held back: changed since",
+    ("beta", "different"): "held back: no --exported-at",
+    ("beta", "unknown_sku"): "held back: unknown SKU",
+    ("new", "missing"): "planned",
+}
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json", None])
+def test_what_is_repaired_and_what_is_held_back_is_listed(
+    reconcile: Reconcile, database: str, form: str | None
+) -> None:
+    options = ("--repair", form) if form is not None else ("--repair",)
+    said = reconcile(STAMPED, *OFF, options=options)
+    assert said.code == 1, said
+    if form == "--json":
+        found = [json.loads(line) for line in said.out.splitlines()]
+        assert {(one["customer"], one["kind"]): one["repair"] for one in found[:-1]} == HELD
+        assert (found[-1]["totals"]["repaired"], found[-1]["totals"]["held_back"]) == (1, 2)
+    elif form == "--csv":
+        told = list(csv.DictReader(io.StringIO(said.out)))
+        assert {(one["customer"], one["kind"]): one["repair"] for one in told} == HELD
+        assert "1 repairs published, 2 customers held back" in said.err
+    else:
+        lines = [line.split("\t") for line in said.out.splitlines()[:-2]]
+        assert {(line[1], line[0]): line[-1] for line in lines} == HELD
+    [sent] = rows(database, "SELECT * FROM queue_record")
+    payload = {"Id": "new", "SystemModstamp": "2026-03-02T10:00:00Z", "SKU1": True}
+    assert json.loads(bytes(sent["value"])) == payload
+    [moment] = rows(database, "SELECT revision, sequence FROM revision")
+    headers = dict(unpack_headers(bytes(sent["headers"])))
+    assert headers["licet-compared-at"] == "{revision}/{sequence}".format(**moment).encode()
+
+
+def test_a_deletion_is_published_where_it_is_asked_for_and_the_file_is_whole(
+    reconcile: Reconcile, database: str
+) -> None:
+    now = dt.datetime.now(dt.UTC).isoformat()
+    asked = ("--repair", "--exported-at", now, "--csv")
+    lines = ("Id", "acme", "beta", "#rows,2")
+    assert reconcile(*lines, options=asked).code == 0
+    left = reconcile("Id", "beta", "#rows,1", options=asked)
+    assert "extra,acme,,,,,held back: no --delete-missing" in left.out
+    refused = reconcile("Id", "beta", "#rows,1", options=(*asked, "--delete-missing"))
+    assert refused.code == 2
+    assert "found 1 of the store's 2 living customers, expected at least 1.9" in refused.err
+    assert rows(database, "SELECT FROM queue_record") == []
+    done = reconcile("Id", "beta", "#rows,1", options=(*asked, "--delete-missing", "--max-share", "50"))
+    assert "extra,acme,,,,,deletion planned" in done.out
+    [sent] = rows(database, "SELECT value FROM queue_record")
+    assert json.loads(bytes(sent["value"]))["IsDeleted"] is True
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--repair", "--exported-at", "2999-01-01T00:00:00Z"),
+        ("--repair", "--exported-at", "2026-03-01T10:00:00"),  # in nobody's zone
+        ("--repair", "--exported-at", "2026-03-01"),
+        ("--repair",),  # and no SystemModstamp
+        ("--repair", "--delete-missing"),
+        ("--exported-at", "2026-03-01T10:00:00Z"),
+        ("--delete-missing",),
+    ],
+)
+def test_a_repair_needs_times_that_order_it(reconcile: Reconcile, database: str, options: tuple[str, ...]) -> None:
+    assert reconcile("Id,Name", "acme,Acme", options=options).code == 2
+    assert rows(database, "SELECT FROM queue_record") == []
+
+
+def test_an_export_of_licet_repairs_nothing(stored: Cli, road: Road, tmp_path: pathlib.Path, database: str) -> None:
+    for name in ("all.csv", "all.jsonl"):
+        now = dt.datetime.now(dt.UTC).isoformat()
+        assert stored("export", str(tmp_path / name)).code == 0
+        said = stored("reconcile", str(tmp_path / name), "--repair", "--exported-at", now, "--delete-missing")
+        assert (said.code, "0 repairs published, 0 customers held back" in said.out) == (0, True)
+    assert rows(database, "SELECT FROM queue_record") == []
+    assert rows(database, "SELECT FROM audit_entry WHERE action = 'reconcile.repair'") == []
+
+
+def test_repairs_go_to_kafka_where_kafka_is_used(reconcile: Reconcile, stored: Cli, tmp_path: pathlib.Path) -> None:
+    with MockCluster() as cluster:
+        reconcile(STAMPED, *OFF)
+        wire = KafkaWire.on_mock(cluster)
+        to = {"kafka_brokers": cluster.bootstrap, "kafka_topic": wire.topic.name}
+        assert stored("reconcile", str(tmp_path / "full.csv"), "--repair", **to).code == 1
+        reader = wire.reader()
+        [record] = read(reader, 1)
+        reader.close()
+    assert record.key == b"new"
+    assert read_envelope(record).source == "reconcile"

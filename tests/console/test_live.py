@@ -17,7 +17,7 @@ from licet.store.values import Page, Pulse, Reconciliation, Told
 
 WELL = Pulse(letters=0, stopped=0, stopped_why=None, spooling=False, spooled=0, behind_s=0.2, silent_s=0.2)
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
-OFF = Reconciliation(1, NOW, "nightly", "accounts.csv", 9, 100, 0, 2, 0, 1, 0)
+OFF = Reconciliation(1, NOW, "nightly", "accounts.csv", 9, 100, 0, 2, 0, 1, 0, 0, 0)
 
 
 def told(sequence: int) -> Told:

@@ -40,6 +40,7 @@ ROGUES: dict[str, tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = 
     "a header that is no UTF-8": (b"acme", GOOD, [*HEADERS, ("traceparent", b"\xff")]),
     "a header's name with U+0000": (b"acme", b"{", [*HEADERS, ("a\x00b", b"\x00")]),
     "a replay of no place": (b"acme", GOOD, [*HEADERS, ("licet-replay-of", b"somewhere")]),
+    "a repair compared nowhere": (b"acme", GOOD, [*HEADERS, ("licet-compared-at", b"yesterday")]),
     "lone surrogates": (b"acme", b'{"Id":"acme","Name":"\\ud800"}', HEADERS),
     "lone surrogates in a key": (b"acme", b'{"Id":"acme","\\udfff":1}', HEADERS),
     "U+0000": (b"acme", b'{"Id":"acme","Name":"\\u0000"}', HEADERS),

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +14,14 @@ from consume.test_stops import Survey
 from licet.consume.clock import LOOK_S, Clock
 from licet.consume.verify import verify
 from licet.observe.metrics import Metrics
-from licet.store.clock import CHUNK, PostgresClock
+from licet.store.clock import CHUNK, HANDS, PostgresClock
 from licet.store.verification import open_books
 from support.properties import quick
-from support.termed import TERMED, licensed, now, shift, time_events
+from support.termed import GRACED, TERMED, end_override, licensed, now, put_override, shift, time_events
 from support.world import Log, Road, apply_catalog, fresh, reader, rows
 
 HOUR = dt.timedelta(hours=1)
+DAY = 24 * HOUR
 
 
 @pytest.fixture
@@ -102,6 +104,120 @@ def test_what_gave_no_access_does_not_end_by_time(
     assert time_events(database) == []
 
 
+@pytest.mark.parametrize(
+    "said", [{"kind": "trial"}, {"kind": "brake"}, {"sku": None, "feature": "x", "effect": "block"}]
+)
+def test_an_override_starts_and_ends_by_time_once_each(
+    road: Road, log: Log, database: str, clock: Clock, said: dict[str, Any]
+) -> None:
+    road.apply(log.change({"Id": "acme"}))
+    starts, ends = now() - HOUR, now() - HOUR / 2
+    one = put_override(database, "acme", starts, ends, **said)
+    shift(database, 2)
+    before = touched(database)
+    settle(clock)
+    settle(clock)
+    assert time_events(database) == [("acme", "start", starts), ("acme", "end", ends)]
+    assert [subject for _, subject in touched(database)[len(before) :]] == ["acme", "acme"]
+    kinds = rows(database, "SELECT DISTINCT kind, id FROM time_event")
+    assert [(row["kind"], row["id"]) for row in kinds] == [("override", one.override_id)]
+
+
+def test_an_override_to_come_is_waited_for(road: Road, log: Log, database: str, clock: Clock) -> None:
+    road.apply(log.change({"Id": "acme"}))
+    ends = now() + dt.timedelta(seconds=0.4)
+    put_override(database, "acme", now() - HOUR, ends)
+    stop = threading.Event()
+    while not time_events(database):
+        stop.wait(clock.step())
+    assert time_events(database) == [("acme", "end", ends)], "it began when it was made: that was no work of time"
+    (told,) = rows(database, "SELECT r.recorded_at FROM time_event JOIN revision_log r USING (revision)")
+    assert dt.timedelta() <= told["recorded_at"] - ends < dt.timedelta(seconds=1)
+
+
+def test_an_override_ended_or_replaced_before_its_boundary_has_none(
+    road: Road, log: Log, database: str, clock: Clock
+) -> None:
+    road.apply(log.change({"Id": "acme"}), log.change({"Id": "umbrella"}))
+    begin = now()
+    ended, longer, moved = (put_override(database, "acme", begin, begin + 2 * HOUR) for _ in range(3))
+    shift(database, 1)
+    end_override(database, ended)
+    put_override(database, "acme", longer.starts_at, begin + 5 * HOUR, longer)
+    put_override(database, "umbrella", moved.starts_at, begin + 2 * HOUR, moved)
+    shift(database, 3)  # as if all of it were four, and three, hours ago
+    with reader(database) as connection:
+        connection.execute("ALTER TABLE override DISABLE TRIGGER override_only_closes")
+        connection.execute(
+            "UPDATE override SET starts_at = starts_at - interval '4 h', ends_at = ends_at - interval '4 h'"
+        )
+    settle(clock)
+    assert time_events(database) == [("umbrella", "end", begin - 2 * HOUR)]
+
+
+@pytest.fixture
+def graced(database: str, clock: Clock) -> Clock:
+    """The clock under a catalog with a grace of a day, which was there long ago."""
+    apply_catalog(database, GRACED)
+    with reader(database) as connection:
+        connection.execute(
+            "UPDATE catalog_version SET valid = tstzrange(lower(valid) - interval '9 d', upper(valid) - interval '9 d')"
+        )
+    return clock
+
+
+def test_a_grace_ends_by_time_after_an_end_by_date_and_by_flag(
+    road: Road, log: Log, database: str, graced: Clock
+) -> None:
+    dated, flagged = now() - DAY - HOUR, now() - DAY - HOUR / 2
+    road.apply(log.change(licensed("dated", ends=dated)), log.change(licensed("open", "SKU2", ends=dated)))
+    road.apply(log.change(licensed("flagged"), received=flagged - DAY))
+    road.apply(log.change({"Id": "flagged", "SKU1": False}, received=flagged))
+    shift(database, 26)
+    settle(graced)
+    settle(graced)
+    graces = rows(database, "SELECT customer_id, boundary, at FROM time_event WHERE kind = 'grace' ORDER BY at")
+    assert [tuple(row.values()) for row in graces] == [("dated", "end", dated + DAY), ("flagged", "end", flagged + DAY)]
+    ends = rows(database, "SELECT customer_id FROM time_event WHERE kind = 'license' ORDER BY 1")
+    assert [row["customer_id"] for row in ends] == ["dated", "open"], "its start is the license's end"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"IsDeleted": True},
+        {"SignedTos": False},
+        {"SKU1Until": "2999-01-01T00:00:00Z"},
+        {"SKU1From": "2999-01-01T00:00:00Z"},
+    ],
+)
+def test_what_ended_no_grace_by_time_is_not_told(
+    road: Road, log: Log, database: str, graced: Clock, change: dict[str, object]
+) -> None:
+    road.apply(log.change(licensed("acme", ends=now() - DAY - HOUR)))
+    shift(database, 26)
+    road.apply(log.change({"Id": "acme", **change}))
+    settle(graced)
+    assert rows(database, "SELECT FROM time_event WHERE kind = 'grace'") == []
+
+
+def test_a_catalog_that_shortens_a_grace_is_its_own_cause_and_one_that_lengthens_it_puts_its_end_off(
+    road: Road, log: Log, database: str, graced: Clock
+) -> None:
+    ended = now() - 3 * DAY
+    road.apply(log.change(licensed("acme", ends=ended)))
+    shift(database, 73)
+    longer = GRACED.replace("grace_days = 1", "grace_days = 30")
+    apply_catalog(database, longer)
+    settle(
+        graced
+    )  # the day of the shorter one passed under the shorter one: that the longer one opens it again is its doing
+    assert rows(database, "SELECT FROM time_event WHERE kind = 'grace'") == []
+    apply_catalog(database, GRACED.replace("grace_days = 1", "grace_days = 2"))
+    settle(graced)
+    assert rows(database, "SELECT FROM time_event WHERE kind = 'grace'") == []
+
+
 def test_many_ends_of_one_moment_are_told_by_two_clocks_at_once_and_each_once(
     road: Road, log: Log, database: str, clock: Clock
 ) -> None:
@@ -129,13 +245,15 @@ def test_the_next_boundary_is_found_by_index_and_verify_takes_no_offence(
     settle(clock)
     boundaries = PostgresClock(database)
     with boundaries._lent() as connection:
-        for query in ("next_license_end", "next_license_start", "due_license_end", "due_license_start"):
-            asked = b"EXPLAIN " + boundaries._sql[query]
-            limit = {"limit": CHUNK} if "due" in query else None
-            plan = "\n".join(row[0] for row in connection.execute(asked, limit))
-            assert f"license_{query.rpartition('_')[2]}s on license l" in plan, plan
-            assert re.search(r"Index Cond: .*ROW\(", plan), plan  # it begins where the clock stood
-            assert "Sort" not in plan, plan
+        hands = [(kind, boundary, f"{kind}_{boundary}s on {kind}") for kind, boundary in HANDS if kind != "grace"]
+        for kind, boundary, index in [*hands, ("grace", "end", "license_graces on license l")]:
+            for query in (f"next_{kind}_{boundary}", f"due_{kind}_{boundary}"):
+                asked = b"EXPLAIN " + boundaries._sql[query]
+                limit = {"limit": CHUNK} if "due" in query else None
+                plan = "\n".join(row[0] for row in connection.execute(asked, limit))
+                assert index in plan, plan
+                assert re.search(r"Index Cond: .*ROW\(", plan), plan  # it begins where the clock stood
+                assert "Sort" not in plan or kind == "grace", plan  # of graces the few SKUs' own are sorted
     boundaries.close()
     with open_books(database) as books:
         report = verify(books, Survey(log.name), lambda _: None)

@@ -18,6 +18,7 @@ from support.world import TESTER, Log, Road, at, fresh, rows, states
 
 PERSON = "ada.byron@acme.example"
 FULL = {"Name": PERSON, "AccountManager": PERSON, "SignedTos": True, "SKU1": True, "Note": PERSON}
+OVERRIDE = "0198f6a2-0000-7000-8000-000000000001"
 SF_ID = "001D000000IqhSLIAZ"
 
 
@@ -90,6 +91,8 @@ def test_of_an_erased_customer_the_rows_stay_and_nothing_that_it_said(there: Sta
     stranger = log.raw(b"x", json.dumps({"Id": SF_ID[:15], "Name": PERSON}).encode() + b"}", [])
     other = log.change({"Id": fresh("umbrella"), "SKU1": "yes"})
     road.apply(wrong, stranger, other)
+    grant = {"customer": SF_ID, "sku": "SKU2", "effect": "grant", "reason": PERSON}
+    assert there.web.ask("PUT", f"/v1/overrides/{OVERRIDE}", json=grant).status_code == 200
     before = there.web.check("inbound-email-security", user=PERSON)
     assert before["allowed"]
 
@@ -102,7 +105,18 @@ def test_of_an_erased_customer_the_rows_stay_and_nothing_that_it_said(there: Sta
     for asked in ({"user": PERSON}, {"user": "bob@acme.example"}, {"customer": "tenant:byron"}):
         assert there.web.check("inbound-email-security", **asked)["reason"] in ("unknown_user", "unknown_customer")
     said = there.web.check("inbound-email-security", customer=SF_ID)
-    assert (said["allowed"], said["reason"]) == (False, "revoked")
+    assert (said["allowed"], said["reason"]) == (False, "unknown_customer")
+    moments = [
+        there.web.check("inbound-email-security", customer=SF_ID, known_at=str(said["revision"] - n)) for n in (0, 1)
+    ]
+    assert [one["reason"] for one in moments] == ["unknown_customer", "licensed"]
+    override = there.web.get(f"/v1/overrides/{OVERRIDE}")
+    assert [override[name] for name in ("author", "reason", "ended_by", "end_reason")] == [
+        "", "", "bootstrap", "the customer was erased"
+    ]  # fmt: skip
+    assert there.web.get("/v1/overrides")["items"] == []
+    act_, *_ = there.web.get("/v1/audit", customer=SF_ID)["items"]
+    assert (act_["actor"], act_["before"]) == ("bootstrap (bootstrap)", {"deleted": False, "overrides": [OVERRIDE]})
 
     kept = everything(there.url)
     assert {table for table, text in kept.items() if PERSON in text} == {"audit_entry", "change_feed"}

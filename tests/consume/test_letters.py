@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from licet.bootstrap.desks import verify_store
@@ -61,7 +62,6 @@ class Place:
 
 
 def _message(payload: dict[str, Any] | bytes, event_id: str) -> Any:
-    import msgspec
 
     from licet.queue.message import Message
     from support.world import NOON
@@ -128,6 +128,26 @@ def test_a_replay_that_dies_again_is_another_attempt_and_no_letter_of_its_own(pl
     [again] = place.letters()
     assert (again["letter"], again["state"], again["attempts"]) == (letter["letter"], "open", 2)
     assert again["last_outcome"] == "dead(unreadable)"
+
+
+def test_the_replay_of_a_dead_repair_is_still_a_repair(place: Place) -> None:
+    place.append({"Id": "acme", "Name": "old"})
+    place.consume(1)
+    dead = _message({"Id": "acme", "Name": "repaired", "SKU1": "yes"}, "repair")
+
+    async def run() -> None:
+        log = PostgresWire(place.url).log()
+        await log.append([msgspec.structs.replace(dead, compared_at="1/0")])
+        await log.close()
+
+    asyncio.run(run())
+    assert place.consume(1) == ["dead(unreadable)"]
+    apply_catalog(place.url, with_mail())
+    [letter] = place.letters()
+    assert place.replay(letter["letter"]).status_code == 202
+    assert place.consume(1) == ["applied"]
+    [customer] = rows(place.url, "SELECT name, fields::text LIKE '%%SKU1%%' AS filled FROM customer")
+    assert customer == {"name": "old", "filled": True}, "compared before the name was written"
 
 
 def test_a_dropped_letter_keeps_who_and_why(place: Place) -> None:

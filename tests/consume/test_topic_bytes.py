@@ -11,13 +11,14 @@ from licet.queue.message import Record
 from licet.store.ports import DeadLimit
 from support.world import Log, Road, fresh, rows
 
-_names = st.sampled_from(
-    ["ce_id", "ce_source", "ce_time", "ce_type", "licet-replay-of", "traceparent", "", "x\x00", "é", "ce_id "]
-)
+_ours = ["ce_id", "ce_source", "ce_time", "ce_type", "licet-replay-of", "licet-compared-at", "traceparent"]
+_names = st.sampled_from([*_ours, "", "x\x00", "é", "ce_id "])
 _times = st.sampled_from(
     [b"2026-03-01T12:00:00+00:00", b"9999-12-31T23:59:59-12:00", b"0001-01-01T00:00:00+14:00", b"1"]
 )
-_places = st.sampled_from([b"log/0/0", b"a/b/1/999999999999999999", b"//", b"log/999999999/0", b"\x00/0/0"])
+_places = st.sampled_from(
+    [b"log/0/0", b"a/b/1/999999999999999999", b"//", b"log/999999999/0", b"\x00/0/0", b"9/0", b"0/999999999999999999"]
+)
 _values = st.one_of(
     st.binary(max_size=40), _times, _places, st.sampled_from([b"salesforce", b"\xed\xa0\x80", b"a\x00b"])
 )

@@ -20,14 +20,20 @@ def record(headers: list[Header]) -> Record:
 
 
 names = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=255)
-moments = st.datetimes(min_value=dt.datetime(1000, 1, 1), timezones=st.just(dt.UTC))  # noqa: DTZ001 the zone is beside it
+moments = st.datetimes(dt.datetime(1000, 1, 1), dt.datetime(9998, 12, 31), timezones=st.just(dt.UTC))  # noqa: DTZ001 the zone is beside it
 places = st.tuples(st.from_regex(r"[^/\x00\s]{1,50}", fullmatch=True), st.integers(0, 999), st.integers(0, 10**18 - 1))
+compared = st.tuples(st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1))
 
 
 @quick
-@given(names, names, moments, st.none() | places, st.none() | st.just(f"00-{1:032x}-{2:016x}-01"))
+@given(names, names, moments, st.none() | places, st.none() | st.just(f"00-{1:032x}-{2:016x}-01"), st.none() | compared)
 def test_an_envelope_comes_back_as_it_was_sent(
-    event_id: str, source: str, received: dt.datetime, place: tuple[str, int, int] | None, trace: str | None
+    event_id: str,
+    source: str,
+    received: dt.datetime,
+    place: tuple[str, int, int] | None,
+    trace: str | None,
+    compared_at: tuple[int, int] | None,
 ) -> None:
     message = Message(
         key="acme",
@@ -37,9 +43,10 @@ def test_an_envelope_comes_back_as_it_was_sent(
         received_at=received,
         traceparent=trace,
         replay_of="/".join(map(str, place)) if place else None,
+        compared_at="/".join(map(str, compared_at)) if compared_at else None,
     )
     headers = unpack_headers(pack_headers(message.headers()))
-    assert read_envelope(record(headers)) == Envelope(event_id, source, received, place, trace)
+    assert read_envelope(record(headers)) == Envelope(event_id, source, received, place, trace, compared_at)
 
 
 def test_a_time_in_another_zone_is_read_as_utc() -> None:
@@ -67,6 +74,14 @@ def test_a_place_that_is_none_is_refused(place: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         read_envelope(record(message.headers()))
     assert [fault.field for fault in refused.value.faults] == ["header licet-replay-of"]
+
+
+@pytest.mark.parametrize("text", ["", "7", "7/", "/7", "-1/7", "7/-1", "7/7/7", "7/7\n", "\u0667/7", "7/" + "1" * 19])
+def test_a_repair_that_was_compared_at_no_place_is_refused(text: str) -> None:
+    message = msgspec.structs.replace(MESSAGE, compared_at=text)
+    with pytest.raises(InvalidInput) as refused:
+        read_envelope(record(message.headers()))
+    assert [fault.field for fault in refused.value.faults] == ["header licet-compared-at"]
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59.999999+00:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00+14:00"])

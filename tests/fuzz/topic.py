@@ -22,7 +22,7 @@ _values = st.one_of(
         lambda said: repr(said).replace("'", '"').replace("True", "true").replace("False", "false").encode()
     ),
 )
-_known = st.sampled_from([name for name, _ in HEADERS] + ["licet-replay-of", "traceparent"])
+_known = st.sampled_from([name for name, _ in HEADERS] + ["licet-replay-of", "licet-compared-at", "traceparent"])
 _headers = st.one_of(
     st.just(HEADERS),
     st.lists(st.tuples(_known | _text, st.binary(max_size=40)), max_size=6),

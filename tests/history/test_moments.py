@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import dataclasses
 import datetime as dt
 import os
 import uuid
@@ -15,67 +14,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from history.naive import BASE, CATALOGS, UNTIL, Belief, Fact, Naive, answer_of, nearest
 from licet.answer.catalogs import Catalogs
 from licet.answer.history import History
 from licet.domain.decision import Asked
+from licet.domain.ids import CustomerRef
 from licet.domain.principal import Principal
 from licet.manage.directory import Directory
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.history import PostgresHistory
+from licet.store.overrides import PostgresOverrides, Stored, Wanted
 from licet.store.past import When
 from licet.store.pools import reader_pool, writer_pool
 from licet.store.values import NameKind
 from support.web import fresh_database
-from support.world import Log, Road, apply_catalog, reader
+from support.world import TESTER, Log, Road, apply_catalog, reader
 
 HISTORIES = int(os.environ.get("LICET_TEST_HISTORIES", "25"))
-BASE = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-CATALOGS = {
-    "narrow": '[source]\nterms = "not_required"\n[features.mail]\n[features.extra]\n'
-    '[skus.A]\nflag = "A"\nuntil = "Until"\ngrants = { mail = 5 }\n[skus.B]\nflag = "B"\n',
-    "wide": '[source]\nterms = "not_required"\n[features.mail]\n[features.extra]\n'
-    '[skus.A]\nflag = "A"\nuntil = "Until"\ngrants = { mail = 5 }\n[skus.B]\nflag = "B"\n'
-    "grants = { mail = 9, extra = true }\n",
-}
-GRANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "narrow": {"mail": {"A": 5}, "extra": {}},
-    "wide": {"mail": {"A": 5, "B": 9}, "extra": {"B": True}},
-}
-UNTIL = BASE + dt.timedelta(hours=30)
-
-
-@dataclasses.dataclass(frozen=True)
-class Belief:
-    """A fact, true from ``since`` on until the next one of the same subject that the same revision believed."""
-
-    subject: tuple[str, ...]
-    since: dt.datetime
-    value: Any
-    revision: int
-
-
-class Naive:
-    """Keeps each fact as it came. What was believed at a revision is what had come by then; nothing is ever cut."""
-
-    def __init__(self) -> None:
-        self.facts: list[Belief] = []
-
-    def add(self, subject: tuple[str, ...], since: dt.datetime, value: Any, revision: int) -> None:
-        mine = [one for one in self.facts if one.subject == subject]
-        if mine and since <= mine[-1].since:
-            since = mine[-1].since + dt.timedelta(microseconds=1)
-        self.facts.append(Belief(subject, since, value, revision))
-
-    def at(self, subject: tuple[str, ...], as_of: dt.datetime | None, revision: int) -> Any:
-        known = [one for one in self.facts if one.subject == subject and one.revision <= revision]
-        if as_of is not None:
-            known = [one for one in known if one.since <= as_of]
-        return known[-1].value if known else None
-
-    def subjects(self, kind: str) -> set[tuple[str, ...]]:
-        return {one.subject for one in self.facts if one.subject[0] == kind}
 
 
 class Bench:
@@ -97,6 +54,7 @@ class Bench:
             clock=lambda: dt.datetime.now(dt.UTC),
         )
         self.directory = Directory(PostgresDirectory(self.writers))
+        self.overrides = PostgresOverrides(self.writers)
         self.catalog = ""
         self.reader = reader(url)
         self.use("narrow")
@@ -140,20 +98,42 @@ STEP = st.one_of(
     ),
     st.tuples(st.sampled_from(["user", "domain", "alias"]), st.integers(0, 1), st.booleans()),
     st.tuples(st.just("catalog"), st.sampled_from(["narrow", "wide"])),
+    st.tuples(st.just("fate"), st.integers(0, 1), st.booleans()),
+    st.tuples(
+        st.sampled_from(["make", "make", "make", "end"]),  # making it once more puts it in the place of the one before
+        st.integers(0, 1),
+        st.integers(0, 1),
+        st.sampled_from(["A", "B", "feature:mail", "feature:extra"]),
+        st.sampled_from(["grant", "block"]),
+        st.sampled_from([None, 3, 7]),
+        st.sampled_from(["override", "trial"]),
+        st.sampled_from([(-1, 1), (-1, 2), (1, 3), (-2, -1)]),
+    ),
+)
+
+
+# Half of all begin with a license that ends, so that its grace meets what comes then, most of all a deletion.
+LAPSE = st.tuples(st.integers(0, 11), st.integers(12, 31), st.booleans(), st.booleans()).map(
+    lambda said: [
+        ("deal", 0, "A", True, said[0], said[2]),
+        ("deal", 0, "A", False, said[1], False),
+        *([("fate", 0, True)] if said[3] else []),
+    ]
 )
 
 
 @settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(STEP, min_size=1, max_size=8), data=st.data())
+@given(begin=st.just([]) | LAPSE, steps=st.lists(STEP, min_size=1, max_size=8), data=st.data())
 def test_any_moment_is_answered_as_the_naive_model_answers_it(
-    bench: Bench, steps: list[tuple[Any, ...]], data: st.DataObject
+    bench: Bench, begin: list[tuple[Any, ...]], steps: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     play = Play(bench)
-    for number, step in enumerate(steps):
+    for number, step in enumerate(begin + steps):
         play.take(step, number)
     head, _ = bench.head()
-    moments = [BASE + dt.timedelta(hours=hours) for hours in (-1, 0, 12, 29, 31, 49)] + play.between
-    for _ in range(6):
+    moments = [BASE + dt.timedelta(hours=hours) for hours in (-1, 0, 12, 29, 31, 49, 53, 65, 90)] + play.between
+    moments += [play.between[0] + dt.timedelta(hours=hours) for hours in (1.5, 2.5, 9)]  # overrides will have run out
+    for _ in range(12):
         as_of = data.draw(st.sampled_from([None, *moments]), "as_of")
         known = data.draw(st.sampled_from([None, *play.revisions, *play.between]), "known_at")
         feature = data.draw(st.sampled_from(["mail", "extra"]), "feature")
@@ -175,6 +155,7 @@ class Play:
         self.field_times: dict[tuple[int, str], int] = {}
         self.until: dict[int, bool] = {0: False, 1: False}
         self.flags: dict[tuple[int, str], bool] = {}
+        self.made: dict[int, Stored] = {}
         bench.use("narrow")
         revision, at = bench.head()
         self.model.add(("catalog",), at, "narrow", revision)
@@ -214,6 +195,12 @@ class Play:
                     self.revisions.append(row["r"])
                     self.times[row["r"]] = row["v"]
                     self.between.append(self.now())
+            case ("fate", customer, deleted):
+                self.fate(customer, number, deleted=deleted)
+            case ("make", slot, customer, *said):
+                self.make(slot, customer, *said)
+            case ("end", slot, *_):
+                self.end(slot)
             case (kind, customer, give):
                 self.name(kind, customer, give=give)
 
@@ -226,6 +213,9 @@ class Play:
         if ends and sku == "A":
             payload["Until"] = UNTIL.isoformat()
         self.bench.road.apply(self.bench.log.change(payload, received=received))
+        if self.model.at(("deleted", str(customer)), None, 2**62):
+            self.note(None, None, None)
+            return  # a tombstone takes nothing
         since = min(source, received)
         stamp = hours * 3600 + number
         late = self.field_times.get(key, -1) > stamp
@@ -245,6 +235,66 @@ class Play:
             self.note(("license", str(customer), sku), since, state)
         else:
             self.note(None, None, None)
+
+    def fate(self, customer: int, number: int, *, deleted: bool) -> None:
+        """A deletion ends all; who lives again has what the kept fields say. Always newer than what was said before."""
+        source, since = BASE + dt.timedelta(hours=50, minutes=number), BASE + dt.timedelta(hours=40, minutes=number)
+        payload = {"Id": self.customers[customer], "IsDeleted": deleted, "SystemModstamp": source.isoformat()}
+        self.bench.road.apply(self.bench.log.change(payload, received=since))
+        self.note(None, None, None)
+        if bool(self.model.at(("deleted", str(customer)), None, 2**62)) == deleted:
+            return
+        revision, _ = self.bench.head()
+        self.model.add(("deleted", str(customer)), since, deleted, revision)
+        for sku in "AB":
+            license_ = ("license", str(customer), sku)
+            was, until = self.model.at(license_, None, 2**62) or (None, None)
+            if deleted and was == "active":
+                self.model.add(license_, since, ("ended", until), revision)
+            elif not deleted and self.flags.get((customer, sku)):
+                self.model.add(
+                    license_, since, ("active", UNTIL if sku == "A" and self.until[customer] else None), revision
+                )
+
+    def make(
+        self, slot: int, customer: int, what: str, effect: Any, value: float | None, kind: Any, window: tuple[int, int]
+    ) -> None:
+        """What counts from when on is the store's clock, which no test can set."""
+        before = self.made.get(slot)
+        starts, ends = (self.between[0] + dt.timedelta(hours=hours) for hours in window)
+        feature = what.removeprefix("feature:") if what.startswith("feature:") else None
+        wanted = Wanted(
+            sku=what if feature is None else None,
+            feature=feature,
+            effect=effect,
+            kind=kind,
+            value=value if feature is not None and effect == "grant" else None,
+            starts_at=starts,
+            ends_at=ends,
+            reason="a test",
+        )
+        put = self.bench.overrides.put(
+            before.override_id if before is not None else uuid.uuid4(),
+            CustomerRef(customer_id=self.customers[customer]),
+            wanted,
+            TESTER,
+            before.version if before is not None else None,
+            lambda _: None,
+        )
+        stored, _ = self.bench.runner.run(put)
+        self.made[slot] = stored
+        self.note(("override", str(slot)), stored.since, (customer, what, wanted))
+
+    def end(self, slot: int) -> None:
+        one = self.made.pop(slot, None)
+        if one is None:
+            return
+        self.bench.runner.run(self.bench.overrides.end(one.override_id, TESTER, "over", one.version, lambda _: None))
+        (row,) = self.bench.ask(
+            "SELECT upper(valid) AS at FROM override WHERE override_id = %(id)s AND ended_by IS NOT NULL",
+            id=one.override_id,
+        )
+        self.note(("override", str(slot)), row["at"], None)
 
     def name(self, kind: str, customer: int, *, give: bool) -> None:
         """An alias names one customer: another's is taken first."""
@@ -293,51 +343,31 @@ class Play:
         clock = as_of or (known if isinstance(known, dt.datetime) else at if known is not None else self.now())
         read = None if as_of is None or as_of >= at else as_of
 
-        def true(*subject: str) -> Any:
-            return self.model.at(subject, read, revision)
+        def fact(*subject: str) -> Belief | None:
+            return self.model.fact(subject, read, revision)
 
-        def exists(number: int) -> bool:
-            return bool(self.model.at(("known", str(number)), None, revision))
+        numbers = self.meant(who, fact, revision)
+        if isinstance(numbers, str):
+            return numbers, None, None
+        version = fact("catalog")
+        catalog = version.value if version is not None else "narrow"
+        best = min((answer_of(self.customers[one], one, feature, catalog, fact, clock) for one in numbers), key=nearest)
+        return best.reason, best.value, best.customer
+
+    def meant(self, who: tuple[str | None, str | None], fact: Fact, revision: int) -> set[int] | str:
+        """Return the customers that the question is about, or that whom it names is unknown."""
+
+        def among(kind: str) -> set[int]:
+            held = {number: fact(kind, str(number)) for number in (0, 1)}
+            return {number for number, one in held.items() if one is not None and one.value}
 
         user, named = who
         if named is None:
-            numbers = {one for one in (0, 1) if true("user" if user == self.user else "domain", str(one))}
-            if not numbers:
-                return "unknown_user", None, None
-        else:
-            target = next((one for one in (0, 1) if named == self.customers[one]), None)
-            if named == self.alias:
-                target = next((one for one in (0, 1) if true("alias", str(one))), None)
-            target = target if target is not None and exists(target) else None
-            if user is not None and not any(true("user", str(one)) for one in (0, 1)):
-                return "unknown_user", None, None
-            if target is None:
-                return "unknown_customer", None, None
-            if user is not None and not true("user", str(target)):
-                return "unknown_user", None, None
-            numbers = {target}
-        catalog = true("catalog") or "narrow"
-        return min((self.one(feature, catalog, number, true, clock) for number in numbers), key=_nearest)
-
-    def one(
-        self, feature: str, catalog: str, number: int, true: Any, clock: dt.datetime
-    ) -> tuple[str, Any, str | None]:
-        found: list[tuple[str, Any, str | None]] = []
-        grants: dict[str, Any] = GRANTS[catalog][feature]
-        for sku, value in grants.items():
-            state = true("license", str(number), sku)
-            if state is None:
-                continue
-            status, until = state
-            if status == "ended":
-                found.append(("revoked", None, None))
-            elif until is not None and clock >= until:
-                found.append(("expired", None, None))
-            else:
-                found.append(("licensed", value, self.customers[number]))
-        return min(found, key=_nearest, default=("not_licensed", None, None))
-
-
-def _nearest(one: tuple[str, Any, str | None]) -> tuple[Any, ...]:
-    order = ("licensed", "expired", "revoked", "not_licensed")
-    return (order.index(one[0]), -(one[1] or 0), one[2] or "")
+            return among("user" if user == self.user else "domain") or "unknown_user"
+        if user is not None and not among("user"):
+            return "unknown_user"
+        known = {one for one in (0, 1) if self.model.at(("known", str(one)), None, revision)}
+        target = known & (among("alias") if named == self.alias else {self.customers.index(named)})
+        if not target:
+            return "unknown_customer"
+        return target if user is None or target & among("user") else "unknown_user"

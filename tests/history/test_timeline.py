@@ -67,6 +67,34 @@ def test_what_time_changed_is_told_with_its_moment(there: Stage) -> None:
     assert told["cause"]["boundary"] == "end"
 
 
+@pytest.mark.parametrize(
+    ("kind", "boundary", "before", "after"),
+    [
+        ("override", "start", "not_yet_valid", "active"),
+        ("override", "end", "active", "expired"),
+        ("grace", "end", "grace", "expired"),
+    ],
+)
+def test_what_time_changed_of_an_override_and_of_a_grace(
+    there: Stage, kind: str, boundary: str, before: str, after: str
+) -> None:
+    there.deal("acme", SKU1=True)
+    with psycopg.connect(there.url) as connection:
+        connection.execute(
+            "INSERT INTO time_event (kind, id, boundary, at, customer_id, revision)"
+            " SELECT %s, gen_random_uuid(), %s, '2026-03-01Z', 'acme', revision FROM revision",
+            (kind, boundary),
+        )
+    told = there.web.get("/v1/customers/acme/timeline")["items"][0]
+    of = "license_id" if kind == "grace" else "override_id"
+    assert (told["kind"], told["before"]["state"], told["after"]["state"], of in told["after"]) == (
+        "time",
+        before,
+        after,
+        True,
+    )
+
+
 def test_pages_hold_everything_once_also_under_new_writes(there: Stage) -> None:
     for number in range(5):
         there.deal("acme", SKU1=number % 2 == 0, SKU2=True)
@@ -164,3 +192,7 @@ def test_the_command_line_says_the_same(there: Stage, cli: Cli) -> None:
     assert cli("timeline", "acme", "--json", database_url=there.url).out.count("\n") == 2
     assert "delivery" in cli("timeline", "acme", database_url=there.url).out
     assert cli("timeline", "nobody", database_url=there.url).code == 1
+    first = cli("timeline", "acme", "--most", "1", "--json", database_url=there.url)
+    assert (first.out.count("\n"), "there is more: licet timeline acme --most 1 --cursor " in first.err) == (1, True)
+    rest = cli("timeline", *first.err.split()[5:], "--json", database_url=there.url)
+    assert (first.out + rest.out, rest.err) == (cli("timeline", "acme", "--json", database_url=there.url).out, "")

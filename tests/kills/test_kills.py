@@ -19,6 +19,7 @@ def test_what_is_killed_loses_nothing_tells_in_order_and_each_boundary_once(
             tally = stage.run(2, 6, (0.3, 1.0))
             assert tally.clean, str(tally)
             assert tally.boundaries > 5, str(tally)
+            assert set(tally.kinds) == {"license", "override", "grace"}, str(tally)
             with psycopg.connect(empty_database, autocommit=True) as connection:  # and a fault would be seen
                 connection.execute("DELETE FROM time_event WHERE id = (SELECT id FROM time_event LIMIT 1)")
                 connection.execute("INSERT INTO change_feed VALUES (1, 'customer', 'nobody')")

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from licet.publish import publisher as publishing
+from publish.telling import Telling
 from support.termed import TERMED
 from support.world import Log, Road, apply_catalog
 
@@ -20,3 +22,11 @@ def road(database: str, log: Log) -> Iterator[Road]:
     built = Road(database, log.name)
     yield built
     built.close()
+
+
+@pytest.fixture
+def telling(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Telling]:
+    monkeypatch.setattr(publishing, "LOOK_S", 0.0)
+    built = Telling(database)
+    yield built
+    built.publisher.close()

@@ -3,98 +3,36 @@
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licet.consume.clock import Clock
+from licet.bootstrap.desks import customer_desk
 from licet.consume.refold import refold
 from licet.domain.errors import Unavailable
 from licet.domain.license import Moment
 from licet.domain.principal import Principal
 from licet.manage.directory import Directory
-from licet.observe.metrics import Metrics
 from licet.publish import publisher as publishing
-from licet.publish.publisher import Publisher
-from licet.queue.ports import Announcement, LogUnavailable
-from licet.store.clock import PostgresClock
+from licet.queue.ports import LogUnavailable
+from licet.settings import Settings
 from licet.store.directory import PostgresDirectory
 from licet.store.outbox import PostgresOutbox
+from licet.store.overrides import Stored
 from licet.store.pools import writer_pool
 from licet.store.prune import prune
 from licet.store.values import NameKind
+from publish.telling import Telling, differs, ids, strike
 from support.processes import eventually
 from support.properties import quick
-from support.termed import TERMED, licensed, now, shift
-from support.world import TESTER, Log, Road, apply_catalog, fresh, rows
+from support.termed import GRACED, TERMED, end_override, licensed, now, put_override, shift
+from support.world import TESTER, Log, Road, apply_catalog, at, fresh, rows
 
 HOUR = dt.timedelta(hours=1)
-
-
-class Topic:
-    """What a topic heard. ``fails`` is called before each step is taken."""
-
-    def __init__(self, fails: Callable[[], None] = lambda: None) -> None:
-        self.heard: list[Announcement] = []
-        self.fails = fails
-
-    def open(self) -> None: ...
-
-    def send(self, announcements: Sequence[Announcement]) -> None:
-        self.fails()
-        self.heard += announcements
-
-    def close(self) -> None: ...
-
-    @property
-    def events(self) -> list[Any]:
-        return [msgspec.json.decode(one.value) for one in self.heard if one.value is not None]
-
-
-class Telling:
-    """One publisher on a database."""
-
-    def __init__(self, url: str, name: str = "told") -> None:
-        self.topic, self.metrics = Topic(), Metrics()
-        self.outbox = PostgresOutbox(url, name)
-        self.publisher = Publisher(self.outbox, self.topic, self.metrics)
-
-    def tell(self) -> list[Any]:
-        """Tell all there is; returns the events. A session that ended gives its lock on a moment later."""
-        eventually("it leads", lambda: self.outbox.lead() or None)
-        while True:
-            self.publisher.step()
-            if self.lag("revisions") == 0:
-                return self.topic.events
-
-    def lag(self, unit: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"licet_publish_lag_{unit}")
-
-
-@pytest.fixture
-def telling(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Telling]:
-    monkeypatch.setattr(publishing, "LOOK_S", 0.0)
-    built = Telling(database)
-    yield built
-    built.publisher.close()
-
-
-def ids(topic: Topic) -> list[bytes]:
-    return [dict(one.headers)["ce_id"] for one in topic.heard]
-
-
-def differs(event: Any) -> dict[str, tuple[Any, Any]]:
-    """The changes of an event, of SKUs their state and of features the reason."""
-
-    def word(side: Any) -> Any:
-        return side.get("state", side.get("reason")) if isinstance(side, dict) else side
-
-    return {one["name"]: (word(one["before"]), word(one["after"])) for one in event["changes"]}
 
 
 def test_a_delivery_is_told_with_state_difference_and_cause(road: Road, log: Log, telling: Telling) -> None:
@@ -117,9 +55,7 @@ def test_a_delivery_is_told_with_state_difference_and_cause(road: Road, log: Log
 def test_what_time_made_is_told_as_its_own_difference(road: Road, log: Log, database: str, telling: Telling) -> None:
     road.apply(log.change(licensed("acme", starts=now() - HOUR, ends=now() - HOUR / 2)))
     shift(database, 2)
-    boundaries = PostgresClock(database)
-    Clock(boundaries, Metrics()).step()
-    boundaries.close()
+    strike(database)
     granted, started, ended = telling.tell()
     assert granted["skus"]["SKU1"]["state"] == "not_yet_valid"
     assert differs(started)["SKU1"] == ("not_yet_valid", "expired")  # both had passed when the clock came
@@ -145,12 +81,83 @@ def test_person_and_catalog_are_causes(road: Road, log: Log, database: str, tell
     assert differs(learnt) == {"SKU4": (None, "active"), "abuse-mailbox-automation": ("not_licensed", "licensed")}
 
 
+def test_an_override_is_told_when_it_is_made_moved_ended_and_when_it_runs_out(
+    road: Road, log: Log, database: str, telling: Telling
+) -> None:
+    road.apply(log.change({"Id": "acme", "SignedTos": True, "SKU1": True}), log.change({"Id": "umbrella"}))
+    begin, ends = now() - HOUR, now() + HOUR
+    trial = put_override(database, "acme", begin, ends, kind="trial")
+    longer = put_override(database, "acme", begin, ends + HOUR, trial)
+    moved = put_override(database, "umbrella", begin, ends, longer)
+    end_override(database, moved)
+    block = put_override(database, "acme", begin, ends, sku=None, feature="inbound-email-security", effect="block")
+    _, _, made, changed, left, came, ended, blocked = telling.tell()
+    id_ = str(trial.override_id)
+    assert made["cause"] == {"kind": "override", "author": "ada", "overrides": [id_]}
+    assert differs(made) == {id_: (None, "active"), "account-takeover-protection": ("not_licensed", "override")}
+    feature = made["features"]["account-takeover-protection"]
+    assert (feature["override_id"], feature["license_id"], feature["sku"]) == (id_, None, "SKU2")
+    (stands,) = made["overrides"].values()
+    assert stands.items() >= {"kind": "trial", "effect": "grant", "sku": "SKU2", "feature": None}.items()
+    assert "case 1" not in str(made)
+    assert (changed["changes"][0]["before"]["kind"], changed["changes"][0]["after"]["kind"]) == ("trial", "override")
+    assert [(one["customer"], one["cause"]["author"], one["overrides"].keys()) for one in (left, came, ended)] == [
+        ("acme", "ada", set()), ("umbrella", "ada", {id_}), ("umbrella", "bob", set())
+    ]  # fmt: skip
+    assert left["revision"] == came["revision"]
+    assert differs(blocked)["inbound-email-security"] == ("licensed", "blocked")
+
+    shift(database, 2)
+    with psycopg.connect(database) as connection:  # its end passed in these two hours
+        connection.execute("ALTER TABLE override DISABLE TRIGGER override_only_closes")
+        connection.execute(
+            "UPDATE override SET starts_at = starts_at - interval '2 h', ends_at = ends_at - interval '2 h'"
+        )
+    strike(database)
+    *_, over = telling.tell()
+    (boundary,) = over["cause"]["boundaries"]
+    assert (over["cause"]["kind"], boundary["kind"], boundary["boundary"]) == ("time", "override", "end")
+    assert differs(over) == {
+        str(block.override_id): ("active", "expired"),
+        "inbound-email-security": ("blocked", "licensed"),
+    }
+
+
+def test_the_end_of_a_grace_is_told(road: Road, log: Log, database: str, telling: Telling) -> None:
+    apply_catalog(database, GRACED)
+    road.apply(log.change(licensed("acme", ends=now() - 24 * HOUR + HOUR)))
+    shift(database, 2)
+    with psycopg.connect(database) as connection:
+        for table in ("license", "catalog_version"):
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        connection.execute("UPDATE license SET ends_at = ends_at - interval '2 h'")
+        connection.execute(
+            "UPDATE catalog_version SET valid = tstzrange(lower(valid) - interval '9 d', upper(valid) - interval '9 d')"
+        )
+    strike(database)
+    granted, over = telling.tell()
+    assert granted["features"]["inbound-email-security"]["reason"] == "grace"
+    assert over["cause"]["boundaries"][0]["kind"] == "grace"
+    assert differs(over) == {"inbound-email-security": ("grace", "expired")}
+
+
 def test_of_one_that_was_erased_only_that_is_told(road: Road, log: Log, database: str, telling: Telling) -> None:
     road.apply(log.change({"Id": "acme", "SignedTos": True, "SKU1": True}))
     road.apply(log.change({"Id": "umbrella", "SignedTos": True, "SKU1": True}))
-    rows(database, "DELETE FROM customer WHERE customer_id = 'acme' RETURNING 1")
+    put_override(database, "acme", now(), now() + HOUR)
+    customer_desk(Settings(database_url=database)).erase("acme", "a request", TESTER)
+    told = ["acme", "umbrella", "acme", "acme"]
     telling.tell()
-    assert [(one.key, one.value is None) for one in telling.topic.heard] == [("acme", True), ("umbrella", False)]
+    assert [(one.key, one.value is None) for one in telling.topic.heard] == [(one, one == "acme") for one in told]
+    later = at(1).isoformat()
+    road.apply(log.change({"Id": "acme", "IsDeleted": False, "SKU1": True, "SignedTos": True, "SystemModstamp": later}))
+    *_, back = telling.tell()
+    assert (back["customer"], back["skus"]["SKU1"]["state"], back["overrides"]) == ("acme", "active", {})
+    late = Telling(database, "late")  # a new topic hears nothing of what was before the erasure
+    telling.publisher.close()
+    late.tell()
+    late.publisher.close()
+    assert [one.value is None for one in late.topic.heard if one.key == "acme"] == [True, True, True, False]
 
 
 def test_a_deleted_customer_is_told_and_not_forgotten(road: Road, log: Log, telling: Telling) -> None:
@@ -257,13 +264,14 @@ CHANGES = st.lists(
     min_size=1,
     max_size=4,
 )
+ACTS = st.sampled_from([None, "grant", "block", "change", "end"])
 WITH_ALIAS = TERMED.replace("[source]", '[source]\naliases = { tenant = "Tenant" }', 1)
 
 
 @settings(quick, max_examples=8)
-@given(batches=st.lists(CHANGES, min_size=1, max_size=5))
+@given(batches=st.lists(st.tuples(CHANGES, ACTS), min_size=1, max_size=5))
 def test_what_is_told_late_is_what_would_have_been_told_at_once(
-    postgres: str, template: str, batches: list[list[tuple[str, dict[str, bool]]]]
+    postgres: str, template: str, batches: list[tuple[list[tuple[str, dict[str, bool]]], str | None]]
 ) -> None:
     """Each revision is told as it was, whatever came after; and differences add up to the states."""
     with _database(postgres, template) as url, pytest.MonkeyPatch.context() as patch:
@@ -272,8 +280,11 @@ def test_what_is_told_late_is_what_would_have_been_told_at_once(
         apply_catalog(url, WITH_ALIAS)
         log = Log()
         road, prompt = Road(url, log.name), Telling(url, "prompt")
-        for batch in batches:
+        made: Stored | None = None
+        for batch, acts in batches:
             road.apply(*[log.change(_payload(*change)) for change in batch])
+            prompt.tell()
+            made = _except(url, batch[0][0], made, acts) if acts else made
             prompt.tell()
         road.close()
         prompt.publisher.close()
@@ -282,6 +293,21 @@ def test_what_is_told_late_is_what_would_have_been_told_at_once(
         late.publisher.close()
     assert late.topic.heard == prompt.topic.heard
     _add_up(told)
+
+
+def _except(url: str, customer_id: str, made: Stored | None, act: str) -> Stored | None:
+    """Make an override, put another in its place, or end it."""
+    if act == "end" and made is not None:
+        end_override(url, made)
+        return None
+    return put_override(
+        url,
+        customer_id,
+        now() - HOUR,
+        now() + HOUR,
+        made if act == "change" else None,
+        effect=act.replace("change", "grant").replace("end", "block"),
+    )
 
 
 def _payload(customer_id: str, fields: dict[str, bool]) -> dict[str, Any]:
@@ -301,7 +327,12 @@ def _add_up(told: list[Any]) -> None:
             # Of a new customer the features are held against those of one without a license.
             assert mine.get(place) in (one["before"], None)
             mine[place] = one["after"]
-        states = {"sku": event["skus"], "feature": event["features"], "alias": dict.fromkeys(event["aliases"], True)}
+        states = {
+            "sku": event["skus"],
+            "override": event["overrides"],
+            "feature": event["features"],
+            "alias": dict.fromkeys(event["aliases"], True),
+        }
         for (what, name), last in mine.items():
             assert states[what].get(name) == last
 

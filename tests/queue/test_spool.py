@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import psycopg
 import pytest
 
 from licet.queue.drain import Drainer
-from licet.queue.message import Message, Position, Record, Spooled
+from licet.queue.message import Message, Position, Record, Spooled, read_envelope
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.queue.postgres import PostgresLog
 from licet.queue.spool import SpoolLog
@@ -329,7 +330,7 @@ def test_two_drainers_send_nothing_twice(wire: SpoolWire) -> None:
 def test_what_a_deployment_without_kafka_left_behind_is_brought_to_kafka(wire: SpoolWire) -> None:
     async def before() -> None:
         log = wire.postgres.log()
-        placed(await log.append([message("one", number) for number in range(3)]))
+        placed(await log.append([msgspec.structs.replace(message("one", at), **carried) for at in range(3)]))
         await log.close()
 
     async def after(log: SpoolLog) -> None:
@@ -337,6 +338,14 @@ def test_what_a_deployment_without_kafka_left_behind_is_brought_to_kafka(wire: S
         await until("the spool is closed", lambda: not is_open(wire))
         assert not isinstance(placed(await log.append([message("one", 3)]))[0], Spooled)
 
+    carried = {"replay_of": "log/1/2", "compared_at": "3/4", "traceparent": f"00-{1:032x}-{2:016x}-01"}
     asyncio.run(before())
     with_doors([wire], after)
-    assert [record.value for record in all_in_kafka(wire, 4)] == [message("one", number).value for number in range(4)]
+    records = all_in_kafka(wire, 4)
+    assert [record.value for record in records] == [message("one", number).value for number in range(4)]
+    envelope = read_envelope(records[0])
+    assert (envelope.replay_of, envelope.compared_at, envelope.traceparent) == (
+        ("log", 1, 2),
+        (3, 4),
+        carried["traceparent"],
+    )

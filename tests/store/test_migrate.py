@@ -7,10 +7,13 @@ import time
 import psycopg
 import pytest
 
+from licet.bootstrap.desks import customer_desk
 from licet.domain.errors import ConfigurationError
+from licet.settings import Settings
 from licet.store import migrate as migrating
 from licet.store.migrate import Migration, check_migrated, default_catalog, migrate, migrations
-from support.world import rows
+from support.termed import GRACED
+from support.world import TESTER, Log, Road, apply_catalog, at, rows
 
 MORE = Migration(9000, "9000_more.sql", "CREATE TABLE more (one integer)")
 
@@ -124,3 +127,36 @@ def test_a_migration_does_not_stop_a_running_service_by_waiting_for_its_locks(
             migrate(database)
         assert 2.5 < time.monotonic() - began < 6
     assert [migration.number for migration in migrate(database)] == [9000]
+
+
+UNDONE = """
+DROP FUNCTION fate; DROP FUNCTION customer_fated CASCADE; DROP TABLE customer_fate; DROP INDEX license_graces;
+DROP FUNCTION grace_from; DROP INDEX override_starts, override_ends; ALTER TABLE sku DROP COLUMN grace_days;
+DELETE FROM clock_position WHERE kind <> 'license'
+"""
+
+
+def test_deletions_and_graces_from_before_they_had_a_place_are_found(database: str) -> None:
+    """Migration 13 writes of a store that is there what it would have written all along."""
+    apply_catalog(
+        database, f'{GRACED}\n[skus."A.B"]\ngrants = {{}}\nflag = "AB"\n  grace_days=30\n[skus.C]\nflag = "C"\n'
+    )
+    log = Log()
+    road = Road(database, log.name)
+    for name in ("living", "deleted", "erased"):
+        road.apply(log.change({"Id": name, "SKU1": True}))
+    road.apply(log.change({"Id": "deleted", "IsDeleted": True, "SystemModstamp": at(-1).isoformat()}))
+    road.close()
+    customer_desk(Settings(database_url=database)).erase("erased", "a request", TESTER)
+    told = [
+        "SELECT * FROM customer_fate ORDER BY customer_id",
+        "SELECT sku, grace_days FROM sku WHERE catalog_version = 2 ORDER BY sku",
+    ]
+    before = [rows(database, query) for query in told]
+    (thirteen,) = [one for one in migrations() if one.number == 13]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(UNDONE)
+        connection.execute(thirteen.sql.encode())
+    assert [rows(database, query) for query in told] == before
+    assert [(row["customer_id"], row["fate"]) for row in before[0]] == [("deleted", "deleted"), ("erased", "erased")]
+    assert [row["grace_days"] for row in before[1]] == [30, 0, 1, 0, 0]

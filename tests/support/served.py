@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
 import threading
 import urllib.parse
@@ -58,7 +59,7 @@ def nginx_lacking() -> str | None:
 
 
 @contextlib.contextmanager
-def nginx(folder: pathlib.Path, inside: str, url: str) -> Iterator[None]:
+def nginx(folder: pathlib.Path, inside: str, url: str, verify: ssl.SSLContext | bool = True) -> Iterator[None]:
     """Run nginx with this inside its http block until the block ends; ``url`` answers once it runs."""
     temporary = "\n".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -77,7 +78,7 @@ def nginx(folder: pathlib.Path, inside: str, url: str) -> Iterator[None]:
         def answers() -> bool | None:
             assert running.poll() is None, (folder / "error.log").read_text()
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(url).status_code > 0
+                return httpx.get(url, verify=verify).status_code > 0
             return None
 
         eventually("nginx answers", answers)

@@ -171,9 +171,9 @@ def running_web(
         )
         patience = Patience(latest, follower, customers)
         checker = Checker(latest, clock=clock, metrics=metrics, patience=patience)
-        asking = Asking(Asker(checker, tokens), authenticator, metrics)
+        asking = Asking(Asker(checker, tokens), history, authenticator, metrics)
         handler = check.Check(checker, latest, KeptAnswers(latest, clock), authenticator, metrics)
-        past = PastCheck(history, checker, handler, authenticator, metrics)
+        past = PastCheck(history, asking, handler, metrics)
         routes = ways(handler, past, asking, catalogs.current, clock) | {
             "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
             "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),

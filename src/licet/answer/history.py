@@ -117,6 +117,12 @@ class History:
             agree=agree,
         )
 
+    async def why(self, decision: Decision) -> list[str]:
+        """Return the three sentences of a decision that was made just now, whoever it was made for."""
+        ref = CustomerRef.parse(decision.customer) if decision.customer is not None else None
+        then = await self._reader.held(Question(None, None, ref), When(), self._clock())
+        return (await self._lineage(_Answer(decision, then, await self._catalogs.at(then.catalog_version))))[1]
+
     async def customer(self, customer: str, when: When) -> CustomerView:
         """Return a customer at a moment; name, people and unmapped fields are the record's present ones.
 

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.history import History
@@ -15,7 +16,7 @@ from licet.consume.customers import CustomerDesk
 from licet.consume.plan import Plans
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
-from licet.domain.errors import ConfigurationError
+from licet.domain.errors import ConfigurationError, Unavailable
 from licet.domain.license import Cause, Moment
 from licet.domain.principal import Actor
 from licet.edge.operations import Operations
@@ -25,6 +26,9 @@ from licet.manage.keys import Keys
 from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
 from licet.manage.partitions import PartitionDesk
+from licet.manage.repair import Orders
+from licet.queue.message import Message
+from licet.queue.ports import AppendFailed
 from licet.settings import Settings
 from licet.store.audit import PostgresAudit, export_audit
 from licet.store.brake import PostgresBrake
@@ -134,6 +138,23 @@ async def brake_reader(settings: Settings) -> AsyncIterator[PostgresBrake]:
 def drift_desk(settings: Settings) -> DriftDesk:
     """Build what exports the store and compares it with exports."""
     return DriftDesk(functools.partial(open_drift, settings.database_url))
+
+
+@contextlib.contextmanager
+def repair_orders(settings: Settings, **asked: Any) -> Iterator[Orders]:
+    """Lend what repairs go to the queue with; ``asked`` are the other fields of ``Orders``."""
+    with asyncio.Runner() as runner:
+        change_log = build_log(settings)
+
+        def append(messages: Sequence[Message]) -> None:
+            for result in runner.run(change_log.append(messages)):
+                if isinstance(result, AppendFailed):
+                    raise Unavailable(f"the queue did not take all, run it again: {result.reason}")
+
+        try:
+            yield Orders(append=append, clock=utc_now, organization=settings.salesforce_org_id, **asked)
+        finally:
+            runner.run(change_log.close())
 
 
 def build_operations(settings: Settings, readers: Pool, ends: asyncio.Event) -> Operations:

@@ -145,7 +145,7 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     )
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
-    asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), authenticator, metrics)
+    asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
     ends = asyncio.Event()
     operations = build_operations(settings, readers, ends)
     console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
@@ -165,7 +165,7 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
             console=console,
         )
     )
-    past = PastCheck(history, checker, check, authenticator, metrics)
+    past = PastCheck(history, asking, check, metrics)
     routes = ways(check, past, asking, catalogs.current, utc_now) | {
         "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
         "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),

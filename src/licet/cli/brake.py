@@ -22,7 +22,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @app.command()
 def status(
     ended: Annotated[bool, typer.Option("--ended", help="List what ended before any was held, not the holds.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many licenses to list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many licenses to list.")] = 50,
     after: Annotated[str, typer.Option(help="Go on where a list before this one ended.")] = "",
     _json: Json = False,
 ) -> None:

@@ -1,6 +1,7 @@
 """``licet explain`` and ``licet timeline``: why, and when."""
 
 import asyncio
+import shlex
 from typing import Annotated
 
 import msgspec
@@ -48,13 +49,18 @@ def explain(
 def timeline(
     customer: Customer,
     most: Annotated[int, typer.Option("--most", min=1, help="How many at most.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="Go on where a list ended that said there is more.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what happened to a customer, newest first.
+    """List what happened to a customer, newest first; where there is more, stderr says how to go on.
 
     Example: licet timeline acme-1 --most 20
     """
-    events = asyncio.run(_timeline(store_settings(), customer, most))
+    events, more = asyncio.run(_timeline(store_settings(), customer, most, cursor))
+    if more is not None:
+        typer.echo(f"there is more: licet timeline {shlex.quote(customer)} --most {most} --cursor {more}", err=True)
     if as_json:
         for event in events:
             typer.echo(msgspec.json.encode(event).decode())
@@ -75,9 +81,9 @@ async def _explain(settings: Settings, asked: Asked, when: When) -> Explanation:
         return await history.explain(asked, when)
 
 
-async def _timeline(settings: Settings, customer: str, most: int) -> list[Event]:
+async def _timeline(settings: Settings, customer: str, most: int, cursor: str | None) -> tuple[list[Event], str | None]:
+    """Return the events, and the cursor of those that follow, None where none does."""
     events: list[Event] = []
-    cursor = None
     async with history_desk(settings) as history:
         while len(events) < most:
             page = await history.timeline(customer, cursor, min(_PAGE, most - len(events)))
@@ -85,7 +91,7 @@ async def _timeline(settings: Settings, customer: str, most: int) -> list[Event]
             cursor = page.next
             if cursor is None:
                 break
-    return events
+    return events, cursor
 
 
 def _lines(told: Explanation) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """What a person decides on the safety brake: let the ends take effect, or hold what ended before it held any."""
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
@@ -42,7 +42,7 @@ class BrakeDesk:
         """Go on in transactions of up to ``CHUNK`` licenses until none is left. Interrupted, run it again.
 
         Yields how many each reached, and its revision: checks that include it know of that. Raises ``InvalidInput``,
-        ``NotFound`` (a customer named of which nothing is held) and ``Unavailable``.
+        ``NotFound`` (a customer named that is not there: nothing is done then) and ``Unavailable``.
         """
         if not wish.reason.strip() or len(wish.reason) > _REASON_LENGTH or "\x00" in wish.reason:
             raise InvalidInput.of(Fault("reason", shown(wish.reason), f"1 to {_REASON_LENGTH} characters that say why"))
@@ -51,29 +51,36 @@ class BrakeDesk:
         named = keep | {only} if only is not None else keep
         try:
             with self._open() as store:
+                after = ""
                 while True:
                     with store.transaction(0) as transaction:
                         states = transaction.states(sorted(named))
-                        if unheld := [one for one in sorted(named) if one not in states or not states[one].held]:
-                            raise NotFound(f"the safety brake holds nothing of {', '.join(unheld)}")
-                        reached = self._step(store, transaction, wish, only, keep)
-                    if reached:
-                        yield reached, transaction.revision
-                    if reached < CHUNK:
+                        if unknown := sorted(named - states.keys()):
+                            raise NotFound(f"no customer has the id {', '.join(unknown)}")
+                        pairs = self._step(store, transaction, wish, only, keep, after)
+                    if pairs:
+                        yield len(pairs), transaction.revision
+                    if len(pairs) < CHUNK:
                         return
-                    named = frozenset()
+                    named, after = frozenset(), " ".join(pairs[-1])
         except StoreUnavailable as error:
             raise Unavailable(f"the store does not answer: {error}") from error
 
     def _step(
-        self, store: Refolding, transaction: CatalogTransaction, wish: Wish, only: str | None, keep: frozenset[str]
-    ) -> int:
+        self,
+        store: Refolding,
+        transaction: CatalogTransaction,
+        wish: Wish,
+        only: str | None,
+        keep: frozenset[str],
+        after: str,
+    ) -> Sequence[tuple[str, str]]:
         if wish.restore:
-            pairs = transaction.restore(self._brake, wish.by, wish.reason, CHUNK)
+            pairs = transaction.restore(self._brake, wish.by, wish.reason, after, CHUNK)
         else:
-            pairs = transaction.release(only, keep, wish.by, wish.reason, CHUNK)
+            pairs = transaction.release(only, keep, wish.by, wish.reason, after, CHUNK)
         if not pairs:
-            return 0
+            return ()
         ids, catalog = sorted({customer_id for customer_id, _ in pairs}), store.current_catalog()
         names: tuple[list[NameWrite], list[NameWrite]] = [], []
         for state in transaction.states(ids).values():
@@ -92,4 +99,4 @@ class BrakeDesk:
                 reason=wish.reason,
             )
         )
-        return len(pairs)
+        return pairs

@@ -65,14 +65,13 @@ class CustomerDesk:
                 if outcome is RESTORED and not state.deleted:
                     raise Conflict(f"the customer {customer_id} is not deleted: there is nothing to restore")
                 transaction.write(self._folded(store.current_catalog(), transaction, state, outcome))
-                if outcome is ERASED:
-                    transaction.erase(customer_id, by)
+                ended = transaction.erase(customer_id, by) if outcome is ERASED else ()
                 act = Act(
                     action=Action.CUSTOMER_ERASE if outcome is ERASED else Action.CUSTOMER_RESTORE,
                     subject=customer_id,
                     by=by,
                     customer_id=customer_id,
-                    before={"deleted": state.deleted},
+                    before={"deleted": state.deleted} | ({"overrides": ended} if ended else {}),
                     after={"deleted": outcome is ERASED, "erased": outcome is ERASED},
                     reason=reason,
                 )

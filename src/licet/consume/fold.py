@@ -19,7 +19,7 @@ from licet.domain.brake import Room
 from licet.domain.catalog import Catalog
 from licet.domain.change import CustomerChange
 from licet.domain.errors import Fault, InvalidInput
-from licet.domain.fields import Field, Fields, Written, microseconds, moment_of, write_fields
+from licet.domain.fields import Field, Fields, Written, microseconds, moment_of, write_fields, written_since
 from licet.domain.filter import ERASED, INAPPLICABLE, PEOPLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
 from licet.domain.license import Cause, License, Moment, Terms, derive, transition
 from licet.store.ports import (
@@ -202,8 +202,6 @@ class Fold:
             time = stored.time + 1 if stored.time is not None else None
         flag = Field(erased, sequence, time, timed=False)
         self._follow(customer, {field: flag} if erased else {**customer.fields, field: flag}, at, sequence)
-        if erased:
-            customer.retired |= customer.braked
         self.deliveries.append(
             Delivery(
                 log=PEOPLE,
@@ -287,6 +285,7 @@ class Fold:
                 replay_of=original,
                 payload=one.record.value,
                 replay_letter=envelope.replay_letter,
+                compared_at=envelope.compared_at[1] if envelope.compared_at is not None else None,
                 traceparent=envelope.sampled,
             )
         )
@@ -298,9 +297,15 @@ class Fold:
         customer = self._customer(change.customer_id)
         replay = one.envelope.replay_of is not None
         time = microseconds(change.source_time) if change.source_time is not None else None
-        place = original if original is not None else sequence
-        written = write_fields(customer.fields, change.fields, time, place, catalog, replay=replay)
-        tombstone = customer.fields.get(catalog.source.deleted)
+        place, gone = original if original is not None else sequence, catalog.source.deleted
+        kept: AbstractSet[str] = frozenset()
+        if one.envelope.compared_at is not None:
+            # Anybody may write the header: it can only bring the place down, and so keep more.
+            place = min(place, one.envelope.compared_at[1])
+            kept = written_since(customer.fields, place, gone)
+            change = msgspec.structs.replace(change, is_deleted=None) if gone in kept else change
+        written = write_fields(customer.fields, change.fields, time, place, catalog, replay=replay, kept=kept)
+        tombstone = customer.fields.get(gone)
         outcome = judge(
             Facts(
                 change=change,

@@ -361,7 +361,8 @@ def _readable(customer_id: str, entry: Entry, catalog: Catalog) -> Readable:
         appended_at=None,
     )
     replay_of = _place(entry.replay_of) if entry.replay_of is not None else None
-    envelope = Envelope(entry.event_id, entry.source, entry.received_at, replay_of, None)
+    compared_at = (0, entry.compared_at) if entry.compared_at is not None else None
+    envelope = Envelope(entry.event_id, entry.source, entry.received_at, replay_of, None, compared_at)
     identity = Identity(entry.event_id, entry.source, entry.received_at)
     return Readable(record, envelope, read_change(read_object(entry.payload or b""), identity, catalog))
 

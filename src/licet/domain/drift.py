@@ -13,7 +13,7 @@ import msgspec
 
 from licet.domain.catalog import Catalog, Role
 from licet.domain.change import check_change
-from licet.domain.fields import Field, Fields, ends, read_moment, starts, whole
+from licet.domain.fields import Field, Fields, ends, microseconds, read_moment, starts, whole
 
 _FLAGS = {"true": True, "false": False}
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d+)?\Z")
@@ -29,8 +29,23 @@ class DriftKind(enum.StrEnum):
     UNKNOWN_SKU = "unknown_sku"
 
 
+class Repair(enum.StrEnum):
+    """What is done about what is off."""
+
+    PLANNED = "planned"
+    DELETION = "deletion planned"
+    CHANGED_SINCE = "held back: changed since"
+    UNTIMED = "held back: no --exported-at"
+    ERASED = "held back: erased"
+    UNKNOWN_SKU = "held back: unknown SKU"
+    NOT_ASKED = "held back: no --delete-missing"
+
+
 class Drift(msgspec.Struct, frozen=True, gc=False):
-    """One thing that is off. ``line`` is the file's, None where the customer is not in it."""
+    """One thing that is off. ``line`` is the file's, None where the customer is not in it.
+
+    ``repair`` is None where nobody asked for one.
+    """
 
     kind: DriftKind
     customer: str
@@ -38,15 +53,33 @@ class Drift(msgspec.Struct, frozen=True, gc=False):
     field: str | None = None
     found: Any = None
     expected: Any = None
+    repair: Repair | None = None
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a row of an export says. ``excluded``: the catalog keeps such rows out, as it keeps changes out."""
+    """What a row of an export says. ``excluded``: the catalog keeps such rows out, as it keeps changes out.
+
+    ``time`` is the row's own, in microseconds since 1970.
+    """
 
     fields: dict[str, Any]
     deleted: bool
     unknown_skus: list[str]
     excluded: bool
+    time: int | None
+
+
+class Pair(msgspec.Struct, frozen=True, gc=False):
+    """A customer beside its row of the export.
+
+    ``line`` and ``said`` are None where the file has no row of it, ``deleted`` where the store does not know it.
+    """
+
+    customer: str
+    line: int | None
+    said: Said | None
+    deleted: bool | None
+    fields: Fields
 
 
 class Layout:
@@ -93,7 +126,8 @@ class Layout:
         }
         unknown = [name for name, value in payload.items() if value is True and self.is_unknown_sku(name)]
         excluded = any(rule.matches(dict(payload)) for rule in catalog.exclusions)
-        return checked.customer_id, Said(fields, payload.get(catalog.source.deleted) is True, unknown, excluded)
+        time = microseconds(checked.source_time) if checked.source_time is not None else None
+        return checked.customer_id, Said(fields, payload.get(catalog.source.deleted) is True, unknown, excluded, time)
 
     def differences(self, stored: Fields, said: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         """Yield (field, found, expected) of each that differs in what it means."""
@@ -129,13 +163,9 @@ def reading(value: Any, role: Role, catalog: Catalog) -> Any:
     return value if role is Role.TEXT or read_moment(value, catalog.zone) is not None else None
 
 
-def drifts(
-    layout: Layout, customer: str, line: int | None, said: Said | None, deleted: bool | None, fields: Fields
-) -> list[Drift]:
-    """Return what is off about one customer.
-
-    ``said`` is None where the file has no row of it, ``deleted`` where the store does not know it.
-    """
+def drifts(layout: Layout, pair: Pair) -> list[Drift]:
+    """Return what is off about one customer."""
+    customer, line, said, deleted = pair.customer, pair.line, pair.said, pair.deleted
     if said is None or line is None:
         return [Drift(DriftKind.EXTRA, customer, None)] if deleted is False else []
     if said.excluded:
@@ -147,5 +177,7 @@ def drifts(
     elif deleted is not said.deleted:
         found.append(Drift(DriftKind.DIFFERENT, customer, line, gone, deleted, said.deleted))
     if deleted is False and not said.deleted:
-        found += [Drift(DriftKind.DIFFERENT, customer, line, *each) for each in layout.differences(fields, said.fields)]
+        found += [
+            Drift(DriftKind.DIFFERENT, customer, line, *each) for each in layout.differences(pair.fields, said.fields)
+        ]
     return found

@@ -5,12 +5,14 @@ The rules (design: order, per field):
 * A change with a source time writes each field whose stored time is not newer.
 * A change without one writes in log order and leaves the stored times.
 * A replay leaves the fields written since its original delivery, unless both writes are timed and its time is newer.
+* A repair leaves the fields written since the export was compared, whatever their times; deletion is about them all.
 * Null clears a field, but a flag: an absent or null flag means unknown, never false.
 """
 
 import datetime as dt
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -68,8 +70,9 @@ def write_fields(
     catalog: Catalog,
     *,
     replay: bool = False,
+    kept: AbstractSet[str] = frozenset(),
 ) -> Written:
-    """Write what a change sends over what is stored. Pure; ``stored`` is not touched."""
+    """Write what a change sends over what is stored, but for the ``kept``. Pure; ``stored`` is not touched."""
     fields = dict(stored)
     changed = set()
     carried = late = 0
@@ -79,7 +82,9 @@ def write_fields(
         if value is None and not _clears(name, known, catalog):
             continue
         carried += 1
-        if known is None:
+        if name in kept:
+            late += 1
+        elif known is None:
             fields[name] = Field(value, place, time, timed)
             changed.add(name)
         elif _is_late(known, time, place, replay=replay):
@@ -89,6 +94,12 @@ def write_fields(
             if known.value is not value and not _same(known.value, value):
                 changed.add(name)
     return Written(fields, frozenset(changed), carried, late)
+
+
+def written_since(stored: Fields, place: int, deleted: str) -> AbstractSet[str]:
+    """Name the fields written after a place; with any of them goes ``deleted``, the one that is about all."""
+    since = {name for name, field in stored.items() if field.place > place}
+    return since | {deleted} if since else since
 
 
 def _clears(name: str, known: Field | None, catalog: Catalog) -> bool:

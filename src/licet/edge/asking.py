@@ -8,8 +8,9 @@ import msgspec
 
 from licet.answer.asker import Answer, Asker
 from licet.answer.check import Wanted
+from licet.answer.history import History
 from licet.domain.decision import Asked, Decision
-from licet.domain.errors import Fault, InvalidInput
+from licet.domain.errors import Fault, InvalidInput, Unavailable
 from licet.domain.principal import Scope
 from licet.edge.asgi import AsgiScope, Receive, header
 from licet.edge.authentication import Authenticator
@@ -25,15 +26,19 @@ MAX_BODY = 16 * 1024 * 1024  # ten thousand questions of the longest names, esca
 class Asking:
     """One for all ways but ``GET /v1/check``, which has no body and its own figures."""
 
-    def __init__(self, asker: Asker, authenticator: Authenticator, metrics: Metrics) -> None:
+    def __init__(self, asker: Asker, history: History, authenticator: Authenticator, metrics: Metrics) -> None:
         self._asker = asker
+        self._history = history
         self._authenticator = authenticator
         self._checks = metrics.checks
         self._bodies = Bodies(MAX_BODY, MAX_BODY, limit_s=READ_LIMIT_S)
 
-    async def admit(self, authorization: bytes | None) -> None:
+    async def admit(self, authorization: bytes | None, *, explain: bool = False) -> None:
         """Let in who may ask, by an ``Authorization`` header. Raises ``Unauthenticated`` and ``Forbidden``."""
-        (await self._authenticator.authenticate(authorization)).require(Scope.READ)
+        principal = await self._authenticator.authenticate(authorization)
+        principal.require(Scope.READ)
+        if explain:
+            principal.require(Scope.EXPLAIN)
 
     async def read(self, scope: AsgiScope, receive: Receive) -> bytes:
         """Read the body. Raises what ``Bodies.read`` does."""
@@ -58,6 +63,13 @@ class Asking:
         if isinstance(answer, InvalidInput):
             raise answer
         return answer
+
+    async def why(self, decision: Decision) -> str | None:
+        """Explain a decision in three sentences; None while the store is away: the decision is worth more."""
+        try:
+            return " ".join(await self._history.why(decision))
+        except Unavailable:
+            return None
 
 
 def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

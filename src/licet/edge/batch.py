@@ -46,7 +46,7 @@ class BatchCheck:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one batch; errors are for the front."""
         await self._asking.admit(header(scope["headers"], b"authorization"))
-        batch: Batch = decode(_batch, await self._asking.read(scope, receive))
+        batch = decode_batch(await self._asking.read(scope, receive))
         questions = read(batch)
         token = batch.token if batch.token is not None else user_token(scope["headers"])
         answers = iter(await self._asking.ask([one for one in questions if isinstance(one, Asked)], token))
@@ -70,7 +70,13 @@ class TokenCheck:
         await respond(send, 200, JSON, _encode(await self._asking.ask_one(asked, token)))
 
 
-def read(batch: Batch) -> list[Asked | InvalidInput]:
+def decode_batch(body: bytes) -> Batch:
+    """Decode a body. Raises ``InvalidInput``."""
+    batch: Batch = decode(_batch, body)
+    return batch
+
+
+def read(batch: Batch, most: int = MOST) -> list[Asked | InvalidInput]:
     """Return the questions in order, a grid row by row. Raises ``InvalidInput`` where the whole cannot be meant."""
     sent = [name for name in ("checks", "features", "customers", "users") if getattr(batch, name) is not None]
     if sent not in (["checks"], ["features", "customers"], ["features", "users"]) and (
@@ -83,8 +89,8 @@ def read(batch: Batch) -> list[Asked | InvalidInput]:
     if sent == ["features"]:
         rows = [(None, None)]  # the user of the token
     count = len(batch.checks or ()) + len(batch.features or ()) * len(rows)
-    if count > MOST:
-        raise PayloadTooLarge.of(Fault("body", f"{count:,} questions", f"at most {MOST:,} in one request"))
+    if count > most:
+        raise PayloadTooLarge.of(Fault("body", f"{count:,} questions", f"at most {most:,} in one request"))
     if batch.checks is not None:
         return [_read(raw, number) for number, raw in enumerate(batch.checks)]
     grid = itertools.product(rows, batch.features or ())

@@ -14,13 +14,26 @@ import msgspec
 from licet.answer.check import NOTHING
 from licet.domain.decision import Asked, Decision
 from licet.domain.errors import Fault, InvalidInput, Unauthenticated
+from licet.edge import check
 from licet.edge.asgi import AsgiScope, Receive, Send, header, respond
 from licet.edge.asking import Asking, user_token
-from licet.edge.check import read_question
+from licet.edge.past import read_truth
 from licet.edge.problems import Denied, problem_of
 
 HOW = "GET /v1/forward-auth?feature=…, the user in X-Licet-User or a token; for proxies that ask before they pass on."
-_TOLD = ("allowed", "reason", "message", "customer", "user", "feature", "value", "sku", "revision", "reference")
+_TOLD = (
+    "allowed",
+    "reason",
+    "message",
+    "customer",
+    "user",
+    "feature",
+    "value",
+    "sku",
+    "revision",
+    "reference",
+    "explanation",
+)
 # Beside letters, digits and "_.-~", which always stand: what neither breaks a header nor a page that shows it.
 _SAFE = " !#$()*+,/:;=?@[]|"
 Headers = Sequence[tuple[bytes, bytes]]
@@ -37,8 +50,10 @@ class ForwardAuth:
         """Answer one request of a proxy; errors are for the front."""
         headers = scope["headers"]
         key = header(headers, b"x-licet-key")
-        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
-        asked, wanted = read_question(scope["query_string"])
+        query = check.read_query(scope["query_string"], (*check.PARAMETERS, "explain"))
+        explain = read_truth(query.get("explain", "false"))
+        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"), explain=explain)
+        asked, wanted = check.question_in(query)
         if asked.user is not None or asked.customer is not None or wanted != NOTHING:
             raise InvalidInput.of(Fault("query", "more than the feature", "the feature; headers say who is meant"))
         user, customer = _named(headers, b"x-licet-user"), _named(headers, b"x-licet-customer")
@@ -47,7 +62,8 @@ class ForwardAuth:
             raise Unauthenticated("no user is known: send the header X-Licet-User or, beside X-Licet-Key, a token")
         decision = await self._asking.ask_one(Asked(asked.feature, user, customer), token)
         told_as = reference(decision, self._clock())
-        said = {**msgspec.to_builtins(decision), "reference": told_as}
+        why = await self._asking.why(decision) if explain else None
+        said = {**msgspec.to_builtins(decision), "reference": told_as, "explanation": why}
         told = [(f"x-licet-{name}".encode(), safe(said[name])) for name in _TOLD if said[name] is not None]
         told.append((b"cache-control", b"no-store"))
         if decision.allowed:

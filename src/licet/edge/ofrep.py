@@ -100,7 +100,7 @@ class Ofrep:
         if decision.reason is Reason.UNKNOWN_FEATURE or (part and part not in _PARTS):
             said = f"there is no flag {shown(key)}; /v1/features lists the features, and each has {', '.join(_PARTS)}"
             return await respond(send, 404, JSON, _encode(Failure("FLAG_NOT_FOUND", said, key)))
-        fresh = {"revision": decision.revision, "age_ms": decision.age_ms}
+        fresh = {"revision": decision.revision, "age_ms": decision.age_ms} | (await self._whys([decision], scope))[0]
         return await respond(send, 200, JSON, _encode(evaluation(key, part, decision, self._catalog(), fresh)))
 
     async def bulk(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -111,7 +111,8 @@ class Ofrep:
         except _Unusable as error:
             return await respond(send, 400, JSON, _encode(Failure(*error.args)))
         known = [one for one in decisions if one.reason is not Reason.UNKNOWN_FEATURE]
-        flags = _encode([evaluation(one.feature, "", one, catalog, {}) for one in known])
+        whys = await self._whys(known, scope)
+        flags = _encode([evaluation(one.feature, "", one, catalog, why) for one, why in zip(known, whys, strict=True)])
         etag = b'W/"%s"' % hashlib.blake2b(flags, digest_size=12).hexdigest().encode()
         revision, age_ms = min(((one.revision, one.age_ms) for one in decisions), default=(0, 0))
         head = [(b"etag", etag), (b"x-licet-revision", b"%d" % revision), (b"x-licet-age-ms", b"%d" % age_ms)]
@@ -128,7 +129,8 @@ class Ofrep:
         """Admit the caller; return who is meant and the decisions. Raises ``_Unusable``, and what ``Asking`` raises."""
         headers = scope["headers"]
         key = header(headers, b"x-api-key")
-        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"))
+        authorization = b"Bearer " + key if key else header(headers, b"authorization")
+        await self._asking.admit(authorization, explain=_explains(scope))
         body, token = await self._asking.read(scope, receive), user_token(headers)
         try:
             context: Context = _read(body).context
@@ -145,6 +147,21 @@ class Ofrep:
             if isinstance(one, InvalidInput):  # who is meant is the same in all, and so is the fault
                 raise _Unusable("INVALID_CONTEXT", one.detail)
         return context, [one for one in answers if isinstance(one, Decision)]
+
+    async def _whys(self, decisions: Sequence[Decision], scope: AsgiScope) -> list[dict[str, str]]:
+        """Return the explanation of each, where one is asked for; a flag's metadata has no lists, so it is one text."""
+        found: list[dict[str, str]] = []
+        away = not _explains(scope)
+        for one in decisions:
+            why = None if away else await self._asking.why(one)
+            away = why is None  # the store: it is not waited for again
+            found.append({"explanation": why} if why is not None else {})
+        return found
+
+
+def _explains(scope: AsgiScope) -> bool:
+    """Tell whether ``explain=true`` is asked for, beside whatever a client of the protocol adds to the address."""
+    return b"explain=true" in scope["query_string"].split(b"&")
 
 
 def _streams(context: Context, decisions: Sequence[Decision], *, by_token: bool) -> list[dict[str, Any]]:

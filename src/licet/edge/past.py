@@ -1,24 +1,26 @@
-"""``GET /v1/check`` with ``explain``, ``as_of`` or ``known_at``, answered from the store; and how moments are read."""
+"""``/v1/check`` with ``explain``, ``as_of`` or ``known_at``, answered from the store; and how moments are read."""
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
-from licet.answer.check import NOTHING, Checker
-from licet.answer.history import History
+from licet.answer.history import Explanation, History
+from licet.domain.decision import Asked
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
-from licet.domain.principal import Scope
+from licet.edge import batch as batches
 from licet.edge import check
 from licet.edge.asgi import AsgiScope, Handler, Receive, Send, header, respond
-from licet.edge.asking import JSON, USER_TOKEN
-from licet.edge.authentication import Authenticator
+from licet.edge.asking import JSON, USER_TOKEN, Asking
+from licet.edge.problems import problem_of
 from licet.observe.metrics import Metrics
 from licet.store.past import When
 
 PARAMETERS = ("explain", "as_of", "known_at")
+MOST = 100  # each question of a batch asks the store once to five times
 MARKS = tuple(f"{name}=".encode() for name in PARAMETERS)
 _REVISION = re.compile(r"\d{1,18}\Z", re.ASCII)
 _TRUTH = {"true": True, "false": False}
@@ -27,42 +29,55 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PastCheck:
-    """The handler; a question that has none of the three after all is for ``plain``. Errors are for the front."""
+    """The handler; a GET that has none of the three after all is for ``plain``. Errors are for the front."""
 
-    def __init__(
-        self, history: History, checker: Checker, plain: Handler, authenticator: Authenticator, metrics: Metrics
-    ) -> None:
+    def __init__(self, history: History, asking: Asking, plain: Handler, metrics: Metrics) -> None:
         self._history = history
-        self._checker = checker
+        self._asking = asking
         self._plain = plain
-        self._authenticator = authenticator
         self._checks = metrics.checks
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer one check of a moment, with what stands behind it where that is asked for."""
-        asked = check.read_query(scope["query_string"], (*check.PARAMETERS, *PARAMETERS))
+        """Answer checks of a moment, one or a batch, with what stands behind each where that is asked for."""
+        many = scope["method"] == "POST"
+        asked = check.read_query(scope["query_string"], PARAMETERS if many else (*check.PARAMETERS, *PARAMETERS))
         if not asked.keys() & set(PARAMETERS):
             await self._plain(scope, receive, send)
             return
-        principal = await self._authenticator.authenticate(header(scope["headers"], b"authorization"))
-        principal.require(Scope.READ)
-        explain = _truth(asked.get("explain", "false"))
-        if explain:
-            principal.require(Scope.EXPLAIN)
-        if header(scope["headers"], USER_TOKEN) is not None:
-            raise InvalidInput.of(Fault("user", "a token", "a user or a customer by name, beside explain or a time"))
-        question, wanted = check.question_in(asked)
+        explain = read_truth(asked.get("explain", "false"))
+        await self._asking.admit(header(scope["headers"], b"authorization"), explain=explain)
         when = read_when(asked.get("as_of"), asked.get("known_at"))
-        if wanted != NOTHING:
-            await self._checker.wait(wanted)  # what the snapshot includes, the store does
-        if explain:
-            told = await self._history.explain(question, when)
-            decision, body = told.decision, _encode(told)
+        token: object = header(scope["headers"], USER_TOKEN)
+        questions: Sequence[Asked | InvalidInput] = ()
+        if many:
+            batch = batches.decode_batch(await self._asking.read(scope, receive))
+            questions, token = batches.read(batch, MOST), token if batch.token is None else batch.token
+        if token is not None:
+            raise InvalidInput.of(Fault("user", "a token", "a user or a customer by name, beside explain or a time"))
+        if many:
+            body = b'{"results":[%s]}' % b",".join(
+                [await self._placed(one, when, explain=explain) for one in questions]
+            )
         else:
-            decision = await self._history.check(question, when)
-            body = _encode(decision)
-        self._checks.labels(decision.reason.value).inc()
+            question, wanted = check.question_in(asked)
+            await self._asking.wait(wanted)  # what the snapshot includes, the store does
+            body = await self._told(question, when, explain=explain)
         await respond(send, 200, JSON, body)
+
+    async def _placed(self, one: Asked | InvalidInput, when: When, *, explain: bool) -> bytes:
+        """Answer a question of a batch; a fault of it is a problem in its place."""
+        try:
+            return (
+                problem_of(one).body if isinstance(one, InvalidInput) else await self._told(one, when, explain=explain)
+            )
+        except InvalidInput as error:
+            return problem_of(error).body
+
+    async def _told(self, asked: Asked, when: When, *, explain: bool) -> bytes:
+        told = await (self._history.explain(asked, when) if explain else self._history.check(asked, when))
+        decision = told.decision if isinstance(told, Explanation) else told
+        self._checks.labels(decision.reason.value).inc()
+        return _encode(told)
 
 
 def read_when(as_of: str | None, known_at: str | None) -> When:
@@ -85,7 +100,8 @@ def _time(field: str, text: str | None) -> dt.datetime | None:
         ) from error
 
 
-def _truth(text: str) -> bool:
+def read_truth(text: str) -> bool:
+    """Read the value of ``explain``. Raises ``InvalidInput``."""
     if text not in _TRUTH:
         raise InvalidInput.of(Fault("explain", shown(text), "true or false"))
     return _TRUTH[text]

@@ -13,6 +13,7 @@ from licet.edge.asgi import AsgiScope, Handler, Receive, Send
 from licet.edge.asking import USER_TOKEN, Asking
 from licet.edge.front import Route
 from licet.edge.past import MARKS
+from licet.edge.past import MOST as PAST_MOST
 from licet.edge.past import PARAMETERS as PAST
 
 REF = "#/components/schemas/{name}"
@@ -48,13 +49,13 @@ def ways(
     many, by_token = batch.BatchCheck(asking), batch.TokenCheck(asking)
 
     def checks(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["method"] == "POST":
-            return many(scope, receive, send)
         # Loops, as generators cost a check a microsecond.
         query = scope["query_string"]
         for mark in MARKS:
             if mark in query:
                 return past(scope, receive, send)
+        if scope["method"] == "POST":
+            return many(scope, receive, send)
         for name, _ in scope["headers"]:
             if name == USER_TOKEN:
                 return by_token(scope, receive, send)
@@ -79,16 +80,18 @@ def described() -> dict[str, Any]:
         "users": names,
         "token": {"type": "string"},
     }
-    told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, problem]})}
-    told_why = {"oneOf": [{"$ref": REF.format(name="Decision")}, {"$ref": REF.format(name="Explanation")}]}
+    explained = {"$ref": REF.format(name="Explanation")}
+    told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, explained, problem]})}
+    told_why = {"oneOf": [{"$ref": REF.format(name="Decision")}, explained]}
     many = (
         "`checks`, or a grid of `features` and `customers` or `users`, 10,000 questions at most. Each is answered in "
     )
-    many += "its place, a grid row by row; what is wrong with one is a problem in its place."
+    many += "its place, a grid row by row; what is wrong with one is a problem in its place. "
+    many += f"With `explain`, `as_of` or `known_at` {PAST_MOST} at most, each from the store."
     passing = "200: yes, 401: no user is known, 403: no. The decision is in the headers `X-Licet-…`."
     plain = f'{check.HOW} "No" is a 200 with its reason; a 304 says that the answer of this ETag still stands.'
     why, token = "May this user, or this customer, use this feature, and why?", "X-Licet-Token"
-    proxied = ("feature", "X-Licet-User", "X-Licet-Customer", "X-Licet-Key", token)
+    proxied = ("feature", "explain", "X-Licet-User", "X-Licet-Customer", "X-Licet-Key", token)
     flag = {200: "Evaluation", 400: "Failure", 404: "Failure"}
     flags = {200: "Evaluations", 304: None, 400: "Failure"}
     return {
@@ -96,18 +99,25 @@ def described() -> dict[str, Any]:
             "get": _operation(
                 "Check", why, plain, (*check.PARAMETERS, *PAST, token, "If-None-Match"), {200: told_why, 304: None}
             ),
-            "post": _operation("CheckMany", "Many questions at once", many, (token,), {200: told}, sent),
+            "post": _operation("CheckMany", "Many questions at once", many, (*PAST, token), {200: told}, sent),
         },
         "/v1/forward-auth": {
             "get": _operation("ForwardAuth", "May this request of a proxy pass?", passing, proxied, {200: None})
         },
         ofrep.BULK: {
             "post": _operation(
-                "EvaluateFlags", "All features as flags", ofrep.HOW, (token, "If-None-Match"), flags, "Evaluate"
+                "EvaluateFlags",
+                "All features as flags",
+                ofrep.HOW,
+                ("explain", token, "If-None-Match"),
+                flags,
+                "Evaluate",
             )
         },
         ofrep.SINGLE: {
-            "post": _operation("EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", token), flag, "Evaluate")
+            "post": _operation(
+                "EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", "explain", token), flag, "Evaluate"
+            )
         },
     }
 

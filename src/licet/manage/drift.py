@@ -1,57 +1,25 @@
 """Exports of the store, and the store against an export of Salesforce."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import msgspec
 
-from licet.domain.catalog import Catalog
-from licet.domain.drift import Drift, DriftKind, Layout, Said, drifts, reading
+from licet.domain.drift import DriftKind, Layout, Said, drifts, reading
 from licet.domain.errors import Fault, InvalidInput
-from licet.domain.fields import Fields, moment_of
+from licet.domain.fields import moment_of
 from licet.domain.principal import Actor
 from licet.manage.export_file import ExportReader, ExportWriter
+from licet.manage.ports import Bar, DriftStore
+from licet.manage.repair import Orders, Repairs, Seen
 from licet.store.values import Reconciliation
 
 _TOLD = 20  # faults of a file that are told one by one
-_encode = msgspec.json.Encoder().encode
-_said = msgspec.json.Decoder(Said).decode
 Tick = Callable[[int], object]
-
-
-class DriftStore(Protocol):
-    """What is asked of the store. Raises ``Unavailable``."""
-
-    def catalog(self) -> Catalog:
-        """Return the current catalog."""
-        ...
-
-    def count(self) -> int:
-        """Count the customers."""
-        ...
-
-    def customers(self) -> Iterator[tuple[str, bool, Fields]]:
-        """Return (id, deleted, fields) of every customer, by id."""
-        ...
-
-    def load(self, rows: Iterable[tuple[int, str, bytes]]) -> None:
-        """Take a file's rows: line, customer, what it says."""
-        ...
-
-    def twice(self) -> list[tuple[str, list[int]]]:
-        """Return customers that stand in the file more than once, with their lines; not all where there are many."""
-        ...
-
-    def pairs(self) -> Iterator[tuple[str, int | None, bytes | None, bool | None, Fields]]:
-        """Return each customer beside its row: id, line, what the row says, deleted, fields; all as of one moment."""
-        ...
-
-    def keep(self, by: Actor, file: str, counts: dict[str, int]) -> Reconciliation:
-        """Keep what the comparison came to, with the revision that ``pairs`` was of."""
-        ...
 
 
 class DriftDesk:
@@ -80,56 +48,54 @@ class DriftDesk:
             return writer.count
 
     def reconcile(
-        self, path: Path, by: Actor, expected: int | None, seen: Callable[[list[Drift]], object], bar: "Bar"
+        self, path: Path, by: Actor, expected: int | None, seen: Seen, bar: Bar, orders: Orders | None = None
     ) -> Reconciliation:
         """Compare the store with a file and keep what it came to; ``seen`` hears of each customer that is off.
 
-        Raises ``InvalidInput`` for a file that cannot be read as a whole: then nothing is compared.
+        With ``orders`` repair it. Raises ``InvalidInput`` for a file that cannot be read as a whole: then nothing is
+        compared. Raises ``Unavailable`` where the queue does not take all.
         """
-        with self._store() as store:
+        with self._store() as store, tempfile.TemporaryFile() as plan:
             layout = Layout(store.catalog())
             reader = ExportReader(path, layout)
             try:
-                rows = _Rows(reader, layout, bar)
+                rows = _Rows(reader, layout, bar, orders)
                 store.load(rows)
             finally:
                 reader.close()
             rows.check(expected, store.twice())
+            repairs = Repairs(orders, layout, store, plan) if orders is not None else None
             counts: Counter[str] = Counter(rows=rows.count)
             bar.begins("customers", store.count())
-            for customer, line, raw, deleted, fields in store.pairs():
-                said = _said(raw) if raw is not None else None
-                counts["excluded"] += said is not None and said.excluded
-                found = drifts(layout, customer, line, said, deleted, fields)
+            for pair in store.pairs():
+                counts["excluded"] += pair.said is not None and pair.said.excluded
+                found = drifts(layout, pair)
+                if repairs is not None:
+                    found = repairs.take(found, pair)
                 if found:
                     counts.update({drift.kind.value for drift in found})
                     seen(found)
                 bar.told(1)
-            names = ("rows", "excluded", *DriftKind)
-            return store.keep(by, path.name, {name: counts[name] for name in names})
-
-
-class Bar(Protocol):
-    """A progress bar: a step begins, with its whole; so much more of it is done."""
-
-    def begins(self, what: str, whole: int) -> None:
-        """Begin a step."""
-        ...
-
-    def told(self, more: int) -> None:
-        """Go on."""
-        ...
+            try:
+                if repairs is not None:
+                    repairs.publish(by, path.name, seen, bar)
+            finally:
+                if repairs is not None:
+                    counts.update(repaired=repairs.published, held_back=repairs.held_back)
+                names = ("rows", "excluded", *DriftKind, "repaired", "held_back")
+                kept = store.keep(by, path.name, {name: counts[name] for name in names})
+            return kept
 
 
 class _Rows:
     """A file's good rows as the store takes them; the bad ones are kept to be told."""
 
-    def __init__(self, reader: ExportReader, layout: Layout, bar: Bar) -> None:
-        self._reader, self._layout, self._bar = reader, layout, bar
+    def __init__(self, reader: ExportReader, layout: Layout, bar: Bar, orders: Orders | None) -> None:
+        self._reader, self._layout, self._bar, self._orders = reader, layout, bar, orders
         self._faults: list[Fault] = []
         self._bad = self.count = 0
 
-    def __iter__(self) -> Iterator[tuple[int, str, bytes]]:
+    def __iter__(self) -> Iterator[tuple[int, str, Said]]:
         self._bar.begins("file", self._reader.size)
         at = 0
         for line, row in self._reader.rows():
@@ -141,11 +107,13 @@ class _Rows:
                 if isinstance(row, InvalidInput):
                     raise row
                 customer, said = self._layout.read(row)
+                if self._orders is not None:
+                    self._orders.check_time(self._layout.catalog.source.modified, said.time)
             except InvalidInput as error:
                 self._bad += 1
                 self._tell(line, error.faults)
             else:
-                yield line, customer, _encode(said)
+                yield line, customer, said
 
     def check(self, expected: int | None, twice: list[tuple[str, list[int]]]) -> None:
         """Raise ``InvalidInput`` where rows are bad, stand twice, or are not as many as they should be."""
@@ -162,6 +130,10 @@ class _Rows:
             for number, who in ((promised, "its last row"), (expected, "--rows"))
             if number not in (None, self.count)
         ]
+        if self._orders is not None and self._orders.delete_missing and promised is None and expected is None:
+            faults.append(
+                Fault("the file", "no number of rows", "one in its last row, or --rows, to delete what is missing")
+            )
         if faults:
             raise InvalidInput.of(*faults)
 

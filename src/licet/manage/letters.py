@@ -12,7 +12,7 @@ from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavail
 from licet.domain.ids import shown
 from licet.domain.payload import read_object
 from licet.domain.principal import Actor
-from licet.queue.message import DOOR, Message, Position
+from licet.queue.message import COMPARED_AT, DOOR, Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.store.values import Letter, LetterState
 
@@ -151,6 +151,7 @@ def _of_door(letter: Letter, value: bytes, catalog: Catalog) -> Message | str:
 
 def _message(letter: Letter, key: str, event_id: str | None, place: str) -> Message:
     assert letter.value is not None and event_id and letter.source and letter.received_at  # noqa: S101,PT018 looked at
+    compared_at = dict(letter.headers).get(COMPARED_AT)
     return Message(
         key=key,
         value=letter.value,
@@ -158,4 +159,5 @@ def _message(letter: Letter, key: str, event_id: str | None, place: str) -> Mess
         source=letter.source,
         received_at=letter.received_at,
         replay_of=place,
+        compared_at=compared_at.decode("utf-8", "replace") if compared_at is not None else None,
     )

@@ -1,14 +1,18 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
+import datetime as dt
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from licet.domain.catalog import Catalog
+from licet.domain.drift import Pair, Said
+from licet.domain.fields import Fields
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor, Scope
 from licet.store.overrides import May, Stored, Wanted
 from licet.store.ports import StoredKey
-from licet.store.values import CatalogVersion, NameKind, Page, PartitionStop, Written
+from licet.store.values import Act, CatalogVersion, NameKind, Page, PartitionStop, Reconciliation, Written
 
 
 class DirectoryWriter(Protocol):
@@ -72,6 +76,67 @@ class PartitionStore(Protocol):
 
         What the ledger has from ``accepted`` on is set aside under another log's name. Raises ``NotFound``.
         """
+        ...
+
+
+class DriftStore(Protocol):
+    """The store beside an export. Synchronous: the operator's.
+
+    ``compared_at``: the revision and the last sequence number of the moment that was compared, once it is read.
+    """
+
+    compared_at: tuple[int, int]
+
+    def catalog(self) -> Catalog:
+        """Return the current catalog."""
+        ...
+
+    def count(self) -> int:
+        """Count the customers."""
+        ...
+
+    def customers(self) -> Iterator[tuple[str, bool, Fields]]:
+        """Return (id, deleted, fields) of every customer, by id."""
+        ...
+
+    def load(self, rows: Iterable[tuple[int, str, Said]]) -> None:
+        """Take a file's rows: line, customer, what it says."""
+        ...
+
+    def twice(self) -> list[tuple[str, list[int]]]:
+        """Return customers that stand in the file more than once, with their lines; not all where there are many."""
+        ...
+
+    def pairs(self) -> Iterator[Pair]:
+        """Return each customer beside its row; all as of one moment, which is then ``compared_at``."""
+        ...
+
+    def keep(self, by: Actor, file: str, counts: dict[str, int]) -> Reconciliation:
+        """Keep what the comparison came to, with the revision that ``pairs`` was of."""
+        ...
+
+    def sequence_at(self, moment: dt.datetime) -> int:
+        """Return the number of the last delivery that was recorded by then; 0 for none."""
+        ...
+
+    def changed_since(self, customers: Sequence[str]) -> set[str]:
+        """Return those of the customers that were written since the comparison."""
+        ...
+
+    def audit(self, act: Act) -> None:
+        """Keep who did it, at once."""
+        ...
+
+
+class Bar(Protocol):
+    """A progress bar: a step begins, with its whole; so much more of it is done."""
+
+    def begins(self, what: str, whole: int) -> None:
+        """Begin a step."""
+        ...
+
+    def told(self, more: int) -> None:
+        """Go on."""
         ...
 
 

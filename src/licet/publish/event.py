@@ -13,21 +13,24 @@ import msgspec
 
 from licet.domain.catalog import Catalog
 from licet.domain.decision import Asked, Freshness, Held, Known, decide
-from licet.domain.license import state_of
+from licet.domain.license import Status, state_of
 from licet.queue.message import Header
 from licet.queue.ports import Announcement
 from licet.store.steps import Believed, Touch
+from licet.store.values import OverrideRow
 
 TYPE = "licet.license-change.v1"
 _TICK = dt.timedelta(microseconds=1)
 _LICENSE = ("license_id", "status", "starts_at", "ends_at", "quantity", "since")
-_DECISION = ("allowed", "reason", "value", "sku", "license_id", "since", "until")
+# Neither author nor reason: who made one stands in the cause, once.
+_OVERRIDE = ("sku", "feature", "effect", "kind", "value", "starts_at", "ends_at", "since")
+_DECISION = ("allowed", "reason", "value", "sku", "license_id", "override_id", "since", "until")
 _encode = msgspec.json.Encoder().encode
 State = Mapping[str, Mapping[str, Any]]
 
 
 def announcement(touch: Touch, catalogs: Mapping[int, Catalog]) -> Announcement:
-    """Say what a revision did to a customer; of one that was erased since, only that it is no more."""
+    """Say what a revision did to a customer; of one that is erased, only that it is no more."""
     return Announcement(touch.customer_id, None if touch.gone else _value(touch, catalogs), _headers(touch))
 
 
@@ -43,7 +46,7 @@ def _value(touch: Touch, catalogs: Mapping[int, Catalog]) -> bytes:
             "at": touch.at,
             "catalog_version": touch.catalog,
             "cause": touch.cause,
-            **{place: after[place] for place in ("skus", "features")},
+            **{place: after[place] for place in ("skus", "overrides", "features")},
             "aliases": touch.after.aliases,
             "changes": _changes(before, after),
         }
@@ -51,24 +54,29 @@ def _value(touch: Touch, catalogs: Mapping[int, Catalog]) -> bytes:
 
 
 def _state(customer_id: str, believed: Believed, catalog: Catalog, now: dt.datetime) -> State:
-    known, fresh = Known(customer_id, believed.licenses), Freshness(0, 0, None)
+    known = Known(customer_id, believed.licenses, [one.stands() for one in believed.overrides])
+    fresh = Freshness(0, 0, None)
     decisions = {one: decide(Asked(one, None, customer_id), [known], catalog, now, fresh) for one in catalog.features}
     return {
-        "skus": {one.sku: {"state": _sku(one, now), **_fields(one, _LICENSE)} for one in believed.licenses},
+        "skus": {one.sku: {"state": _at(one, one.status, now), **_fields(one, _LICENSE)} for one in believed.licenses},
+        "overrides": {
+            str(one.override_id): {"state": _at(one, Status.ACTIVE, now), **_fields(one, _OVERRIDE)}
+            for one in believed.overrides
+        },
         "features": {name: _fields(decision, _DECISION) for name, decision in decisions.items()},
         "aliases": dict.fromkeys(believed.aliases, True),
     }
 
 
-def _sku(held: Held, now: dt.datetime) -> str:
-    return state_of(held.status, held.starts_at, held.ends_at, now)
+def _at(one: Held | OverrideRow, status: Status, now: dt.datetime) -> str:
+    return state_of(status, one.starts_at, one.ends_at, now)
 
 
 def _changes(before: State, after: State) -> list[dict[str, Any]]:
     """List what differs; null where it is not there."""
     return [
         {"what": what, "name": name, "before": before[place].get(name), "after": after[place].get(name)}
-        for what, place in (("sku", "skus"), ("feature", "features"), ("alias", "aliases"))
+        for what, place in (("sku", "skus"), ("override", "overrides"), ("feature", "features"), ("alias", "aliases"))
         for name in sorted(before[place].keys() | after[place].keys())
         if before[place].get(name) != after[place].get(name)
     ]

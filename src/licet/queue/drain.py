@@ -132,4 +132,5 @@ def _message(record: Record) -> Message:
         received_at=envelope.received_at,
         traceparent=envelope.traceparent,
         replay_of="/".join(map(str, envelope.replay_of)) if envelope.replay_of else None,
+        compared_at="/".join(map(str, envelope.compared_at)) if envelope.compared_at else None,
     )

@@ -5,7 +5,7 @@ The value is the JSON exactly as the sender wrote it; what names the change trav
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,12 +16,14 @@ TYPE = "licet.customer-change.v1"
 TOPIC = "licet.customer-changes"
 PARTITIONS = 12
 REPLAY_OF = "licet-replay-of"
+COMPARED_AT = "licet-compared-at"
 # The first part of a replay's place where it was no delivery, but a bad post that the door kept: door/0/LETTER.
 DOOR = "door"
 UNREADABLE = "licet-unreadable-headers"
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 # A later receipt would leave no time for the license rows that follow it.
 _TOO_LATE = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+_COMPARED = re.compile(r"(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 _PLACE = re.compile(r"([^\x00\n]{1,300})/(\d{1,9})/(\d{1,18})\Z")
 
 Header = tuple[str, bytes]
@@ -43,7 +45,10 @@ def unpack_headers(raw: bytes) -> list[Header]:
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One change to append. ``key`` is the customer id, so one customer's changes stay in order."""
+    """One change to append. ``key`` is the customer id, so one customer's changes stay in order.
+
+    ``compared_at`` is a repair's: the store's revision/sequence when it was compared with an export.
+    """
 
     key: str
     value: bytes
@@ -52,6 +57,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     received_at: dt.datetime
     traceparent: str | None = None
     replay_of: str | None = None
+    compared_at: str | None = None
 
     def headers(self) -> list[Header]:
         """Write the CloudEvents headers."""
@@ -65,6 +71,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             headers.append(("traceparent", self.traceparent.encode()))
         if self.replay_of is not None:
             headers.append((REPLAY_OF, self.replay_of.encode()))
+        if self.compared_at is not None:
+            headers.append((COMPARED_AT, self.compared_at.encode()))
         return headers
 
 
@@ -103,7 +111,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What a record's headers say.
 
     ``replay_of`` is the (log, partition, offset) of the original delivery, or (``door``, 0, letter). ``traceparent`` is
-    W3C's; what is none counts as absent.
+    W3C's; what is none counts as absent. ``compared_at`` is a repair's (revision, sequence): later writes stay.
     """
 
     event_id: str
@@ -111,6 +119,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     received_at: dt.datetime
     replay_of: tuple[str, int, int] | None
     traceparent: str | None
+    compared_at: tuple[int, int] | None = None
 
     @property
     def sampled(self) -> str | None:
@@ -142,9 +151,8 @@ def read_envelope(record: Record) -> Envelope:
     received_at = _time(found.get("ce_time", ""))
     if received_at is None and found.get("ce_time"):
         faults.append(Fault("header ce_time", shown(found["ce_time"]), "a time with a zone, before the year 9999"))
-    replay_of = _PLACE.match(found[REPLAY_OF]) if REPLAY_OF in found else None
-    if REPLAY_OF in found and replay_of is None:
-        faults.append(Fault(f"header {REPLAY_OF}", shown(found[REPLAY_OF]), "log/partition/offset"))
+    replay_of = _match(found, REPLAY_OF, _PLACE, "log/partition/offset", faults)
+    compared_at = _match(found, COMPARED_AT, _COMPARED, "revision/sequence", faults)
     if faults or received_at is None:
         raise InvalidInput.of(*faults)
     return Envelope(
@@ -153,7 +161,17 @@ def read_envelope(record: Record) -> Envelope:
         received_at,
         (replay_of[1], int(replay_of[2]), int(replay_of[3])) if replay_of else None,
         found["traceparent"] if TRACEPARENT.match(found.get("traceparent", "")) else None,
+        (int(compared_at[1]), int(compared_at[2])) if compared_at else None,
     )
+
+
+def _match(
+    found: Mapping[str, str], name: str, shape: re.Pattern[str], said: str, faults: list[Fault]
+) -> re.Match[str] | None:
+    match = shape.match(found[name]) if name in found else None
+    if name in found and match is None:
+        faults.append(Fault(f"header {name}", shown(found[name]), said))
+    return match
 
 
 def _time(text: str) -> dt.datetime | None:

@@ -15,8 +15,7 @@ from licet.store.pools import Pool, connection_of
 from licet.store.ports import Folded
 from licet.store.values import Act, Action, BrakeLine, BrakeView
 
-_GRANTED = "the license gives access again, or its customer was erased"
-_ALL = {"after": "", "only": None}
+_GRANTED = "the license gives access again"
 
 
 class BrakeWriter:
@@ -32,7 +31,7 @@ class BrakeWriter:
         """
         [(before, active)] = self._ask("count_ends", ends=ends, window=brake.window, hold=brake.hold)
         if active is None and brake.share and before + ends > brake.floor:
-            self._connection.execute(_sql()["patience"])
+            self._ask("patience")
             [(active,)] = self._ask("count_active", before=before)
         return brake.room(before, active, ends)
 
@@ -46,22 +45,23 @@ class BrakeWriter:
             self._hold([(row.customer_id, row.sku, row.valid_from) for row in folded.holds], folded.room, AUTHOR)
 
     def release(
-        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+        self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
     ) -> list[tuple[str, str]]:
         """End some holds; those of the customers ``keep`` become this person's overrides, and last as long."""
-        pairs = [(row[0], row[1]) for row in self._ask("held", **_ALL | {"only": customer}, limit=limit)]
+        self._ask("in_order")
+        pairs = [(row[0], row[1]) for row in self._ask("held", only=only, after=after, limit=limit)]
         self._end(pairs, by.name, reason)
         kept = {"revision": self.revision, "kept": list(keep), "author": by.name, "reason": reason}
-        for customer_id, name, after in self._ask("keep", **kept):
+        for customer_id, name, made in self._ask("keep", **kept):
             act = Act(
-                action=Action.OVERRIDE_PUT, subject=name, by=by, customer_id=customer_id, after=after, reason=reason
+                action=Action.OVERRIDE_PUT, subject=name, by=by, customer_id=customer_id, after=made, reason=reason
             )
             audit(self._connection, act)
         return pairs
 
-    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> list[tuple[str, str]]:
+    def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> list[tuple[str, str]]:
         """Hold some of what ended before any was held."""
-        pairs = [(row[0], row[1]) for row in self._ask("ended", **_ALL, window=brake.window, limit=limit)]
+        pairs = [(row[0], row[1]) for row in self._ask("ended", window=brake.window, after=after, limit=limit)]
         self._hold([(*pair, None) for pair in pairs], Room(why=f"{HELD}: {reason}", hold=brake.hold), by.name)
         return pairs
 

@@ -26,7 +26,8 @@ def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author
     connection.execute(sql["insert_version"], {**version, "document": catalog.text, "author": author})
     for name, sku in catalog.skus.items():
         fields = {"flag": sku.flag, "from": sku.from_, "until": sku.until, "quantity": sku.quantity}
-        connection.execute(sql["insert_sku"], {**version, **fields, "sku": name, "title": sku.title})
+        said = {**version, **fields, "sku": name, "title": sku.title, "grace": sku.grace_days}
+        connection.execute(sql["insert_sku"], said)
     for name, feature in catalog.features.items():
         connection.execute(sql["insert_feature"], {**version, "feature": name, "title": feature.title})
     for name, sku in catalog.skus.items():

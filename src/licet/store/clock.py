@@ -10,7 +10,7 @@ from licet.domain.errors import Unavailable
 from licet.store.catalogs import begin
 
 # Each has its queries ``next_…`` and ``due_…`` in sql/clock.sql.
-HANDS = (("license", "start"), ("license", "end"))
+HANDS = (("license", "start"), ("license", "end"), ("override", "start"), ("override", "end"), ("grace", "end"))
 CHUNK = 500
 # All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
 _BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"
@@ -27,19 +27,25 @@ class PostgresClock:
     def next_s(self) -> float | None:
         """Return in how many seconds the next boundary passes, below zero where it has; None where none is known."""
         with self._lent() as connection:
-            found = [connection.execute(self._sql[f"next_{kind}_{boundary}"]).fetchone() for kind, boundary in HANDS]
-        return min((row[0] for row in found if row is not None), default=None)
+            found = [self._next_s(connection, *hand) for hand in HANDS]
+        return min((one for one in found if one is not None), default=None)
 
     def strike(self) -> int:
         """Write up to ``CHUNK`` boundaries of each kind that passed; returns how many time made. The rest stays due."""
         with self._lent() as connection:
-            return sum(self._move(connection, kind, boundary) for kind, boundary in HANDS)
+            # A look costs less than a turn at the write lock for what is not due.
+            due = [hand for hand in HANDS if (self._next_s(connection, *hand) or 0) < 0]
+            return sum(self._move(connection, *hand) for hand in due)
 
     def close(self) -> None:
         """Let go of the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _next_s(self, connection: Connection, kind: str, boundary: str) -> float | None:
+        row = connection.execute(self._sql[f"next_{kind}_{boundary}"]).fetchone()
+        return row[0] if row is not None else None
 
     def _move(self, connection: Connection, kind: str, boundary: str) -> int:
         """Write one kind in one transaction: what stands under the lock is looked at, whatever was seen before."""

@@ -1,6 +1,7 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -58,6 +59,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replay_of: int | None
     payload: bytes | None
     replay_letter: int | None = None
+    compared_at: int | None = None
     traceparent: str | None = None
 
 
@@ -241,19 +243,19 @@ class CatalogTransaction(Protocol):
         ...
 
     def release(
-        self, customer: str | None, keep: Collection[str], by: Actor, reason: str, limit: int
+        self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
     ) -> Sequence[tuple[str, str]]:
         """End some of the safety brake's holds; those of the customers ``keep`` become this person's overrides.
 
-        Returns the (customer, SKU) pairs.
+        Returns the (customer, SKU) pairs in order, from beyond ``after`` (both, with a space); perhaps ``only`` of one.
         """
         ...
 
-    def restore(self, brake: Brake, by: Actor, reason: str, limit: int) -> Sequence[tuple[str, str]]:
+    def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
         """Hold some of what ended before the safety brake held any; returns the same."""
         ...
 
-    def erase(self, customer_id: str, by: Actor) -> None:
+    def erase(self, customer_id: str, by: Actor) -> list[uuid.UUID]:
         """Empty all that is kept of a customer beside its row and its licenses."""
         ...
 
@@ -345,6 +347,7 @@ class Entry(msgspec.Struct, frozen=True):
     payload: bytes | None
     payload_hash: bytes
     source_time: dt.datetime | None
+    compared_at: int | None
 
 
 class StoredName(msgspec.Struct, frozen=True):

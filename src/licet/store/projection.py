@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -222,10 +223,10 @@ class PostgresTransaction(BrakeWriter):
         """Remember that the catalog version has reached all customers up to this id."""
         self._run("mark_refolded", version=version, customer_id=customer_id)
 
-    def erase(self, customer_id: str, by: Actor) -> None:
-        """Empty all that is kept of a customer beside its row and its licenses.
+    def erase(self, customer_id: str, by: Actor) -> list[uuid.UUID]:
+        """Empty all that is kept of a customer beside its row and its licenses; returns the overrides that end by it.
 
-        It belongs to the transaction that wrote the tombstone; whoever tells others of an erasure does it from here.
+        It belongs to the transaction that wrote the tombstone: followers and the outbox know the erasure by that.
         """
         names = {customer_id, customer_id[:15]} if is_salesforce_id(customer_id) else {customer_id}
         said = {
@@ -235,8 +236,9 @@ class PostgresTransaction(BrakeWriter):
             "author": by.name,
             "revision": self.revision,
         }
-        for query in named_queries("licet.store", "sql/erase.sql").values():
-            self._connection.execute(query, said)
+        queries = named_queries("licet.store", "sql/erase.sql")
+        cursors = {name: self._connection.execute(query, said) for name, query in queries.items()}
+        return [row[0] for row in cursors["end_overrides"]]
 
     def audit(self, act: Act) -> None:
         """Keep who did it."""
@@ -385,6 +387,7 @@ def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
         one.replay_of,
         one.payload,
         one.replay_letter,
+        one.compared_at,
     )
 
 

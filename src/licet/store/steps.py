@@ -8,20 +8,23 @@ import msgspec
 
 from licet.domain.decision import Held
 from licet.store.records import Position
+from licet.store.values import OverrideRow
 
 
 class Believed(msgspec.Struct, frozen=True):
     """What was believed of a customer at a revision."""
 
     licenses: list[Held]
+    overrides: list[OverrideRow]
     aliases: list[str]
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True):
     """One customer that one revision touched, as it was believed just before and from there on.
 
-    ``gone``: the customer was erased since. ``cause`` is JSON; ``first`` the first boundary where time is the cause.
-    ``catalog`` and ``former`` are versions: that of the revision, and the one to hold ``before`` against.
+    ``gone``: the customer was erased then, or has been since. ``cause`` is JSON; ``first`` the first boundary where
+    time is the cause. ``catalog`` and ``former`` are versions: that of the revision, and the one to hold ``before``
+    against.
     """
 
     position: Position

@@ -227,6 +227,7 @@ class Action(enum.StrEnum):
     OVERRIDE_END = "override.end"
     CUSTOMER_RESTORE = "customer.restore"
     CUSTOMER_ERASE = "customer.erase"
+    RECONCILE_REPAIR = "reconcile.repair"
     BRAKE_RELEASE = "brake.release"
     BRAKE_RESTORE = "brake.restore"
 
@@ -264,7 +265,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Reconciliation(msgspec.Struct, frozen=True):
     """What a comparison with a full export came to: at which revision, how many customers were off, by kind.
 
-    ``excluded`` are rows that the catalog keeps out; they are not compared.
+    ``excluded`` are rows that the catalog keeps out; they are not compared. ``repaired`` are the customers of whom a
+    repair was published, ``held_back`` those of whom one was not.
     """
 
     reconciliation: int
@@ -278,6 +280,8 @@ class Reconciliation(msgspec.Struct, frozen=True):
     extra: int
     different: int
     unknown_sku: int
+    repaired: int
+    held_back: int
 
     @property
     def drifted(self) -> bool:

@@ -11,8 +11,8 @@ VALUES (%(version)s, %(document)s, %(author)s, tstzrange(%(at)s, NULL), int8rang
 
 -- name: insert_sku
 -- Keep an SKU of a version.
-INSERT INTO sku (catalog_version, sku, title, flag_field, from_field, until_field, quantity_field)
-VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from)s, %(until)s, %(quantity)s)
+INSERT INTO sku (catalog_version, sku, title, flag_field, from_field, until_field, quantity_field, grace_days)
+VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from)s, %(until)s, %(quantity)s, %(grace)s)
 
 -- name: insert_feature
 -- Keep a feature of a version.

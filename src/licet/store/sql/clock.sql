@@ -56,6 +56,108 @@ WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l
   AND l.ends_at <= clock_timestamp()
 ORDER BY l.ends_at, l.row_id LIMIT %(limit)s
 
+-- name: next_override_start
+-- The same of overrides, of whatever kind and effect.
+SELECT extract(epoch FROM o.starts_at - clock_timestamp())::float8
+FROM override o
+WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
+  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
+ORDER BY o.starts_at, o.row_id LIMIT 1
+
+-- name: next_override_end
+-- The same of their ends.
+SELECT extract(epoch FROM o.ends_at - clock_timestamp())::float8
+FROM override o
+WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
+  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
+                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
+ORDER BY o.ends_at, o.row_id LIMIT 1
+
+-- name: due_override_start
+-- One that was ended or replaced is no longer current. One that began as it was made has no start by time.
+SELECT o.starts_at, o.row_id, o.override_id, o.customer_id, EXISTS (
+    SELECT FROM override k
+    JOIN revision_log began ON began.revision = lower(k.recorded)
+    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
+    WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
+      AND k.starts_at = o.starts_at AND began.recorded_at < o.starts_at
+      AND (ended.recorded_at >= o.starts_at OR upper_inf(k.recorded)))
+FROM override o
+WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
+  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
+                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
+  AND o.starts_at <= clock_timestamp()
+ORDER BY o.starts_at, o.row_id LIMIT %(limit)s
+
+-- name: due_override_end
+-- The same of ends.
+SELECT o.ends_at, o.row_id, o.override_id, o.customer_id, EXISTS (
+    SELECT FROM override k
+    JOIN revision_log began ON began.revision = lower(k.recorded)
+    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
+    WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
+      AND k.ends_at = o.ends_at AND began.recorded_at < o.ends_at
+      AND (ended.recorded_at >= o.ends_at OR upper_inf(k.recorded)))
+FROM override o
+WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
+  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
+                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
+  AND o.ends_at <= clock_timestamp()
+ORDER BY o.ends_at, o.row_id LIMIT %(limit)s
+
+-- name: next_grace_end
+-- The same of graces, of each SKU as long as the current catalog says: so the index is walked SKU by SKU.
+SELECT extract(epoch FROM d.at - clock_timestamp())::float8
+FROM sku s JOIN catalog_version v ON v.version = s.catalog_version AND upper_inf(v.recorded)
+CROSS JOIN LATERAL (
+    SELECT grace_from(l.status, l.starts_at, l.ends_at, l.valid) + make_interval(hours => 24 * s.grace_days) AS at
+    FROM license l
+    WHERE l.sku = s.sku AND upper_inf(l.valid) AND upper_inf(l.recorded)
+      AND grace_from(l.status, l.starts_at, l.ends_at, l.valid) IS NOT NULL
+      AND (grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id)
+          > ((SELECT at FROM clock_position WHERE kind = 'grace') - make_interval(hours => 24 * s.grace_days),
+             (SELECT row_id FROM clock_position WHERE kind = 'grace'))
+    ORDER BY l.sku, grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id LIMIT 1
+) AS d
+WHERE s.grace_days > 0 ORDER BY d.at LIMIT 1
+
+-- name: due_grace_end
+-- The same of ends of graces: the license ended so, and the catalog said so, at that very moment, and both still do. A
+-- catalog that shortens what is under way is its own cause.
+SELECT d.at, d.row_id, d.license_id, d.customer_id, EXISTS (
+    SELECT FROM license k
+    JOIN revision_log began ON began.revision = lower(k.recorded)
+    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
+    WHERE k.customer_id = d.customer_id AND k.sku = d.sku AND k.license_id = d.license_id AND upper_inf(k.valid)
+      AND grace_from(k.status, k.starts_at, k.ends_at, k.valid) = d.begun AND began.recorded_at < d.at
+      AND (ended.recorded_at >= d.at OR upper_inf(k.recorded)))
+  AND EXISTS (SELECT FROM license_open o WHERE o.customer_id = d.customer_id AND o.row_id = d.row_id AND o.told <> 'void')
+  AND fate(d.customer_id, d.at, (SELECT revision FROM revision)) = 'living'
+  AND d.days = (
+    SELECT coalesce(max(was.grace_days), 0) FROM sku was
+    WHERE was.sku = d.sku AND was.catalog_version = (SELECT max(version) FROM catalog_version WHERE lower(valid) <= d.at))
+FROM (
+    SELECT each.* FROM sku s JOIN catalog_version v ON v.version = s.catalog_version AND upper_inf(v.recorded)
+    CROSS JOIN LATERAL (
+        SELECT grace_from(l.status, l.starts_at, l.ends_at, l.valid) + make_interval(hours => 24 * s.grace_days) AS at,
+               grace_from(l.status, l.starts_at, l.ends_at, l.valid) AS begun, s.grace_days AS days,
+               l.row_id, l.license_id, l.customer_id, l.sku
+        FROM license l
+        WHERE l.sku = s.sku AND upper_inf(l.valid) AND upper_inf(l.recorded)
+          AND grace_from(l.status, l.starts_at, l.ends_at, l.valid) IS NOT NULL
+          AND (grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id)
+              > ((SELECT at FROM clock_position WHERE kind = 'grace') - make_interval(hours => 24 * s.grace_days),
+                 (SELECT row_id FROM clock_position WHERE kind = 'grace'))
+          AND grace_from(l.status, l.starts_at, l.ends_at, l.valid)
+              <= clock_timestamp() - make_interval(hours => 24 * s.grace_days)
+        ORDER BY l.sku, grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id LIMIT %(limit)s
+    ) AS each
+    WHERE s.grace_days > 0
+    ORDER BY each.at, each.row_id LIMIT %(limit)s
+) AS d
+ORDER BY d.at, d.row_id
+
 -- name: write
 -- Keep what time made, once each, and say in the feed whom it touched.
 WITH written AS (

@@ -23,9 +23,19 @@ ANALYZE file_row
 SELECT customer_id, (array_agg(line ORDER BY line))[1:2] FROM file_row GROUP BY customer_id HAVING count(*) > 1
 ORDER BY 2 LIMIT 20
 
--- name: present_revision
--- Return the revision that this moment of the store includes.
-SELECT revision FROM revision
+-- name: present_moment
+-- Return the revision, and the last sequence number of a delivery, that this moment of the store includes.
+SELECT revision, sequence FROM revision
+
+-- name: sequence_at
+-- Return the number of the last delivery recorded by a moment. Both times and numbers rise with the revision.
+SELECT sequence FROM delivery WHERE revision <= (
+    SELECT revision FROM revision_log WHERE recorded_at <= %(moment)s ORDER BY recorded_at DESC, revision DESC LIMIT 1
+) ORDER BY sequence DESC LIMIT 1
+
+-- name: changed_since
+-- Return those of some customers that were written after a revision.
+SELECT customer_id FROM customer WHERE customer_id = ANY(%(customers)s::text[]) AND revision > %(revision)s
 
 -- name: pairs
 -- Return each customer beside its row of the file; either side may be null.
@@ -33,12 +43,16 @@ SELECT customer_id, line, said, deleted, fields::text FROM file_row FULL JOIN cu
 
 -- name: keep
 -- Keep what a reconciliation came to.
-INSERT INTO reconciliation (actor, file, revision, rows, excluded, missing, extra, different, unknown_sku)
-VALUES (%(actor)s, %(file)s, %(revision)s, %(rows)s, %(excluded)s, %(missing)s, %(extra)s, %(different)s, %(unknown_sku)s)
-RETURNING reconciliation_id, at, actor, file, revision, rows, excluded, missing, extra, different, unknown_sku
+INSERT INTO reconciliation (actor, file, revision, rows, excluded, missing, extra, different, unknown_sku,
+                            repaired, held_back)
+VALUES (%(actor)s, %(file)s, %(revision)s, %(rows)s, %(excluded)s, %(missing)s, %(extra)s, %(different)s, %(unknown_sku)s,
+        %(repaired)s, %(held_back)s)
+RETURNING reconciliation_id, at, actor, file, revision, rows, excluded, missing, extra, different, unknown_sku,
+          repaired, held_back
 
 -- name: list_reconciliations
 -- Return reconciliations, the last first, from below the one given.
-SELECT reconciliation_id, at, actor, file, revision, rows, excluded, missing, extra, different, unknown_sku
+SELECT reconciliation_id, at, actor, file, revision, rows, excluded, missing, extra, different, unknown_sku,
+       repaired, held_back
 FROM reconciliation WHERE %(before)s::bigint IS NULL OR reconciliation_id < %(before)s::bigint
 ORDER BY reconciliation_id DESC LIMIT %(limit)s

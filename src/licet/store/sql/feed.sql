@@ -37,9 +37,10 @@ FROM customers CROSS JOIN revision JOIN revision_log log USING (revision)
 SELECT version, document FROM catalog_version WHERE upper_inf(recorded)
 
 -- name: customers
--- Return the customers named, as they are now; one without an id is gone.
+-- Return the customers named, as they are now; one without an id is gone, and so is one that was erased.
 SELECT asked.id, nullif(concat_ws(' ', held.terms, excepted.terms), ''),
-       coalesce(held.packed || excepted.packed, held.packed, excepted.packed), named.aliases, customer.customer_id IS NULL
+       coalesce(held.packed || excepted.packed, held.packed, excepted.packed), named.aliases,
+       customer.customer_id IS NULL OR (customer.deleted AND fate(customer.customer_id, NULL, customer.revision) = 'erased')
 FROM unnest(%(names)s::text[]) AS asked (id) LEFT JOIN customer ON customer.customer_id = asked.id
 LEFT JOIN LATERAL (
     SELECT string_agg(concat(sku, '|', told, '|', (extract(epoch FROM starts_at) * 1000000)::bigint, '|',
@@ -94,6 +95,7 @@ FROM customer LEFT JOIN (
     SELECT customer_id, string_agg(alias, ' ' ORDER BY alias) AS aliases FROM customer_alias
     WHERE upper_inf(valid) AND upper_inf(recorded) GROUP BY customer_id
 ) named USING (customer_id)
+WHERE NOT customer.deleted OR fate(customer_id, NULL, customer.revision) <> 'erased'
 
 -- name: all_users
 -- Return all users with the customers that they are members of.

@@ -27,6 +27,7 @@ WITH known AS MATERIALIZED (
         WHERE a.alias = %(alias)s::text AND stood(a.valid, a.recorded, at.as_of, at.revision)
         ORDER BY lower(a.valid) DESC LIMIT 1) END
       AND (SELECT d.revision FROM delivery d WHERE d.sequence = c.first_delivery) <= at.revision
+      AND fate(c.customer_id, at.as_of, at.revision) <> 'erased'
 ), member AS MATERIALIZED (
     SELECT DISTINCT m.customer_id FROM at, user_membership m
     WHERE m.user_id = %(user)s::text AND stood(m.valid, m.recorded, at.as_of, at.revision)
@@ -56,12 +57,13 @@ SELECT json_build_object(
                     'recorded_from', lower(recorded), 'recorded_to', upper(recorded),
                     'opened_by_delivery', opened_delivery, 'opened_by_catalog', opened_catalog,
                     'closed_by_delivery', closed_delivery, 'closed_by_catalog', closed_catalog,
-                    -- As of license_open.told: whether grace may follow. Of deletions the store knows the present.
-                    'lapsed', status <> 'ended' OR EXISTS (
-                        SELECT FROM license before JOIN customer c USING (customer_id)
-                        WHERE before.customer_id = l.customer_id AND before.sku = l.sku AND NOT c.deleted
-                          AND before.recorded @> at.revision AND upper(before.valid) = lower(l.valid)
-                          AND before.status = 'active')) ORDER BY sku), '[]')
+                    -- As of license_open.told: whether grace may follow.
+                    'lapsed', status <> 'ended' OR (
+                        fate(l.customer_id, at.as_of, at.revision) = 'living' AND EXISTS (
+                            SELECT FROM license before
+                            WHERE before.customer_id = l.customer_id AND before.sku = l.sku
+                              AND before.recorded @> at.revision AND upper(before.valid) = lower(l.valid)
+                              AND before.status = 'active'))) ORDER BY sku), '[]')
                 FROM license l WHERE l.customer_id = b.customer_id AND stood(valid, recorded, at.as_of, at.revision)),
             'overrides', (
                 SELECT coalesce(json_agg(json_build_object(
@@ -208,10 +210,12 @@ WITH has AS MATERIALIZED (
     WHERE news.after AND NOT old.after AND old.state::text IS DISTINCT FROM news.state::text
     UNION ALL
     SELECT revision, 'time', kind || ' ' || id || ' ' || boundary || ' ' || at,
-           json_build_object(kind || '_id', id, 'state', CASE boundary WHEN 'start' THEN 'not_yet_valid' ELSE 'active' END),
-           json_build_object(kind || '_id', id, 'state', CASE boundary WHEN 'start' THEN 'active' ELSE 'expired' END),
+           json_build_object(of, id, 'state', CASE WHEN kind = 'grace' THEN 'grace' WHEN boundary = 'start'
+                                                  THEN 'not_yet_valid' ELSE 'active' END),
+           json_build_object(of, id, 'state', CASE boundary WHEN 'start' THEN 'active' ELSE 'expired' END),
            NULL, json_build_object('boundary', boundary, 'at', at)
-    FROM time_event WHERE customer_id = %(customer_id)s
+    FROM time_event, LATERAL (SELECT CASE kind WHEN 'override' THEN 'override_id' ELSE 'license_id' END AS of) AS named
+    WHERE customer_id = %(customer_id)s
 )
 SELECT coalesce(json_agg(json_build_object(
     'at', recorded_at, 'revision', revision, 'kind', kind, 'id', id, 'before', before, 'after', after,

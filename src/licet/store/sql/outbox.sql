@@ -28,9 +28,10 @@ SELECT told.epoch, told.head, told.revision, told.sequence,
 FROM told
 
 -- name: read
--- Return each touch of a step: its position, time and customer, whether that is no more; the last delivery of the step;
--- what made the touch, and the first boundary where time did; the catalog's version, and the one to hold the state before
--- against; what was believed just before the revision and at it: the open row of each SKU, and the aliases.
+-- Return each touch of a step: its position, time and customer, whether that was erased then or since; the last delivery
+-- of the step; what made the touch, and the first boundary where time did; the catalog's version, and the one to hold the
+-- state before against; what was believed just before the revision and at it: the open row of each SKU, the overrides and
+-- the aliases.
 WITH last AS MATERIALIZED (
     SELECT coalesce((SELECT sequence - 1 FROM delivery WHERE sequence > %(sequence)s AND revision > %(upto)s
                      ORDER BY sequence LIMIT 1), (SELECT sequence FROM revision)) AS sequence
@@ -41,10 +42,16 @@ WITH last AS MATERIALIZED (
     FROM delivery WHERE sequence > %(sequence)s AND sequence <= (SELECT sequence FROM last) AND outcome = 'applied'
     GROUP BY customer_id, revision
 )
-SELECT l.epoch, f.revision, l.tag, l.recorded_at, f.subject, c.customer_id IS NULL, (SELECT sequence FROM last),
+SELECT l.epoch, f.revision, l.tag, l.recorded_at, f.subject,
+       c.customer_id IS NULL OR fate(f.subject, NULL, f.revision) = 'erased' OR EXISTS (
+           SELECT FROM customer_fate later
+           WHERE later.customer_id = f.subject AND later.revision > f.revision AND later.fate = 'erased'),
+       (SELECT sequence FROM last),
        CASE WHEN passed.list IS NOT NULL THEN json_build_object('kind', 'time', 'boundaries', passed.list)
             WHEN applied.list IS NOT NULL THEN json_build_object('kind', 'delivery', 'deliveries', applied.list)
             WHEN opened.version IS NOT NULL THEN json_build_object('kind', 'catalog', 'version', opened.version)
+            WHEN excepted.list IS NOT NULL
+            THEN json_build_object('kind', 'override', 'author', excepted.author, 'overrides', excepted.list)
             WHEN person.author IS NOT NULL THEN json_build_object('kind', 'person', 'author', person.author)
             ELSE '{"kind": "other"}' END::text,
        passed.first, catalog.version,
@@ -63,6 +70,13 @@ CROSS JOIN LATERAL (
     WHERE customer_id = f.subject AND lower(recorded) = f.revision AND upper_inf(valid)
 ) AS opened
 CROSS JOIN LATERAL (
+    -- Who ended it, or made what stands now: maybe at another customer.
+    SELECT max(coalesce(o.ended_by, made.author)) AS author, json_agg(DISTINCT o.override_id) AS list
+    FROM override o LEFT JOIN override made
+        ON made.override_id = o.override_id AND lower(made.recorded) = f.revision AND upper_inf(made.valid)
+    WHERE o.customer_id = f.subject AND lower(o.recorded) = f.revision
+) AS excepted
+CROSS JOIN LATERAL (
     SELECT max(author) AS author FROM customer_alias
     WHERE customer_id = f.subject AND lower(recorded) = f.revision AND origin = 'person'
 ) AS person
@@ -72,8 +86,18 @@ CROSS JOIN LATERAL (
         'licenses', (
             SELECT coalesce(json_agg(json_build_object(
                 'sku', sku, 'license_id', license_id, 'status', status, 'starts_at', starts_at, 'ends_at', ends_at,
-                'quantity', quantity, 'since', lower(valid)) ORDER BY sku), '[]')
-            FROM license WHERE customer_id = f.subject AND upper_inf(valid) AND recorded @> r.revision),
+                'quantity', quantity, 'since', lower(valid), 'lapsed', status <> 'ended' OR (
+                    fate(f.subject, NULL, r.revision) = 'living' AND EXISTS (
+                        SELECT FROM license b
+                        WHERE b.customer_id = f.subject AND b.sku = l.sku AND b.recorded @> r.revision
+                          AND upper(b.valid) = lower(l.valid) AND b.status = 'active'))) ORDER BY sku), '[]')
+            FROM license l WHERE customer_id = f.subject AND upper_inf(valid) AND recorded @> r.revision),
+        'overrides', (
+            SELECT coalesce(json_agg(json_build_object(
+                'override_id', override_id, 'sku', sku, 'feature', feature, 'effect', effect, 'kind', kind,
+                'value', value, 'starts_at', starts_at, 'ends_at', ends_at, 'reason', reason, 'author', author,
+                'since', lower(valid)) ORDER BY override_id), '[]')
+            FROM override WHERE customer_id = f.subject AND upper_inf(valid) AND recorded @> r.revision),
         'aliases', (
             SELECT coalesce(json_agg(alias ORDER BY alias), '[]')
             FROM customer_alias WHERE customer_id = f.subject AND upper_inf(valid) AND recorded @> r.revision)

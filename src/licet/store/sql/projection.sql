@@ -164,7 +164,7 @@ COPY license (license_id, customer_id, sku, status, starts_at, ends_at, quantity
 -- name: copy_deliveries
 -- Insert ledger rows.
 COPY delivery (log, partition, "offset", sequence, revision, source, event_id, customer_id, payload_hash, received_at,
-               source_time, outcome, reason, rule, replay_of, payload, replay_letter) FROM STDIN
+               source_time, outcome, reason, rule, replay_of, payload, replay_letter, compared_at) FROM STDIN
 
 -- name: copy_dead_letters
 -- Keep what could not be applied.

@@ -8,6 +8,57 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'audit_is_kept', TABLE = 'audit_entry';
 END $$;
 
+CREATE FUNCTION public.customer_fated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    cause  delivery%ROWTYPE;
+    before customer_fate%ROWTYPE;
+    came   text := CASE WHEN NEW.deleted THEN 'deleted' ELSE 'living' END;
+    at     timestamptz;
+BEGIN
+    IF TG_OP = 'INSERT' OR NEW.last_delivery <> OLD.last_delivery THEN
+        SELECT * INTO cause FROM delivery WHERE sequence = NEW.last_delivery;
+    END IF;
+    SELECT * INTO before FROM customer_fate f WHERE f.customer_id = NEW.customer_id ORDER BY f.revision DESC LIMIT 1;
+    IF cause.rule = 'erased' THEN
+        came := 'erased';
+    ELSIF came = 'deleted' AND before.fate = 'erased' THEN
+        RETURN NULL; -- a later deletion of what is gone
+    END IF;
+    IF came = coalesce(before.fate, 'living') THEN
+        RETURN NULL;
+    END IF;
+    at := coalesce(CASE cause.log WHEN 'people' THEN cause.received_at ELSE least(cause.source_time, cause.received_at) END,
+                   clock_timestamp());
+    INSERT INTO customer_fate AS f (customer_id, revision, fate, since)
+    VALUES (NEW.customer_id, NEW.revision, came, greatest(at, before.since + interval '1 microsecond'))
+    ON CONFLICT (customer_id, revision) DO UPDATE SET fate = excluded.fate, since = excluded.since;
+    RETURN NULL;
+END $$;
+
+CREATE TABLE public.customer_fate (
+    customer_id text NOT NULL COLLATE pg_catalog."C",
+    revision bigint NOT NULL,
+    fate text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    CONSTRAINT customer_fate_fate_check CHECK ((fate = ANY (ARRAY['living'::text, 'deleted'::text, 'erased'::text])))
+);
+
+COMMENT ON TABLE public.customer_fate IS 'Deletions, restorations and erasures: at which revision each was written, and since when it is true. Without a row: living.';
+
+CREATE FUNCTION public.fate(customer_id text, as_of timestamp with time zone, revision bigint) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT f.fate FROM public.customer_fate f WHERE ((f.customer_id = fate.customer_id) AND (f.revision <= fate.revision) AND ((fate.as_of IS NULL) OR (f.since <= fate.as_of))) ORDER BY f.revision DESC LIMIT 1), 'living'::text);
+
+COMMENT ON FUNCTION public.fate(customer_id text, as_of timestamp with time zone, revision bigint) IS 'What had become of a customer, as believed at the revision and true at the time; without a time: as recorded last.';
+
+CREATE FUNCTION public.grace_from(status text, starts_at timestamp with time zone, ends_at timestamp with time zone, valid tstzrange) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((status = 'active'::text) AND ((starts_at IS NULL) OR (starts_at < ends_at))) THEN ends_at WHEN ((status = 'ended'::text) AND ((starts_at IS NULL) OR (starts_at < LEAST(ends_at, lower(valid))))) THEN LEAST(ends_at, lower(valid)) ELSE NULL::timestamp with time zone END;
+
+COMMENT ON FUNCTION public.grace_from(status text, starts_at timestamp with time zone, ends_at timestamp with time zone, valid tstzrange) IS 'When the grace of a license begins, null where none follows; of one that ended see also license_open.told.';
+
 CREATE FUNCTION public.license_is_kept() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -314,6 +365,7 @@ CREATE TABLE public.delivery (
     replay_of bigint,
     payload bytea,
     replay_letter bigint,
+    compared_at bigint,
     CONSTRAINT delivery_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'ignored'::text, 'superseded'::text, 'dead'::text])))
 );
 
@@ -322,6 +374,8 @@ COMMENT ON TABLE public.delivery IS 'The ledger: one row for each arrival of a c
 COMMENT ON COLUMN public.delivery.replay_of IS 'delivery.sequence of the original, where this delivery is a replay.';
 
 COMMENT ON COLUMN public.delivery.replay_letter IS 'dead_letter.letter, where this delivery replays a bad post that the door kept; replay_of is then the sequence at which it is judged.';
+
+COMMENT ON COLUMN public.delivery.compared_at IS 'Of a repair: the last delivery.sequence when the store was compared with the export; what was written after it stays.';
 
 CREATE VIEW public.dead_letter_state AS
  SELECT l.letter,
@@ -612,10 +666,14 @@ CREATE TABLE public.reconciliation (
     missing bigint NOT NULL,
     extra bigint NOT NULL,
     different bigint NOT NULL,
-    unknown_sku bigint NOT NULL
+    unknown_sku bigint NOT NULL,
+    repaired bigint DEFAULT 0 NOT NULL,
+    held_back bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.reconciliation IS 'Each comparison with a full export: who, which file, at which revision, and how many customers were off, by kind.';
+
+COMMENT ON COLUMN public.reconciliation.repaired IS 'Of how many customers a repair was published; held_back: of how many that were off it was not.';
 
 ALTER TABLE public.reconciliation ALTER COLUMN reconciliation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.reconciliation_reconciliation_id_seq
@@ -677,10 +735,13 @@ CREATE TABLE public.sku (
     flag_field text NOT NULL,
     from_field text,
     until_field text,
-    quantity_field text
+    quantity_field text,
+    grace_days integer DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.sku IS 'What sales sells, by catalog version: the Salesforce fields that each SKU comes from.';
+
+COMMENT ON COLUMN public.sku.grace_days IS 'How long access goes on after a license that gave it has ended; days of 24 hours.';
 
 CREATE TABLE public.sku_feature (
     catalog_version integer NOT NULL,
@@ -760,6 +821,9 @@ ALTER TABLE ONLY public.consumer_offset
 
 ALTER TABLE ONLY public.consumer_progress
     ADD CONSTRAINT consumer_progress_pkey PRIMARY KEY (log, partition);
+
+ALTER TABLE ONLY public.customer_fate
+    ADD CONSTRAINT customer_fate_pkey PRIMARY KEY (customer_id, revision);
 
 ALTER TABLE ONLY public.customer
     ADD CONSTRAINT customer_pkey PRIMARY KEY (customer_id);
@@ -875,6 +939,8 @@ CREATE INDEX license_customer ON public.license USING btree (customer_id, sku);
 
 CREATE INDEX license_ends ON public.license USING btree (ends_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (ends_at IS NOT NULL));
 
+CREATE INDEX license_graces ON public.license USING btree (sku, public.grace_from(status, starts_at, ends_at, valid), row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (public.grace_from(status, starts_at, ends_at, valid) IS NOT NULL));
+
 CREATE INDEX license_starts ON public.license USING btree (starts_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded) AND (status = 'active'::text) AND (starts_at IS NOT NULL));
 
 CREATE INDEX override_brake ON public.override USING btree (customer_id, sku) WHERE ((kind = 'brake'::text) AND upper_inf(valid) AND upper_inf(recorded));
@@ -883,9 +949,13 @@ CREATE UNIQUE INDEX override_current ON public.override USING btree (override_id
 
 CREATE INDEX override_customer ON public.override USING btree (customer_id, override_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
+CREATE INDEX override_ends ON public.override USING btree (ends_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
+
 CREATE INDEX override_history ON public.override USING btree (customer_id, row_id);
 
 CREATE INDEX override_rows ON public.override USING btree (override_id, row_id);
+
+CREATE INDEX override_starts ON public.override USING btree (starts_at, row_id) WHERE (upper_inf(valid) AND upper_inf(recorded));
 
 CREATE INDEX partition_decision_place ON public.partition_decision USING btree (log, partition);
 
@@ -900,6 +970,10 @@ CREATE INDEX user_membership_customer ON public.user_membership USING btree (cus
 CREATE INDEX user_membership_user ON public.user_membership USING btree (user_id);
 
 CREATE TRIGGER audit_is_kept BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entry FOR EACH STATEMENT EXECUTE FUNCTION public.audit_is_kept();
+
+CREATE TRIGGER customer_fated AFTER UPDATE ON public.customer FOR EACH ROW WHEN ((new.deleted OR old.deleted)) EXECUTE FUNCTION public.customer_fated();
+
+CREATE TRIGGER customer_fated_new AFTER INSERT ON public.customer FOR EACH ROW WHEN (new.deleted) EXECUTE FUNCTION public.customer_fated();
 
 CREATE TRIGGER license_is_kept BEFORE DELETE OR TRUNCATE ON public.license FOR EACH STATEMENT EXECUTE FUNCTION public.license_is_kept();
 

@@ -37,7 +37,7 @@ SELECT count(*) FROM delivery WHERE outcome <> 'dead'
 -- name: entries
 -- Return the deliveries that may have changed a customer, customer by customer, in the order of the ledger.
 SELECT customer_id, sequence, revision, source, event_id, received_at, outcome, reason, replay_of, payload,
-       payload_hash, source_time
+       payload_hash, source_time, compared_at
 FROM delivery WHERE outcome <> 'dead' ORDER BY customer_id, sequence
 
 -- name: customers
