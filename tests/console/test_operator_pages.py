@@ -205,15 +205,20 @@ def test_on_call(stage_of_journey: Staged, running: Browser) -> None:
         page.goto("/console/now")
         _sees(page, "All is well")
         expect(page.locator("#live")).to_have_text("Live.")
-        began = time.monotonic()
-        stage.post("late", Name="Late <img src=x>", SKU1=True)
-        page.get_by_role("link", name="Late <img src=x>").wait_for()
-        assert time.monotonic() - began < 1.5  # a second, and half of one for a machine that is busy
+        assert min(_seen_after(stage, page, number) for number in range(5)) < 1
         _handles_a_dead_letter(stage, page)
         _handles_the_brake(stage, page)
         page.goto("/console/audit")
         for said in ("letter.replay", "letter.drop", "brake.release", "override.put", "at the console"):
             expect(page.locator("tbody")).to_contain_text(said)
+
+
+def _seen_after(stage: Staged, page: Page, number: int) -> float:
+    """Return how long after its post a change is on the page, in seconds; a machine that is busy has slow ones."""
+    began = time.monotonic()
+    stage.post(f"late-{number}", Name=f"Late <img src={number}>", SKU1=True)
+    page.get_by_role("link", name=f"Late <img src={number}>").wait_for()
+    return time.monotonic() - began
 
 
 def _handles_a_dead_letter(stage: Staged, page: Page) -> None:
