@@ -32,7 +32,7 @@ up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Sale
 # The storms run without coverage, which they would pay for with half their time again.
 STORMS := tests/sim tests/chaos tests/kills tests/fuzz
 test: $(VENV)/.dev  ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n 6 --dist worksteal --cov --cov-report=term:skip-covered --ignore=tests/packages \
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered --ignore=tests/packages \
 		$(addprefix --ignore=,$(STORMS) tests/docs/test_tutorial.py) $(ARGS)
 	$(BIN)/python -m pytest -q -n 4 --dist worksteal $(STORMS)
 
