@@ -8,13 +8,14 @@ import msgspec
 from licet.consume.fold import Customer
 from licet.consume.refold import Refolding, moved_under
 from licet.domain.brake import Brake
-from licet.domain.errors import Fault, InvalidInput, NotFound, Unavailable
-from licet.domain.ids import canonical_customer_id, shown
-from licet.domain.principal import Actor
+from licet.domain.errors import InvalidInput, NotFound, Unavailable
+from licet.domain.ids import canonical_customer_id
+from licet.domain.principal import Actor, reason_faults
 from licet.store.ports import CatalogTransaction, Folded, NameWrite, StoreUnavailable
 from licet.store.values import Act, Action
 
 CHUNK = 500
+# A restoration writes it behind the words that say who holds.
 _REASON_LENGTH = 400
 
 
@@ -44,8 +45,8 @@ class BrakeDesk:
         Yields how many each reached, and its revision: checks that include it know of that. Raises ``InvalidInput``,
         ``NotFound`` (a customer named that is not there: nothing is done then) and ``Unavailable``.
         """
-        if not wish.reason.strip() or len(wish.reason) > _REASON_LENGTH or "\x00" in wish.reason:
-            raise InvalidInput.of(Fault("reason", shown(wish.reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        if faults := reason_faults(wish.reason, _REASON_LENGTH):
+            raise InvalidInput.of(*faults)
         only = canonical_customer_id(wish.customer) if wish.customer is not None else None
         keep = frozenset(map(canonical_customer_id, wish.keep))
         named = keep | {only} if only is not None else keep

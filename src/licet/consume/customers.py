@@ -15,14 +15,11 @@ from licet.consume.fold import Fold, World
 from licet.consume.refold import Refolding
 from licet.domain import ids
 from licet.domain.catalog import Catalog
-from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
+from licet.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from licet.domain.filter import ERASED, RESTORED, Outcome
-from licet.domain.ids import shown
-from licet.domain.principal import Actor
+from licet.domain.principal import Actor, reason_faults
 from licet.store.ports import CatalogTransaction, CustomerState, Folded, StoreUnavailable
 from licet.store.values import Act, Action
-
-_REASON_LENGTH = 500
 
 
 class Acted(msgspec.Struct, frozen=True):
@@ -54,8 +51,8 @@ class CustomerDesk:
 
     def _act(self, outcome: Outcome, customer: str, reason: str, by: Actor) -> Acted:
         customer_id = ids.canonical_customer_id(customer)
-        if not reason.strip() or len(reason) > _REASON_LENGTH or "\x00" in reason:
-            raise InvalidInput.of(Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        if faults := reason_faults(reason):
+            raise InvalidInput.of(*faults)
         try:
             with self._open() as store, store.transaction(1) as transaction:
                 states = transaction.states([customer_id])

@@ -1,10 +1,13 @@
-"""Who asks and who acts: the caller of a request, as authentication found it, or the person at a shell."""
+"""Who asks and who acts: the caller of a request, as authentication found it, or the person at a shell; and why."""
 
 import enum
 
 import msgspec
 
-from licet.domain.errors import Forbidden
+from licet.domain.errors import Fault, Forbidden
+from licet.domain.ids import shown
+
+REASON_LENGTH = 500
 
 
 class Scope(enum.StrEnum):
@@ -59,3 +62,10 @@ class Principal(msgspec.Struct, frozen=True):
         if scope not in self.scopes and Scope.ADMIN not in self.scopes:
             who = f'the key "{self.name}"' if self.key_id else self.name
             raise Forbidden(f"{who} lacks the scope {scope}; it has {', '.join(sorted(self.scopes))}")
+
+
+def reason_faults(reason: str, most: int = REASON_LENGTH) -> list[Fault]:
+    """Return what is wrong with the reason that a person gives for an act."""
+    if reason.strip() and len(reason) <= most and "\x00" not in reason:
+        return []
+    return [Fault("reason", shown(reason), f"1 to {most} characters that say why")]

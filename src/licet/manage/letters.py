@@ -8,16 +8,14 @@ import msgspec
 
 from licet.domain.catalog import Catalog
 from licet.domain.change import check_change, sent_event_id
-from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound, Unavailable
-from licet.domain.ids import shown
+from licet.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from licet.domain.payload import read_object
-from licet.domain.principal import Actor
+from licet.domain.principal import Actor, reason_faults
 from licet.queue.message import COMPARED_AT, DOOR, Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
 from licet.store.values import Letter, LetterState
 
 CHUNK = 100
-_REASON_LENGTH = 500
 
 
 class LetterStore(Protocol):
@@ -98,8 +96,8 @@ class LetterDesk:
 
     async def drop(self, letter: int, reason: str, by: Actor) -> None:
         """Close a letter without a replay. Raises ``NotFound``, ``Conflict`` and ``InvalidInput`` (no reason)."""
-        if not reason.strip() or len(reason) > _REASON_LENGTH or "\x00" in reason:
-            raise InvalidInput.of(Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why"))
+        if faults := reason_faults(reason):
+            raise InvalidInput.of(*faults)
         await self._open(letter)
         await self._store.note_drop(letter, reason, by)
 

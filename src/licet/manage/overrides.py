@@ -11,13 +11,12 @@ import msgspec
 from licet.domain.catalog import Catalog
 from licet.domain.errors import Fault, Forbidden, InvalidInput
 from licet.domain.ids import CustomerRef, shown
-from licet.domain.principal import Actor
+from licet.domain.principal import Actor, reason_faults
 from licet.manage.ports import OverrideStore
 from licet.store.overrides import May, Stored, Wanted
 
 DEFAULT = dt.timedelta(hours=48)
 SUPPORTED = dt.timedelta(days=14)
-_REASON_LENGTH = 500
 _YEARS = range(2000, 2200)
 Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
@@ -59,7 +58,7 @@ class Overrides:
         starts_at = draft.starts_at or now
         faults = [*_bounds("starts_at", starts_at), *(_bounds("ends_at", draft.ends_at) if draft.ends_at else [])]
         ends_at = draft.ends_at or (starts_at + DEFAULT if not faults else starts_at)
-        faults += _faults(draft, self._catalog()) + _reason(draft.reason)
+        faults += _faults(draft, self._catalog()) + reason_faults(draft.reason)
         if not faults and ends_at <= max(starts_at, now):
             faults.append(Fault("ends_at", shown(ends_at.isoformat()), "a time to come, after starts_at"))
         if faults:
@@ -73,7 +72,7 @@ class Overrides:
         self, override_id: uuid.UUID, reason: str, match: int, by: Actor, *, limited: bool = False
     ) -> tuple[Stored, int]:
         """End an override's version ``match`` before its time."""
-        if faults := _reason(reason):
+        if faults := reason_faults(reason):
             raise InvalidInput.of(*faults)
         return await self._store.end(override_id, by, reason, match, _may(limited=limited))
 
@@ -108,9 +107,3 @@ def _bounds(field: str, moment: dt.datetime) -> list[Fault]:
     if moment.year in _YEARS:
         return []
     return [Fault(field, shown(moment.isoformat()), f"a time in the years {_YEARS.start} to {_YEARS.stop - 1}")]
-
-
-def _reason(reason: str) -> list[Fault]:
-    if reason.strip() and len(reason) <= _REASON_LENGTH and "\x00" not in reason:
-        return []
-    return [Fault("reason", shown(reason), f"1 to {_REASON_LENGTH} characters that say why")]
