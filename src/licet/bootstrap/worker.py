@@ -44,17 +44,17 @@ def build_worker(settings: Settings, seen: Callable[[Applied], None] | None = No
     """Build the consumer. ``seen`` is called with each committed batch, from the worker's thread."""
     metrics, traces = Metrics(), build_traces(settings, "worker")
     projection = PostgresProjection(settings.database_url)
-    watch = Watch(
-        metrics, [one for one in (seen, traces and partial(tell_applied, traces, settings.kafka_topic)) if one]
-    )
+    sees, closes = [seen] if seen is not None else [], [projection.close]
+    if traces is not None:
+        sees.append(partial(tell_applied, traces, settings.kafka_topic))
+        closes.append(traces.close)
+    watch = Watch(metrics, sees)
     limit = DeadLimit(settings.dead_limit or sys.maxsize, settings.dead_share, settings.dead_window)
     brake = build_brake(settings)
     applier = Applier(projection, watch.committed, settings.salesforce_org_id, limit, brake=brake)
     reader = build_reader(settings, applier.assign)
     worker = Worker(reader, applier, metrics, settings.batch_size)
-    return RunningWorker(
-        worker, metrics, tuple(_duties(settings, metrics)), [projection.close, *([traces.close] if traces else [])]
-    )
+    return RunningWorker(worker, metrics, tuple(_duties(settings, metrics)), closes)
 
 
 def _duties(settings: Settings, metrics: Metrics) -> Iterator[Duty]:

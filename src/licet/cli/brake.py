@@ -8,15 +8,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from licet.bootstrap.desks import brake_desk, brake_reader
-from licet.cli.settings import confirm, operator, store_settings
+from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
 from licet.cli.table import Json, say, show_json, show_table
 from licet.consume.brake import Wish
 from licet.settings import Settings
 from licet.store.values import BrakeView
 
 app = typer.Typer(help="Show what the safety brake holds, release it, hold more.", no_args_is_help=True)
-Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
@@ -24,14 +22,14 @@ def status(
     ended: Annotated[bool, typer.Option("--ended", help="List what ended before any was held, not the holds.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many licenses to list.")] = 50,
     after: Annotated[str, typer.Option(help="Go on where a list before this one ended.")] = "",
-    _json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Show the threshold, what ended within the window, and what is held.
 
     Example: licet brake status --ended
     """
     view = asyncio.run(_show(store_settings(), ended, after, limit))
-    if _json:
+    if as_json:
         show_json(view)
         return
     most = f"beyond {view.limit} ends within {view.window_s} s" if view.limit is not None else "never"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from licet.bootstrap.desks import catalog_desk, catalog_plans, refold_customers
-from licet.cli.settings import confirm, operator, store_settings
+from licet.cli.settings import Yes, confirm, operator, store_settings
 from licet.cli.table import Json, say, show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
@@ -63,7 +63,7 @@ def plan(
 @app.command()
 def apply(
     file: File,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Make a file the current catalog, and bring existing customers under it. Interrupted, run it again.
@@ -72,8 +72,9 @@ def apply(
     """
     settings, document = store_settings(), _read(file)
     desk, totals = catalog_desk(settings), None
-    version = desk.show().version
-    if document != desk.show().document:
+    current = desk.show()
+    version = current.version
+    if document != current.document:
         totals, version = _look(settings, document, "", None)
         typer.echo(_summary(totals), err=as_json)
         confirm(f"replace version {version} of the catalog? (`licet catalog plan` lists what changes)", yes=yes)

@@ -5,14 +5,12 @@ from typing import Annotated
 import typer
 
 from licet.bootstrap.desks import customer_desk
-from licet.cli.settings import confirm, operator, store_settings
+from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
 from licet.cli.table import Json, say
 from licet.consume.customers import Acted, CustomerDesk
 
 app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()

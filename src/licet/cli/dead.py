@@ -11,7 +11,7 @@ from rich.progress import Progress
 from licet.answer.letters import list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
-from licet.cli.settings import operator, store_settings
+from licet.cli.settings import Reason, operator, store_settings
 from licet.cli.table import Json, say, show_json, show_table
 from licet.domain.errors import LicetError
 from licet.manage.letters import Replayed
@@ -77,7 +77,7 @@ def replay(
 @app.command()
 def drop(
     letter: Number,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")],
+    reason: Reason,
     _json: Json = False,
 ) -> None:
     """Close a letter without a replay.

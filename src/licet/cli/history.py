@@ -10,14 +10,13 @@ import typer
 from licet.answer.history import Explanation
 from licet.bootstrap.desks import history_desk
 from licet.cli.settings import store_settings
-from licet.cli.table import show_json, show_table
+from licet.cli.table import Json, show_json, show_table
 from licet.domain.decision import Asked
 from licet.edge.past import read_when
 from licet.settings import Settings
 from licet.store.past import Event, When
 
 Customer = Annotated[str, typer.Argument(help="A customer's id or an alias, tenant:4711.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _PAGE = 200
 
 
@@ -27,7 +26,7 @@ def explain(
     user: Annotated[str | None, typer.Option(help="A user of the customer.")] = None,
     as_of: Annotated[str | None, typer.Option(help="What was true at this time (2026-03-03T09:00:00Z).")] = None,
     known_at: Annotated[str | None, typer.Option(help="What was believed at this time, or revision.")] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Say whether a customer may use a feature, why, and whom to ask; for a time, also whether it was answered so.
 
@@ -52,7 +51,7 @@ def timeline(
     cursor: Annotated[
         str | None, typer.Option("--cursor", help="Go on where a list ended that said there is more.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """List what happened to a customer, newest first; where there is more, stderr says how to go on.
 

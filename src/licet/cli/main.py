@@ -88,16 +88,15 @@ def worker(
 @app.command("migrate")
 def migrate_command(
     role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
-    as_json: Json = False,
+    _json: Json = False,
 ) -> None:
     """Bring the database to the schema of this release. Safe to run twice, and from two places at once.
 
     Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
     """
     applied = [migration.name for migration in migrate_store(read_settings(), role)]
-    for name in applied if not as_json else ():
-        typer.echo(f"applied {name}")
-    say("the database is at this release's schema", applied=applied)
+    lines = [*(f"applied {name}" for name in applied), "the database is at this release's schema"]
+    say("\n".join(lines), applied=applied)
 
 
 @app.command("prune")
@@ -111,7 +110,7 @@ def prune_command(_json: Json = False) -> None:
 
 @app.command("verify")
 def verify_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Hold the log against the ledger, and the ledger, folded again, against the store.
 
@@ -124,7 +123,7 @@ def verify_command(
 
 @app.command("doctor")
 def doctor_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at settings, database, clock, schema, catalog, keys, door, queue and workers, and say what to do about each.
 

@@ -11,7 +11,7 @@ import typer
 
 from licet.bootstrap.desks import override_desk
 from licet.bootstrap.store import utc_now
-from licet.cli.settings import operator, store_settings
+from licet.cli.settings import Reason, operator, store_settings
 from licet.cli.table import Json, say, show_table
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
@@ -22,7 +22,6 @@ app = typer.Typer(help="List, extend and end grants and blocks.", no_args_is_hel
 Customer = Annotated[str, typer.Argument(help="The customer's id or alias.")]
 What = Annotated[str, typer.Argument(help="A SKU, or feature:NAME.")]
 OverrideId = Annotated[uuid.UUID, typer.Argument(help="The override's id, as `licet override list` shows it.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
 For = Annotated[str | None, typer.Option("--for", help="How long from now: 36h, 14d, 2w. Without an end: 48h.")]
 Until = Annotated[str | None, typer.Option(help="When it ends, with a zone: 2026-12-01T09:00:00Z.")]
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1), "w": dt.timedelta(weeks=1)}

@@ -6,7 +6,7 @@ import typer
 
 from licet.bootstrap.desks import partition_desk
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import Json, show_json, show_table
+from licet.cli.table import Json, say_each, show_table
 from licet.manage.partitions import PartitionDesk
 
 app = typer.Typer(help="Show stopped partitions, and let them go on.", no_args_is_help=True)
@@ -29,16 +29,21 @@ def show(_json: Json = False) -> None:
 
 
 @app.command()
-def resume(partition: Partition = None, every: All = False, as_json: Json = False) -> None:
+def resume(partition: Partition = None, every: All = False, _json: Json = False) -> None:
     """Try again where the partition stands; what stopped it stops it again, unless it was put right.
 
     Example: licet partition resume 3
     """
     stops = _desk().resume(_which(partition, every=every), operator())
-    if as_json:
-        show_json([{"log": stop.log, "partition": stop.partition, "offset": stop.next_offset} for stop in stops])
-    for stop in stops if not as_json else ():
-        typer.echo(f"partition {stop.partition} tries again")
+    say_each(
+        [
+            (
+                f"partition {stop.partition} tries again",
+                {"log": stop.log, "partition": stop.partition, "offset": stop.next_offset},
+            )
+            for stop in stops
+        ]
+    )
 
 
 @app.command()
@@ -46,24 +51,19 @@ def accept(
     partition: Partition = None,
     every: All = False,
     offset: Annotated[int | None, typer.Option(min=0, help="Where to go on. Unset: the log's present start.")] = None,
-    as_json: Json = False,
+    _json: Json = False,
 ) -> None:
     """Go on at an offset that the log has; what lies between is not applied. Kept with your name.
 
     Example: licet partition accept 3
     """
-    accepted = _desk().accept(_which(partition, every=every), offset, operator())
-    if as_json:
-        show_json(
-            [
-                {"log": stop.log, "partition": stop.partition, "offset": at, "stood_at": stop.next_offset}
-                for stop, at in accepted
-            ]
-        )
-    for stop, at in accepted if not as_json else ():
+    said = []
+    for stop, at in _desk().accept(_which(partition, every=every), offset, operator()):
         before = "no offset" if stop.next_offset is None else str(stop.next_offset)
         goes_on = f"goes on at {at}" if at is not None else f"is done with: {stop.log} is no more"
-        typer.echo(f"partition {stop.partition} {goes_on}; it stood at {before}")
+        facts = {"log": stop.log, "partition": stop.partition, "offset": at, "stood_at": stop.next_offset}
+        said.append((f"partition {stop.partition} {goes_on}; it stood at {before}", facts))
+    say_each(said)
 
 
 def _which(partition: int | None, *, every: bool) -> int | None:

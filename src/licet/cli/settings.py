@@ -3,7 +3,7 @@
 import getpass
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from licet.cli.table import show_table
 from licet.domain.errors import ConfigurationError
 from licet.domain.principal import Actor
 from licet.settings import Settings
+
+# What acts of people ask for.
+Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -1,7 +1,7 @@
 """What commands print: a table or a sentence for a person, with ``--json`` the same as JSON."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -52,6 +52,15 @@ def say(sentence: str, **facts: Any) -> None:
         show_json(facts)
     else:
         typer.echo(sentence)
+
+
+def say_each(said: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Print several things that were done, a sentence each; as JSON: an array of their facts."""
+    if _Form.json:
+        show_json([facts for _, facts in said])
+    else:
+        for sentence, _ in said:
+            typer.echo(sentence)
 
 
 def show_json(what: object) -> None:
