@@ -97,17 +97,7 @@ def extend(override_id: OverrideId, for_: For = None, until: Until = None, _json
     async def write() -> Stored:
         async with override_desk(store_settings()) as (store, desk):
             of = await store.get(override_id)
-            draft = Draft(
-                customer=of.customer,
-                sku=of.sku,
-                feature=of.feature,
-                effect=of.effect,
-                kind="trial" if of.kind == "trial" else "override",
-                value=of.value,
-                starts_at=of.starts_at,
-                ends_at=ends_at,
-                reason=of.reason,
-            )
+            draft = Draft.lasting(of, ends_at, of.reason)
             return (await desk.put(override_id, draft, of.version, operator()))[0]
 
     _told(asyncio.run(write()))

@@ -1,8 +1,6 @@
 """The safety brake: what it holds and what ended before, to release, keep or hold."""
 
 import asyncio
-import itertools
-from collections.abc import Sequence
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -11,15 +9,13 @@ from litestar.response import Redirect
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.console.desks import Desks
 from licet.console.frame import HOME, Page
-from licet.consume.brake import BrakeDesk, Wish
+from licet.consume.brake import STEPS, Wish
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Scope
 
 BRAKE = f"{HOME}/brake"
 _LIMIT = 50
-# Of 500 licenses each that one request reaches, as over the API: some seconds.
-_STEPS = 20
 
 
 @get(BRAKE)
@@ -50,15 +46,11 @@ async def act(page: NamedDependency[Page], desks: NamedDependency[Desks]) -> Red
             wishes = [Wish(restore=do == "restore", reason=reason, by=by)]
         case _:
             raise InvalidInput.of(Fault("do", shown(do), "release, keep, all or restore"))
-    count, revision, more = await asyncio.to_thread(_do, desks.brake_desk, wishes)
+    acted = await asyncio.to_thread(desks.brake_desk.act, wishes, STEPS + len(wishes))
     done = "held" if do == "restore" else "released or kept" if do == "keep" else "released"
-    known = f"; checks of revision {revision} know of it" if revision is not None else ""
-    return page.go(BRAKE, f"Licenses {done}: {count}{known}.{' There are more: press again.' if more else ''}")
-
-
-def _do(desk: BrakeDesk, wishes: Sequence[Wish]) -> tuple[int, int | None, bool]:
-    steps = [*itertools.islice(itertools.chain.from_iterable(map(desk.steps, wishes)), _STEPS + len(wishes))]
-    return sum(count for count, _ in steps), steps[-1][1] if steps else None, len(steps) >= _STEPS + len(wishes)
+    known = f"; checks of revision {acted.revision} know of it" if acted.revision is not None else ""
+    more = " There are more: press again." if acted.more else ""
+    return page.go(BRAKE, f"Licenses {done}: {acted.licenses}{known}.{more}")
 
 
 HANDLERS = (get_brake, act)

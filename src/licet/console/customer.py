@@ -149,8 +149,7 @@ async def change_override(
     was = await override_reader.get(override_id)
     if was.kind == "brake":
         raise Conflict("the safety brake made this: it is ended, or lasts as it does")
-    same = {name: getattr(was, name) for name in ("customer", "sku", "feature", "effect", "kind", "value", "starts_at")}
-    draft = Draft(ends_at=read_moment("ends_at", data.ends_at), reason=data.reason, **same)
+    draft = Draft.lasting(was, read_moment("ends_at", data.ends_at), data.reason)
     made, _ = await overrides.put(override_id, draft, data.version, by, limited=limited)
     return page.go(_of(customer), f"It lasts until {made.ends_at:%d %b %Y, %H:%M} UTC.")
 

@@ -1,5 +1,6 @@
 """What a person decides on the safety brake: let the ends take effect, or hold what ended before it held any."""
 
+import itertools
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager
 
@@ -15,6 +16,8 @@ from licet.store.ports import CatalogTransaction, Folded, NameWrite, StoreUnavai
 from licet.store.values import Act, Action
 
 CHUNK = 500
+# What one request does: so many of these, some seconds.
+STEPS = 20
 # A restoration writes it behind the words that say who holds.
 _REASON_LENGTH = 400
 
@@ -30,6 +33,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     keep: Collection[str] = ()
     reason: str
     by: Actor
+
+
+class BrakeActed(msgspec.Struct, frozen=True):
+    """How many licenses it reached; checks that include ``revision`` know of it. ``more``: send it again."""
+
+    licenses: int
+    revision: int | None
+    more: bool
 
 
 class BrakeDesk:
@@ -66,6 +77,11 @@ class BrakeDesk:
                     named, after = frozenset(), " ".join(pairs[-1])
         except StoreUnavailable as error:
             raise Unavailable(f"the store does not answer: {error}") from error
+
+    def act(self, wishes: Sequence[Wish], most: int = STEPS) -> BrakeActed:
+        """Do the same for several wishes, up to ``most`` transactions of them all. Raises what ``steps`` does."""
+        steps = list(itertools.islice(itertools.chain.from_iterable(map(self.steps, wishes)), most))
+        return BrakeActed(sum(count for count, _ in steps), steps[-1][1] if steps else None, len(steps) == most)
 
     def _step(
         self,

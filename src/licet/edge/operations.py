@@ -1,7 +1,6 @@
 """The API of the catalog (reading: ``read``), the safety brake (``support``), audit, whole customers (``admin``)."""
 
 import asyncio
-import itertools
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -15,7 +14,7 @@ from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from licet.answer.audit import AuditSearch, list_audit
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.views import Listing
-from licet.consume.brake import BrakeDesk, Wish
+from licet.consume.brake import BrakeActed, BrakeDesk, Wish
 from licet.consume.customers import Acted, CustomerDesk
 from licet.consume.plan import PlanPage, Plans
 from licet.domain.errors import Fault, InvalidInput
@@ -35,7 +34,6 @@ OfAction = Annotated[Action | None, QueryParameter(description="Only this.")]
 Ended = Annotated[bool, QueryParameter(description="List what ended before any was held, not what is held.")]
 
 _READ, _ADMIN = [needs(Scope.READ)], [needs(Scope.ADMIN)]
-_STEPS = 20  # of 500 licenses each: some seconds
 
 
 class Operations(msgspec.Struct, frozen=True):
@@ -70,14 +68,6 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     customer: str | None = None
     keep: list[str] = []
-
-
-class BrakeActed(msgspec.Struct, frozen=True):
-    """How many licenses it reached; checks that include ``revision`` know of it. ``more``: send it again."""
-
-    licenses: int
-    revision: int | None
-    more: bool
 
 
 @get("/v1/catalog", summary="Show the catalog", guards=_READ)
@@ -186,7 +176,7 @@ async def release_brake(
 ) -> BrakeActed:
     """End the safety brake's holds, up to 10,000 at a time."""
     wish = Wish(customer=data.customer, keep=data.keep, reason=data.reason, by=caller.actor)
-    return await asyncio.to_thread(_act, operations, wish)
+    return await asyncio.to_thread(operations.brake_desk.act, [wish])
 
 
 @post("/v1/brake/restore", summary="Hold what ended before", status_code=200, guards=_ADMIN)
@@ -194,12 +184,8 @@ async def restore_brake(
     operations: NamedDependency[Operations], caller: NamedDependency[Principal], data: JSONBody[Why]
 ) -> BrakeActed:
     """Give access back to what ended before the safety brake held any, up to 10,000 at a time."""
-    return await asyncio.to_thread(_act, operations, Wish(restore=True, reason=data.reason, by=caller.actor))
-
-
-def _act(operations: Operations, wish: Wish) -> BrakeActed:
-    steps = list(itertools.islice(operations.brake_desk.steps(wish), _STEPS))
-    return BrakeActed(sum(count for count, _ in steps), steps[-1][1] if steps else None, len(steps) == _STEPS)
+    wish = Wish(restore=True, reason=data.reason, by=caller.actor)
+    return await asyncio.to_thread(operations.brake_desk.act, [wish])
 
 
 def routers() -> list[Router]:

@@ -4,7 +4,7 @@ import datetime as dt
 import math
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
 
@@ -36,6 +36,13 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     starts_at: Moment | None = None
     ends_at: Moment | None = None
     reason: str
+
+    @classmethod
+    def lasting(cls, of: Stored, ends_at: dt.datetime, reason: str) -> Self:
+        """Draft what is there with another end and its reason. What the brake made is a person's then."""
+        same = {name: getattr(of, name) for name in ("customer", "sku", "feature", "effect", "value", "starts_at")}
+        kind: Literal["override", "trial"] = "trial" if of.kind == "trial" else "override"
+        return cls(kind=kind, ends_at=ends_at, reason=reason, **same)
 
 
 class Overrides:
