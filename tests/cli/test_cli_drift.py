@@ -179,6 +179,12 @@ def test_the_table_lists_up_to_a_limit(reconcile: Reconcile) -> None:
     assert "12 more are not listed" in said.err
 
 
+def test_json_of_one_command_is_not_that_of_the_next(stored: Cli, reconcile: Reconcile) -> None:
+    assert json.loads(stored("keys", "list", "--json").out) == []
+    assert stored("keys", "revoke", "nobody", "--json").code == 1, "nor where it failed"
+    assert reconcile("Id", "new", options=()).out.startswith("extra\tacme\t")
+
+
 STAMPED = "Id,SKU1,SKU9,SystemModstamp"
 OFF = (
     "acme,false,,2026-02-01T10:00:00Z",  # Licet has something newer

@@ -14,9 +14,15 @@ class _Form:
     json = False
 
 
-def _choose(as_json: bool) -> bool:
+def _choose(context: typer.Context, as_json: bool) -> bool:
+    """Keep the choice for as long as the command runs: the next one in this process may not ask for it."""
     _Form.json = as_json
+    context.call_on_close(_forget)
     return as_json
+
+
+def _forget() -> None:
+    _Form.json = False
 
 
 # For a parameter that the command itself does not read: what prints does.
