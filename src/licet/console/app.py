@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 from licet.console import brake, customer, letters, live, search, sign_in, to_read
 from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame, Page
-from licet.console.look import Assets, environment
+from licet.console.look import environment
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
 from licet.domain.errors import LicetError, NotFound
@@ -76,7 +76,7 @@ def build_console(
 
 def templates() -> jinja2.Environment:
     """Build the console's own templates."""
-    return environment(Assets())
+    return environment()
 
 
 @get(f"{HOME}/{{path:path}}")

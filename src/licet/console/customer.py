@@ -13,6 +13,7 @@ from litestar.response import Redirect
 
 from licet.answer.history import History
 from licet.answer.reading import Reading
+from licet.answer.views import Listing
 from licet.console.frame import HOME, Form, Page
 from licet.console.timeline import tell
 from licet.domain.decision import Asked
@@ -21,7 +22,8 @@ from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Scope
 from licet.manage.overrides import DEFAULT, SUPPORTED, Draft, Overrides
 from licet.manage.ports import OverrideReader
-from licet.store.past import When
+from licet.store.past import Event, When
+from licet.store.values import Page as Kept
 
 _EVENTS, _OVERRIDES = 15, 100
 _DAYS = dt.timedelta(days=90)
@@ -55,27 +57,31 @@ async def get_customer(
 
     The query: ``as_of`` is the moment, or ``at`` a step of the slider; ``feature`` and ``user`` a question; ``cursor``.
     """
-    asked = {
-        name: page.request.query_params.get(name, "").strip() for name in ("feature", "user", "as_of", "at", "cursor")
-    }
+    asked = page.asked("feature", "user", "as_of", "at", "cursor")
+    block = page.target(("answer", "held", "events"))
     now_is, now = await reading.customer(customer), dt.datetime.now(dt.UTC)
     when = read_moment("as_of", asked["as_of"]) if asked["as_of"] else None
     slider = Slider.between(now_is.created_at, now, when)
     if asked["at"].isdecimal() and len(asked["at"]) < 7:  # noqa: PLR2004 a million hours
         slider = msgspec.structs.replace(slider, at=min(slider.most, int(asked["at"])))
         when = slider.begin + slider.step * slider.at if slider.at < slider.most else None
+    # A script that moves the slider, asks or goes on gets one block: what only the others show is not read for it.
     told = None
-    if asked["feature"]:
+    if asked["feature"] and block in {None, "answer"}:
         told = await history.explain(Asked(asked["feature"], asked["user"] or None, now_is.id), When(when))
-    block = page.target(("answer", "held", "events"))
-    events = await history.timeline(now_is.id, asked["cursor"] or None, _EVENTS)
-    kept = await override_reader.search(CustomerRef(customer_id=now_is.id), None, _OVERRIDES)
+    events: Listing[Event] = Listing([], None)
+    if block in {None, "events"}:
+        events = await history.timeline(now_is.id, asked["cursor"] or None, _EVENTS)
+    kept = Kept([], more=False)
+    if block is None:
+        kept = await override_reader.search(CustomerRef(customer_id=now_is.id), None, _OVERRIDES)
+    then = await history.customer(now_is.id, When(when)) if when and block in {None, "held"} else now_is
     return page.show(
         "customer.html",
         block,
         one=now_is,
         here=_of(now_is.id),
-        then=await history.customer(now_is.id, When(when)) if when else now_is,
+        then=then,
         when=when,
         slider=slider,
         told=told,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from licet.console.frame import HOME
+from licet.domain.drift import DriftKind
 from licet.store.values import Pulse, Reconciliation
 
 # A worker says four times a second how far it is.
@@ -77,8 +78,7 @@ def judge(pulse: Pulse, held: int, last: Reconciliation | None) -> Iterator[Find
     yield Finding("Dead letters", Level.WAIT if pulse.letters else Level.GOOD, found)
     found = f"it keeps access to {held} licenses that ended" if held else "holds nothing"
     yield Finding("Brake", Level.WAIT if held else Level.GOOD, found)
-    kinds = ("missing", "extra", "different", "unknown_sku")
-    off = [f"{count} {kind.replace('_', ' ')}" for kind in kinds if last and (count := getattr(last, kind))]
+    off = [f"{count} {kind.replace('_', ' ')}" for kind in DriftKind if last and (count := getattr(last, kind))]
     found = f"{', '.join(off) or 'none'} on {last.at:%d %b %Y}" if last else "never compared with Salesforce"
     yield Finding("Drift", Level.WAIT if off else Level.GOOD, found)
 

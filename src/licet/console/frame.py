@@ -157,7 +157,7 @@ class Page:
     def target(self, blocks: Sequence[str]) -> str | None:
         """Return which of these blocks a script asks for: the element that it will replace is called so."""
         wanted = self.request.headers.get("hx-target")
-        return wanted if wanted in blocks else None
+        return wanted if wanted in blocks and "hx-request" in self.request.headers else None
 
     def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
         """Render a template; for a script's request only its ``block``, where one is named."""

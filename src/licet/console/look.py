@@ -1,6 +1,7 @@
 """What every page shares: the templates' environment, and the files that browsers load."""
 
 import datetime as dt
+import functools
 import gzip
 import hashlib
 import importlib.resources
@@ -49,7 +50,13 @@ class Assets:
         return [get_asset]
 
 
-def environment(assets: Assets, *packages: str, **filters: Callable[..., Any]) -> jinja2.Environment:
+@functools.cache
+def assets() -> Assets:
+    """Return the one set of files, read and compressed when it is first asked for."""
+    return Assets()
+
+
+def environment(*packages: str, **filters: Callable[..., Any]) -> jinja2.Environment:
     """Build the environment of the templates here and in the ``templates`` of other packages."""
     places = [jinja2.PackageLoader(package, "templates") for package in ("licet.console", *packages)]
     made = jinja2.Environment(
@@ -59,7 +66,7 @@ def environment(assets: Assets, *packages: str, **filters: Callable[..., Any]) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(asset=assets.address)
+    made.globals.update(asset=assets().address)
     made.filters.update(moment=moment, second=second, day=day, stamp=stamp, **filters)
     words = made.get_template("words.html").module  # for all, as a block that is rendered alone imports nothing
     made.globals.update({name: getattr(words, name) for name in ("REASONS", "tag", "yes")})

@@ -8,7 +8,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.types import ControllerRouterHandler
 from markupsafe import Markup, escape
 
-from licet.console.look import Assets, environment
+from licet.console.look import assets, environment
 
 _QUOTED = re.compile(r"``?([^`]+)``?")
 _CACHED = {"cache-control": "public, max-age=300"}
@@ -16,8 +16,7 @@ _CACHED = {"cache-control": "public, max-age=300"}
 
 def pages(document: dict[str, Any], *, console: bool) -> list[ControllerRouterHandler]:
     """Return the routes of ``/``, ``/docs`` and ``/openapi.json``, and what browsers load (``/assets``)."""
-    assets = Assets()
-    templates = environment(assets, "licet.edge.pages", prose=prose, breakable=breakable)
+    templates = environment("licet.edge.pages", prose=prose, breakable=breakable)
     start = templates.get_template("start.html")
     docs = templates.get_template("docs.html").render(document=document, groups=_groups(document), type_of=type_of)
     encoded = msgspec.json.encode(document)
@@ -34,7 +33,7 @@ def pages(document: dict[str, Any], *, console: bool) -> list[ControllerRouterHa
     def get_document() -> Response[bytes]:
         return Response(encoded, headers=_CACHED, media_type="application/json")
 
-    return [get_start, get_docs, get_document, *assets.handlers()]
+    return [get_start, get_docs, get_document, *assets().handlers()]
 
 
 def prose(text: str) -> Markup:
