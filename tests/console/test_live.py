@@ -13,7 +13,8 @@ from licet.console.desks import Desks
 from licet.console.findings import Level, ago, answers, judge
 from licet.console.live import PERIOD_S, VIEWERS, Live
 from licet.domain.errors import Unavailable
-from licet.store.values import Page, Pulse, Reconciliation, Told
+from licet.store.standing import Pulse, Told
+from licet.store.values import Page, Reconciliation
 
 WELL = Pulse(letters=0, stopped=0, stopped_why=None, spooling=False, spooled=0, behind_s=0.2, silent_s=0.2)
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+from litestar import Litestar
 
 from licet.answer.asker import Asker
 from licet.answer.catalogs import Catalogs
@@ -130,12 +131,9 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     latest = Latest()
     metrics.watch_snapshot(latest.age_s, latest.size)
     traces = build_traces(settings, "web")
-    visible = Visible(traces) if traces is not None else None
-    feed = PostgresFeed(settings.database_url, traces=visible.hear if visible is not None else None)
-    follower = Follower(feed, latest, catalogs.learn, stale_after_s=settings.stale_after_s)
     hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
-    follower.listeners += [hub, visible] if visible is not None else [hub]
     metrics.stream_readers.set_function(lambda: hub.readers)
+    follower = _build_follower(settings, latest, catalogs, hub, traces)
     checker = Checker(
         latest,
         clock=utc_now,
@@ -146,37 +144,6 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
     asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
-    ends = asyncio.Event()
-    operations = build_operations(settings, readers, ends)
-    console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
-    api = build_app(
-        Rooms(
-            reading=Reading(customers, customers, catalogs, clock=utc_now),
-            history=history,
-            directory=Directory(PostgresDirectory(writers)),
-            letter_search=PostgresLetters(readers),
-            letter_desk=LetterDesk(PostgresLetters(writers), change_log, catalogs.current),
-            operations=operations,
-            overrides=Overrides(PostgresOverrides(writers), catalogs.current, utc_now),
-            override_reader=PostgresOverrides(readers),
-            authenticator=authenticator,
-            metrics=metrics,
-            checks=_checks(ends, readers, follower, catalogs, change_log),
-            console=console,
-        )
-    )
-    past = PastCheck(history, asking, check, metrics)
-    routes = ways(check, past, asking, catalogs.current, utc_now) | {
-        "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
-        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
-        "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
-        "/ofrep/v1/stream": Route(
-            stream.OfrepStream(hub, latest, authenticator, utc_now, settings.stale_after_s), ("GET",), stream.OFREP
-        ),
-    }
-    front: Handler = Front(routes, cast("Handler", api), metrics)
-    if traces is not None:
-        front = Traced(front, traces, routes)
     parts = _Parts(
         (readers, writers),
         hub,
@@ -191,13 +158,19 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
         metrics,
         traces,
     )
-
-    def stop_streams() -> None:
-        hub.stop()
-        if console is not None:
-            console.live.stop()
-
-    return Web(front, functools.partial(_running, parts), ends, stop_streams)
+    ends = asyncio.Event()
+    operations = build_operations(settings, readers, ends)
+    console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
+    api = _build_api(parts, customers, history, operations, ends, console)
+    past = PastCheck(history, asking, check, metrics)
+    routes = ways(check, past, asking, catalogs.current, utc_now) | {
+        "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
+    }
+    routes |= _stream_routes(hub, latest, authenticator, settings.stale_after_s)
+    front: Handler = Front(routes, cast("Handler", api), metrics)
+    if traces is not None:
+        front = Traced(front, traces, routes)
+    return Web(front, functools.partial(_running, parts), ends, functools.partial(_stop_streams, hub, console))
 
 
 @contextlib.asynccontextmanager
@@ -232,6 +205,60 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
         yield
+
+
+def _build_follower(
+    settings: Settings, latest: Latest, catalogs: Catalogs, hub: Hub, traces: "Traces | None"
+) -> Follower:
+    """Build what keeps the snapshot; it tells the streams, and where traces are on, when a change is visible."""
+    visible = Visible(traces) if traces is not None else None
+    feed = PostgresFeed(settings.database_url, traces=visible.hear if visible is not None else None)
+    follower = Follower(feed, latest, catalogs.learn, stale_after_s=settings.stale_after_s)
+    follower.listeners += [hub, visible] if visible is not None else [hub]
+    return follower
+
+
+def _build_api(
+    parts: _Parts,
+    customers: PostgresCustomers,
+    history: History,
+    operations: Operations,
+    ends: asyncio.Event,
+    console: Console | None,
+) -> Litestar:
+    readers, writers = parts.pools
+    catalogs = parts.catalogs
+    return build_app(
+        Rooms(
+            reading=Reading(customers, customers, catalogs, clock=utc_now),
+            history=history,
+            directory=Directory(PostgresDirectory(writers)),
+            letter_search=PostgresLetters(readers),
+            letter_desk=LetterDesk(PostgresLetters(writers), parts.change_log, catalogs.current),
+            operations=operations,
+            overrides=Overrides(PostgresOverrides(writers), catalogs.current, utc_now),
+            override_reader=PostgresOverrides(readers),
+            authenticator=parts.authenticator,
+            metrics=parts.metrics,
+            checks=_checks(ends, readers, parts.follower, catalogs, parts.change_log),
+            console=console,
+        )
+    )
+
+
+def _stop_streams(hub: Hub, console: Console | None) -> None:
+    hub.stop()
+    if console is not None:
+        console.live.stop()
+
+
+def _stream_routes(hub: Hub, latest: Latest, authenticator: Authenticator, stale_after_s: float) -> dict[str, Route]:
+    ofrep = stream.OfrepStream(hub, latest, authenticator, utc_now, stale_after_s)
+    return {
+        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+        "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
+        "/ofrep/v1/stream": Route(ofrep, ("GET",), stream.OFREP),
+    }
 
 
 def build_tokens(settings: Settings) -> Tokens | None:

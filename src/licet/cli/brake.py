@@ -12,7 +12,7 @@ from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
 from licet.cli.table import Json, say, show_json, show_table
 from licet.consume.brake import Wish
 from licet.settings import Settings
-from licet.store.values import BrakeView
+from licet.store.standing import BrakeView
 
 app = typer.Typer(help="Show what the safety brake holds, release it, hold more.", no_args_is_help=True)
 

@@ -14,7 +14,8 @@ from licet.consume.brake import BrakeDesk
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.store.ports import StoredKey
-from licet.store.values import BrakeView, Page, Pulse, Told
+from licet.store.standing import BrakeView, Pulse, Told
+from licet.store.values import Page
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)

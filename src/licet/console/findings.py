@@ -8,7 +8,8 @@ import msgspec
 
 from licet.console.frame import HOME
 from licet.domain.drift import DriftKind
-from licet.store.values import Pulse, Reconciliation
+from licet.store.standing import Pulse
+from licet.store.values import Reconciliation
 
 # A worker says four times a second how far it is.
 SILENT_S = 10.0

@@ -16,7 +16,7 @@ from licet.console.desks import Desks, whole
 from licet.console.findings import Finding, Level, answers, judge
 from licet.console.frame import HOME, Page
 from licet.domain.errors import Unavailable
-from licet.store.values import Told
+from licet.store.standing import Told
 
 # A change is shown within a second: it waits at most for one reading, and that for whoever watches.
 PERIOD_S = 0.4

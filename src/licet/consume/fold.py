@@ -12,13 +12,14 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
+from licet.consume.names import Names, moved_names, named
 from licet.consume.read import Read, Readable, Unreadable
 from licet.domain import fields as read
 from licet.domain import ids
 from licet.domain.brake import Room
 from licet.domain.catalog import Catalog
 from licet.domain.change import CustomerChange
-from licet.domain.errors import Fault, InvalidInput
+from licet.domain.errors import Fault
 from licet.domain.fields import Field, Fields, Written, microseconds, moment_of, write_fields, written_since
 from licet.domain.filter import ERASED, INAPPLICABLE, PEOPLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
 from licet.domain.license import Cause, License, Moment, Terms, derive, transition
@@ -49,13 +50,6 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     organization: str | None
     new_id: Callable[[], uuid.UUID]
     room: Room | None = None
-
-
-class Names(msgspec.Struct, frozen=True):
-    """Aliases and e-mail domains."""
-
-    aliases: AbstractSet[str] = frozenset()
-    domains: AbstractSet[str] = frozenset()
 
 
 class Customer:
@@ -130,27 +124,12 @@ class Customer:
         aliases = set()
         for system, field in catalog.source.aliases.items():
             value = read.text(self.fields, field)
-            aliases |= _named(ids.alias, f"{system}:{value}" if value else None)
-        return Names(aliases, _named(ids.verified_domain, read.text(self.fields, catalog.source.domain)))
+            aliases |= named(ids.alias, f"{system}:{value}" if value else None)
+        return Names(aliases, named(ids.verified_domain, read.text(self.fields, catalog.source.domain)))
 
     def names_under(self, catalog: Catalog) -> Names:
         """Return the same of a catalog that follows another; who was deleted before keeps what the brake left it."""
         return self.held if self.gone and self.deleted else self.names(catalog)
-
-
-def moved_names(customer_id: str, before: AbstractSet[str], after: AbstractSet[str]) -> list[NameWrite]:
-    """Return what a customer loses and gains."""
-    return [NameWrite(customer_id, name, held=False) for name in sorted(before - after)] + [
-        NameWrite(customer_id, name, held=True) for name in sorted(after - before)
-    ]
-
-
-def _named(check: Callable[[str], str], value: str | None) -> set[str]:
-    """Return the name, or nothing where the text cannot be one; the field itself is kept and shown."""
-    try:
-        return {check(value)} if value else set()
-    except InvalidInput:
-        return set()
 
 
 def fold(reads: Sequence[Read], world: World, *, inapplicable: str | None = None) -> Folded:

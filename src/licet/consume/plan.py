@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from licet.consume.fold import Customer, moved_names
+from licet.consume.fold import Customer
+from licet.consume.names import moved_names
 from licet.domain import fields as read
 from licet.domain.catalog import Catalog, GrantValue, read_catalog
 from licet.domain.decision import Asked, Freshness, Held, Known, Reason, decide

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from licet.consume.fold import Customer, Names, moved_names
+from licet.consume.fold import Customer
+from licet.consume.names import Names, moved_names
 from licet.domain.catalog import Catalog
 from licet.domain.license import Cause, Moment
 from licet.store.ports import CatalogTransaction, Folded, NameWrite

@@ -20,7 +20,8 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from licet.consume.fold import Customer, Fold, Names, World
+from licet.consume.fold import Customer, Fold, World
+from licet.consume.names import Names
 from licet.consume.read import Readable
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.change import Identity, read_change

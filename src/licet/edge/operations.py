@@ -22,7 +22,8 @@ from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
 from licet.edge.api import Cursor, Customer, Limit, needs
 from licet.manage.catalog import CatalogDesk
-from licet.store.values import Action, AuditEntry, BrakeView, CatalogVersion, Page, Reconciliation
+from licet.store.standing import BrakeView
+from licet.store.values import Action, AuditEntry, CatalogVersion, Page, Reconciliation
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description='The version to replace, `"3"`.')]
 OfCustomer = Annotated[str | None, QueryParameter(description="Only what was done to this customer (its id).")]

@@ -13,7 +13,8 @@ from licet.domain.principal import Actor
 from licet.store.audit import audit
 from licet.store.pools import Pool, connection_of
 from licet.store.ports import Folded
-from licet.store.values import Act, Action, BrakeLine, BrakeView
+from licet.store.standing import BrakeLine, BrakeView
+from licet.store.values import Act, Action
 
 _GRANTED = "the license gives access again"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from licet.database import named_queries
 from licet.store.pools import Pool, connection_of
-from licet.store.values import Pulse, Told
+from licet.store.standing import Pulse, Told
 
 
 class PostgresPulse:
