@@ -1,18 +1,15 @@
 """``licet audit``: who did what."""
 
-import asyncio
 import datetime as dt
 from typing import Annotated
 
 import typer
 
 from licet.answer.audit import list_audit
-from licet.answer.views import Listing
 from licet.bootstrap.desks import audit_lines, audit_search
-from licet.cli.settings import store_settings
+from licet.cli.settings import at, store_settings
 from licet.cli.table import Json, show_json, show_table
-from licet.settings import Settings
-from licet.store.values import Action, AuditEntry
+from licet.store.values import Action
 
 app = typer.Typer(help="List and export what people did.", no_args_is_help=True)
 
@@ -30,7 +27,7 @@ def list_(
 
     Example: licet audit list --customer acme-1
     """
-    page = asyncio.run(_list(store_settings(), customer, actor, action, cursor, limit))
+    page = at(audit_search, lambda audit: list_audit(audit.search, customer, actor, action, cursor, limit))
     if as_json:
         show_json(page)
         return
@@ -64,10 +61,3 @@ def export(
     """
     for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
         typer.echo(line)
-
-
-async def _list(
-    settings: Settings, customer: str | None, actor: str | None, action: Action | None, cursor: str | None, limit: int
-) -> Listing[AuditEntry]:
-    async with audit_search(settings) as audit:
-        return await list_audit(audit.search, customer, actor, action, cursor, limit)

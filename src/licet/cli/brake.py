@@ -1,18 +1,13 @@
 """``licet brake``: what the safety brake holds, and what a person does about it."""
 
-import asyncio
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import brake_desk, brake_reader
-from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say, show_json, show_table
+from licet.cli.settings import Reason, Yes, at, confirm, operator, store_settings
+from licet.cli.table import Json, progress, say, show_json, show_table
 from licet.consume.brake import Wish
-from licet.settings import Settings
-from licet.store.standing import BrakeView
 
 app = typer.Typer(help="Show what the safety brake holds, release it, hold more.", no_args_is_help=True)
 
@@ -28,7 +23,7 @@ def status(
 
     Example: licet brake status --ended
     """
-    view = asyncio.run(_show(store_settings(), ended, after, limit))
+    view = at(brake_reader, lambda reader: reader.show(ended, after, limit))
     if as_json:
         show_json(view)
         return
@@ -72,14 +67,8 @@ def restore(reason: Reason, yes: Yes = False, _json: Json = False) -> None:
 
 def _act(wish: Wish, done: str) -> None:
     licenses = revision = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("licenses", total=None)
+    with progress("licenses") as moves:
         for count, at in brake_desk(store_settings()).steps(wish):
             licenses, revision = licenses + count, at
-            progress.update(task, completed=licenses)
+            moves(completed=licenses)
     say(f"{licenses} licenses are {done}", licenses=licenses, revision=revision)
-
-
-async def _show(settings: Settings, ended: bool, after: str, limit: int) -> BrakeView:
-    async with brake_reader(settings) as reader:
-        return await reader.show(ended, after, limit)

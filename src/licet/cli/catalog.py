@@ -7,12 +7,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import catalog_desk, catalog_plans, refold_customers
 from licet.cli.settings import Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say, show_table
+from licet.cli.table import Json, progress, say, show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
@@ -83,12 +81,11 @@ def apply(
         typer.echo(f"version {version} is current", err=as_json)
     else:
         typer.echo("this catalog is current already", err=as_json)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("customers", total=None)
-        reached = 0
+    reached = 0
+    with progress("customers") as moves:
         for count in refold_customers(settings):
             reached += count
-            progress.update(task, completed=reached)
+            moves(completed=reached)
     done = {"version": version, "totals": vars(totals) if totals is not None else None, "reached": reached}
     say(f"{reached} customers brought under it", **done)
 
@@ -96,20 +93,18 @@ def apply(
 def _look(settings: Settings, document: str, after: str, listing: "_Listing | None") -> tuple[Totals, int]:
     """Plan with a progress bar; returns the totals and the version that the plan was made against."""
     totals, against = Totals(), 0
-    # Rows that are printed while the bar moves must not land in it, nor in its stream.
+    # Rows that are printed while the bar moves must not land in it.
     torn = listing is not None and listing.streams and sys.stdout.isatty()
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=torn) as progress:
-        task = progress.add_task("customers", total=None)
+    with progress("customers", shown=not torn) as moves:
 
         def begins(version: int, count: int) -> None:
             nonlocal against
             against = version
-            progress.update(task, total=count)
+            moves(total=count)
 
         for step in catalog_plans(settings).steps(document, after, begins):
             totals.add(step)
-            progress.advance(task, step.customers)
+            moves(advance=step.customers)
             if listing is not None:
                 listing.take(step.effects)
     return totals, against

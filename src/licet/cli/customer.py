@@ -7,7 +7,7 @@ import typer
 from licet.bootstrap.desks import customer_desk
 from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
 from licet.cli.table import Json, say
-from licet.consume.customers import Acted, CustomerDesk
+from licet.consume.customers import Acted
 
 app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
@@ -19,8 +19,7 @@ def restore(customer: Customer, reason: Reason, _json: Json = False) -> None:
 
     Example: licet customer restore acme-1 --reason "deleted by mistake, case 4711"
     """
-    acted = _desk().restore(customer, reason, operator())
-    _told(acted, "restored")
+    _told(customer_desk(store_settings()).restore(customer, reason, operator()), "restored")
 
 
 @app.command()
@@ -30,14 +29,9 @@ def erase(customer: Customer, reason: Reason, yes: Yes = False, _json: Json = Fa
     Example: licet customer erase acme-1 --reason "request of 24 November" --yes
     """
     confirm(f"erase the customer {customer} for good?", yes=yes, needed=True)
-    acted = _desk().erase(customer, reason, operator())
-    _told(acted, "erased")
+    _told(customer_desk(store_settings()).erase(customer, reason, operator()), "erased")
 
 
 def _told(acted: Acted, what: str) -> None:
     said = f"customer {acted.customer} is {what} (revision {acted.revision})"
     say(said, customer=acted.customer, revision=acted.revision, act=what)
-
-
-def _desk() -> CustomerDesk:
-    return customer_desk(store_settings())

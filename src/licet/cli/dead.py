@@ -2,21 +2,19 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from licet.answer.letters import list_letters
+from licet.answer.letters import LetterSearch, list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
-from licet.cli.settings import Reason, operator, store_settings
-from licet.cli.table import Json, say, show_json, show_table
+from licet.cli.settings import Reason, at, operator, store_settings
+from licet.cli.table import Json, progress, say, show_json, show_table
 from licet.domain.errors import LicetError
-from licet.manage.letters import Replayed
-from licet.settings import Settings
-from licet.store.values import Letter, LetterState
+from licet.manage.letters import LetterDesk
+from licet.store.values import LetterLine, LetterState
 
 app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=1, help="The letter's number, as `licet dead list` shows it.")]
@@ -34,7 +32,12 @@ def list_(
 
     Example: licet dead list --reason unreadable
     """
-    asyncio.run(_list(store_settings(), None if every else state, reason))
+    rows = []
+    for one in at(letter_desk, lambda lent: _all(lent[0], None if every else state, reason)):
+        origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
+        said = [one.letter, one.state, one.reason, one.attempts, one.recorded_at]
+        rows.append([*said, one.customer, one.event_id, origin])
+    show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
 
 
 @app.command()
@@ -43,7 +46,7 @@ def show(letter: Number, _json: Json = True) -> None:
 
     Example: licet dead show 12
     """
-    show_json(asyncio.run(_show(store_settings(), letter)))
+    show_json(at(letter_desk, lambda lent: lent[1].get(letter)))
 
 
 @app.command()
@@ -60,10 +63,9 @@ def replay(
     """
     if (letter is None) != (every or reason is not None):
         raise typer.BadParameter("name one letter, or --all, or --reason")
-    settings = store_settings()
-    check_queue(settings)
+    check_queue(store_settings())
     if letter is not None:
-        replayed = asyncio.run(_replay(settings, letter))
+        replayed = at(letter_desk, lambda lent: lent[1].replay(letter, operator()))
         said = f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
         say(said, letter=letter, partition=replayed.partition, offset=replayed.offset)
         return
@@ -71,7 +73,7 @@ def replay(
         identity = uuid.UUID(run) if run else uuid.uuid4()
     except ValueError as error:
         raise typer.BadParameter("--run takes what an interrupted replay printed") from error
-    asyncio.run(_replay_all(settings, identity, reason))
+    at(letter_desk, lambda lent: _replay_all(lent[1], lent[0].count_open, identity, reason))
 
 
 @app.command()
@@ -84,51 +86,35 @@ def drop(
 
     Example: licet dead drop 12 --reason "a test of the sandbox"
     """
-    asyncio.run(_drop(store_settings(), letter, reason))
+    at(letter_desk, lambda lent: lent[1].drop(letter, reason, operator()))
     say(f"dead letter {letter} is dropped", letter=letter, reason=reason)
 
 
-async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> None:
-    cursor, rows = None, []
-    async with letter_desk(settings) as (letters, _):
-        while True:
-            page = await list_letters(letters, state, reason, cursor, _PAGE)
-            for one in page.items:
-                origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
-                said = [one.letter, one.state, one.reason, one.attempts, one.recorded_at]
-                rows.append([*said, one.customer, one.event_id, origin])
-            cursor = page.next
-            if cursor is None:
-                break
-    show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
+async def _all(letters: LetterSearch, state: LetterState | None, reason: str | None) -> list[LetterLine]:
+    found: list[LetterLine] = []
+    cursor = None
+    while True:
+        page = await list_letters(letters, state, reason, cursor, _PAGE)
+        found += page.items
+        if (cursor := page.next) is None:
+            return found
 
 
-async def _show(settings: Settings, letter: int) -> Letter:
-    async with letter_desk(settings) as (_, desk):
-        return await desk.get(letter)
-
-
-async def _replay(settings: Settings, letter: int) -> Replayed:
-    async with letter_desk(settings) as (_, desk):
-        return await desk.replay(letter, operator())
-
-
-async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) -> None:
+async def _replay_all(
+    desk: LetterDesk,
+    count_open: Callable[[uuid.UUID, str | None], Awaitable[int]],
+    run: uuid.UUID,
+    reason: str | None,
+) -> None:
     taken = barred = 0
-    async with letter_desk(settings) as (letters, desk):
-        total = await letters.count_open(run, reason)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("dead letters", total=total)
-            try:
-                async for more, cannot in desk.replay_all(run, reason, operator()):
-                    taken, barred = taken + more, barred + cannot
-                    progress.update(task, completed=taken + barred)
-            except (LicetError, asyncio.CancelledError):
-                typer.echo(f"{taken} of {total} replayed; go on with --run {run}", err=True)
-                raise
+    total = await count_open(run, reason)
+    with progress("dead letters") as moves:
+        moves(total=total)
+        try:
+            async for more, cannot in desk.replay_all(run, reason, operator()):
+                taken, barred = taken + more, barred + cannot
+                moves(completed=taken + barred)
+        except (LicetError, asyncio.CancelledError):
+            typer.echo(f"{taken} of {total} replayed; go on with --run {run}", err=True)
+            raise
     say(f"{taken} replayed, {barred} cannot be replayed (run {run})", replayed=taken, barred=barred, run=run)
-
-
-async def _drop(settings: Settings, letter: int, reason: str) -> None:
-    async with letter_desk(settings) as (_, desk):
-        await desk.drop(letter, reason, operator())

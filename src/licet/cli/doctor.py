@@ -1,17 +1,23 @@
-"""``licet doctor``: a check-up, told."""
+"""``licet doctor``: a check-up."""
 
 import typer
 from rich.console import Console
 
 from licet.bootstrap.doctor import State, examine
-from licet.cli.table import show_json
-from licet.settings import Settings
+from licet.cli.settings import read_settings
+from licet.cli.table import Json, show_json
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
 
 
-def run_doctor(settings: Settings, *, as_json: bool) -> None:
-    """Print each finding as it comes; ends with 1 where one is bad."""
+def doctor(as_json: Json = False) -> None:
+    """Look at settings, database, clock, schema, catalog, keys, door, queue and workers, and say what to do about each.
+
+    Exit codes: 0 nothing is bad; 1 something is; 2 the settings cannot be read.
+
+    Example: licet doctor
+    """
+    settings = read_settings()
     console = Console(highlight=False, soft_wrap=True)
     findings = []
     for finding in examine(settings):

@@ -4,19 +4,17 @@ import contextlib
 import csv
 import datetime as dt
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from licet.bootstrap.desks import drift_desk, repair_orders
 from licet.bootstrap.store import utc_now
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import progress, show_table
 from licet.domain.drift import Drift
 from licet.domain.errors import ConfigurationError
 from licet.domain.fields import read_moment
@@ -37,7 +35,8 @@ def export(
     """
     form = as_csv if as_csv is not None else file.suffix != ".jsonl"
     desk = drift_desk(store_settings())
-    with _opened(file) as out, _bar() as bar:
+    with _opened(file) as out, progress("customers") as moves:
+        bar = _Bar(moves)
         count = desk.export(out, as_csv=form, begins=lambda whole: bar.begins("customers", whole), told=bar.told)
     typer.echo(f"{count} customers", err=True)
 
@@ -74,8 +73,8 @@ def reconcile(
     listing = _Listing("json" if as_json else "csv" if as_csv else "table", repair=repair)
     settings = store_settings()
     asked = {"exported_at": _moment(exported_at), "delete_missing": delete_missing, "max_share": max_share}
-    with repair_orders(settings, **asked) if repair else contextlib.nullcontext() as orders, _bar() as bar:
-        kept = drift_desk(settings).reconcile(file, operator(), rows, listing.take, bar, orders)
+    with repair_orders(settings, **asked) if repair else contextlib.nullcontext() as orders, progress("rows") as moves:
+        kept = drift_desk(settings).reconcile(file, operator(), rows, listing.take, _Bar(moves), orders)
     listing.end(kept)
     raise typer.Exit(1 if kept.drifted else 0)
 
@@ -83,22 +82,19 @@ def reconcile(
 class _Bar:
     """A progress bar on stderr, moved every few rows."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
+    def __init__(self, moves: Callable[..., None]) -> None:
+        self._moves = moves
         self._done = self._calls = 0
 
     def begins(self, what: str, whole: int) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(what, total=whole)
         self._done = self._calls = 0
+        self._moves(description=what, total=whole, completed=0)
 
     def told(self, more: int) -> None:
         self._done += more
         self._calls += 1
-        if self._task is not None and self._calls % _STEP == 0:
-            self._progress.update(self._task, completed=self._done)
+        if self._calls % _STEP == 0:
+            self._moves(completed=self._done)
 
 
 class _Listing:
@@ -153,13 +149,6 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 def _said(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[_Bar]:
-    # Rows that are printed while the bar moves must not land in its stream.
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        yield _Bar(progress)
 
 
 @contextlib.contextmanager

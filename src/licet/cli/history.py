@@ -1,20 +1,18 @@
 """``licet explain`` and ``licet timeline``: why, and when."""
 
-import asyncio
 import shlex
 from typing import Annotated
 
 import msgspec
 import typer
 
-from licet.answer.history import Explanation
+from licet.answer.history import Explanation, History
 from licet.bootstrap.desks import history_desk
-from licet.cli.settings import store_settings
+from licet.cli.settings import at
 from licet.cli.table import Json, show_json, show_table
 from licet.domain.decision import Asked
 from licet.edge.past import read_when
-from licet.settings import Settings
-from licet.store.past import Event, When
+from licet.store.past import Event
 
 Customer = Annotated[str, typer.Argument(help="A customer's id or an alias, tenant:4711.")]
 _PAGE = 200
@@ -32,7 +30,7 @@ def explain(
 
     Example: licet explain acme-1 inbound-email-security --as-of 2026-03-03T09:00:00Z
     """
-    told = asyncio.run(_explain(store_settings(), Asked(feature, user, customer), read_when(as_of, known_at)))
+    told = at(history_desk, lambda history: history.explain(Asked(feature, user, customer), read_when(as_of, known_at)))
     if as_json:
         show_json(told)
         return
@@ -57,7 +55,7 @@ def timeline(
 
     Example: licet timeline acme-1 --most 20
     """
-    events, more = asyncio.run(_timeline(store_settings(), customer, most, cursor))
+    events, more = at(history_desk, lambda history: _timeline(history, customer, most, cursor))
     if more is not None:
         typer.echo(f"there is more: licet timeline {shlex.quote(customer)} --most {most} --cursor {more}", err=True)
     if as_json:
@@ -75,21 +73,15 @@ def timeline(
     show_table(("At", "Revision", "What", "Author", "Before", "After", "Cause"), rows)
 
 
-async def _explain(settings: Settings, asked: Asked, when: When) -> Explanation:
-    async with history_desk(settings) as history:
-        return await history.explain(asked, when)
-
-
-async def _timeline(settings: Settings, customer: str, most: int, cursor: str | None) -> tuple[list[Event], str | None]:
+async def _timeline(history: History, customer: str, most: int, cursor: str | None) -> tuple[list[Event], str | None]:
     """Return the events, and the cursor of those that follow, None where none does."""
     events: list[Event] = []
-    async with history_desk(settings) as history:
-        while len(events) < most:
-            page = await history.timeline(customer, cursor, min(_PAGE, most - len(events)))
-            events += page.items
-            cursor = page.next
-            if cursor is None:
-                break
+    while len(events) < most:
+        page = await history.timeline(customer, cursor, min(_PAGE, most - len(events)))
+        events += page.items
+        cursor = page.next
+        if cursor is None:
+            break
     return events, cursor
 
 

@@ -1,17 +1,13 @@
 """``licet keys``: API keys."""
 
-import asyncio
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from licet.bootstrap.desks import key_desk
-from licet.cli.settings import operator, store_settings
+from licet.cli.settings import at, operator
 from licet.cli.table import Json, say, show_table
-from licet.manage.keys import CreatedKey
-from licet.settings import Settings
-from licet.store.ports import StoredKey
+from licet.manage.keys import Keys
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -29,7 +25,7 @@ def create(
 
     Example: licet keys create billing-app --scope read
     """
-    created = asyncio.run(_create(store_settings(), name, scope))
+    created = at(key_desk, lambda desk: desk.create(name, scope, operator()))
     say(created.token, key=created.key.key_id, name=name, scopes=sorted(created.key.scopes), token=created.token)
     typer.echo(f"key {created.key.key_id} for {name}: keep it now, it is not shown again", err=True)
 
@@ -42,7 +38,7 @@ def list_(_json: Json = False) -> None:
     """
     rows = [
         [key.key_id, key.name, sorted(key.scopes), key.author, key.created_at, key.last_used_at, key.revoked_at]
-        for key in asyncio.run(_all(store_settings()))
+        for key in at(key_desk, Keys.all)
     ]
     show_table(("Key", "Name", "Scopes", "Author", "Created", "Last used", "Revoked"), rows)
 
@@ -55,20 +51,5 @@ def revoke(
 
     Example: licet keys revoke k3f9a0c1d2
     """
-    key = asyncio.run(_revoke(store_settings(), key_id))
+    key = at(key_desk, lambda desk: desk.revoke(key_id, operator()))
     say(f"key {key.key_id} ({key.name}) is revoked", key=key.key_id, name=key.name, revoked=key.revoked_at)
-
-
-async def _create(settings: Settings, name: str, scopes: Sequence[str]) -> CreatedKey:
-    async with key_desk(settings) as desk:
-        return await desk.create(name, scopes, operator())
-
-
-async def _all(settings: Settings) -> Sequence[StoredKey]:
-    async with key_desk(settings) as desk:
-        return await desk.all()
-
-
-async def _revoke(settings: Settings, key_id: str) -> StoredKey:
-    async with key_desk(settings) as desk:
-        return await desk.revoke(key_id, operator())

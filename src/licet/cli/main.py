@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 it failed; 2 the command or the configuration is wrong.
 """
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +11,13 @@ import typer
 from licet import __version__
 from licet.bootstrap.store import migrate_store
 from licet.cli import audit, brake, catalog, customer, dead, history, keys, override, partition
-from licet.cli.doctor import run_doctor
+from licet.cli.doctor import doctor
 from licet.cli.drift import export, reconcile
-from licet.cli.serve import run_web, run_worker
-from licet.cli.settings import read_settings, show_settings
+from licet.cli.serve import web, worker
+from licet.cli.settings import read_settings, settings
 from licet.cli.table import Json, say
-from licet.cli.up import run_up
-from licet.cli.verify import run_prune, run_verify
+from licet.cli.up import up
+from licet.cli.verify import prune, verify
 from licet.domain.errors import ConfigurationError, Fault, InvalidInput, LicetError
 
 app = typer.Typer(
@@ -28,65 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(keys.app, name="keys")
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(customer.app, name="customer")
-app.add_typer(override.app, name="override")
-app.command()(override.grant)
-app.command()(override.block)
-app.add_typer(brake.app, name="brake")
-app.add_typer(audit.app, name="audit")
-app.add_typer(partition.app, name="partition")
-app.add_typer(dead.app, name="dead")
-app.command("explain")(history.explain)
-app.command("timeline")(history.timeline)
-app.command()(export)
-app.command()(reconcile)
-
-Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
 
 
-@app.command()
-def up(
-    host: Host = None,
-    port: Port = None,
-    data: Annotated[Path, typer.Option(help="Where the embedded PostgreSQL and the API key live.")] = Path(".data"),
-    simulate: Annotated[bool, typer.Option("--simulate", help="Let a simulated Salesforce send customers.")] = False,
-) -> None:
-    """Run everything on this machine, in one process. Ctrl-C ends it; the next start finds the data.
-
-    Example: licet up --simulate
-    """
-    run_up(read_settings(host=host, port=port), data, simulate=simulate)
-
-
-@app.command()
-def web(
-    host: Host = None,
-    port: Port = None,
-    migrate_first: Annotated[bool, typer.Option("--migrate", help="Bring the database to this release first.")] = False,
-) -> None:
-    """Run the door and the API.
-
-    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet web --port 8000
-    """
-    run_web(read_settings(host=host, port=port), migrate_first=migrate_first)
-
-
-@app.command()
-def worker(
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the database and its schema.")] = 60.0,
-) -> None:
-    """Run a worker: it applies what the queue holds. Start as many as you like; they share the partitions.
-
-    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet worker
-    """
-    run_worker(read_settings(), wait)
-
-
-@app.command("migrate")
-def migrate_command(
+def migrate(
     role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
     _json: Json = False,
 ) -> None:
@@ -99,57 +42,20 @@ def migrate_command(
     say("\n".join(lines), applied=applied)
 
 
-@app.command("prune")
-def prune_command(_json: Json = False) -> None:
-    """Empty the bytes of deliveries older than LICET_PAYLOAD_DAYS. Their rows, hashes and outcomes stay.
-
-    Example: LICET_PAYLOAD_DAYS=90 licet prune
-    """
-    run_prune(read_settings())
-
-
-@app.command("verify")
-def verify_command(
-    as_json: Json = False,
-) -> None:
-    """Hold the log against the ledger, and the ledger, folded again, against the store.
-
-    Exit codes: 0 all is well; 1 faults were found; 3 none was found, but not all could be looked at.
-
-    Example: licet verify --json
-    """
-    run_verify(read_settings(), as_json=as_json)
-
-
-@app.command("doctor")
-def doctor_command(
-    as_json: Json = False,
-) -> None:
-    """Look at settings, database, clock, schema, catalog, keys, door, queue and workers, and say what to do about each.
-
-    Exit codes: 0 nothing is bad; 1 something is; 2 the settings cannot be read.
-
-    Example: licet doctor
-    """
-    run_doctor(read_settings(), as_json=as_json)
-
-
-@app.command("settings")
-def settings_command(_json: Json = False) -> None:
-    """List every setting, its value here (secrets masked) and what it is for.
-
-    Example: licet settings
-    """
-    show_settings(read_settings())
-
-
-@app.command()
 def version(_json: Json = False) -> None:
     """Print the version.
 
     Example: licet version
     """
     say(__version__, version=__version__)
+
+
+for group in (keys, catalog, customer, override, brake, audit, partition, dead):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
+for command in (override.grant, override.block, history.explain, history.timeline, export, reconcile, up, web, worker):
+    app.command()(command)
+for upkeep in (migrate, prune, verify, doctor, settings, version):
+    app.command()(upkeep)
 
 
 def main() -> None:

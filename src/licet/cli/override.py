@@ -1,21 +1,21 @@
 """``licet grant``, ``licet block``, ``licet override``: exceptions for a time, each with a reason."""
 
-import asyncio
 import datetime as dt
 import re
 import uuid
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from licet.bootstrap.desks import override_desk
 from licet.bootstrap.store import utc_now
-from licet.cli.settings import Reason, operator, store_settings
+from licet.cli.settings import Reason, at, operator
 from licet.cli.table import Json, say, show_table
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
-from licet.manage.overrides import Draft
+from licet.manage.overrides import Draft, Overrides
+from licet.manage.ports import OverrideReader
 from licet.store.overrides import Stored
 
 app = typer.Typer(help="List, extend and end grants and blocks.", no_args_is_help=True)
@@ -27,6 +27,7 @@ Until = Annotated[str | None, typer.Option(help="When it ends, with a zone: 2026
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1), "w": dt.timedelta(weeks=1)}
 _SHOWN = ("effect", "kind", "starts_at", "ends_at", "author", "reason")
 _PAGE = 200
+_Lent = tuple[OverrideReader, Overrides]
 
 
 def grant(
@@ -43,8 +44,8 @@ def grant(
 
     Example: licet grant tenant:4711 SKU2 --trial --for 14d --reason "trial, case 4711"
     """
-    kind: Literal["trial", "override"] = "trial" if trial else "override"
-    _make(customer, what, "grant", reason, _end(for_, until), value=value, kind=kind)
+    kind = "trial" if trial else "override"
+    _make(customer, what, effect="grant", reason=reason, ends_at=_end(for_, until), value=value, kind=kind)
 
 
 def block(
@@ -54,7 +55,7 @@ def block(
 
     Example: licet block acme-1 feature:inbound-email-security --for 36h --reason "abuse, case 4712"
     """
-    _make(customer, what, "block", reason, _end(for_, until))
+    _make(customer, what, effect="block", reason=reason, ends_at=_end(for_, until))
 
 
 @app.command("list")
@@ -68,18 +69,17 @@ def list_(
     """
     ref = CustomerRef.parse(customer) if customer is not None else None
 
-    async def read() -> list[Stored]:
+    async def read(lent: _Lent) -> list[Stored]:
         found: list[Stored] = []
-        async with override_desk(store_settings()) as (store, _):
-            while True:
-                page = await store.search(ref, found[-1].override_id if found else None, _PAGE)
-                found += page.rows
-                if not page.more:
-                    return found
+        while True:
+            page = await lent[0].search(ref, found[-1].override_id if found else None, _PAGE)
+            found += page.rows
+            if not page.more:
+                return found
 
     rows = [
         (one.override_id, one.customer, _what(one), *(getattr(one, name) for name in _SHOWN))
-        for one in asyncio.run(read())
+        for one in at(override_desk, read)
     ]
     show_table(("Override", "Customer", "What", "Effect", "Kind", "From", "Until", "Author", "Reason"), rows)
 
@@ -94,13 +94,11 @@ def extend(override_id: OverrideId, for_: For = None, until: Until = None, _json
     if ends_at is None:
         raise InvalidInput.of(Fault("--until", "nothing", "--until or --for"))
 
-    async def write() -> Stored:
-        async with override_desk(store_settings()) as (store, desk):
-            of = await store.get(override_id)
-            draft = Draft.lasting(of, ends_at, of.reason)
-            return (await desk.put(override_id, draft, of.version, operator()))[0]
+    async def write(lent: _Lent) -> tuple[Stored, int]:
+        of = await lent[0].get(override_id)
+        return await lent[1].put(override_id, Draft.lasting(of, ends_at, of.reason), of.version, operator())
 
-    _told(asyncio.run(write()))
+    _told(at(override_desk, write))
 
 
 @app.command()
@@ -110,45 +108,22 @@ def end(override_id: OverrideId, reason: Reason, _json: Json = False) -> None:
     Example: licet override end 0198f6a2-7c1e-7b5a-9d7e-2f4c1a5b6c7d --reason "they bought it"
     """
 
-    async def write() -> Stored:
-        async with override_desk(store_settings()) as (store, desk):
-            of = await store.get(override_id)
-            return (await desk.end(override_id, reason, of.version, operator()))[0]
+    async def write(lent: _Lent) -> tuple[Stored, int]:
+        of = await lent[0].get(override_id)
+        return await lent[1].end(override_id, reason, of.version, operator())
 
-    ended = asyncio.run(write())
+    ended, _ = at(override_desk, write)
     say(f"the {ended.effect} of {_what(ended)} to {ended.customer} is ended", **msgspec.structs.asdict(ended))
 
 
-def _make(
-    customer: str,
-    what: str,
-    effect: Literal["grant", "block"],
-    reason: str,
-    ends_at: dt.datetime | None,
-    *,
-    value: float | None = None,
-    kind: Literal["override", "trial"] = "override",
-) -> None:
+def _make(customer: str, what: str, **said: Any) -> None:
     feature = what.removeprefix("feature:") if what.startswith("feature:") else None
-    draft = Draft(
-        customer=customer,
-        sku=what if feature is None else None,
-        feature=feature,
-        effect=effect,
-        kind=kind,
-        value=value,
-        ends_at=ends_at,
-        reason=reason,
-    )
-
-    async def write() -> Stored:
-        async with override_desk(store_settings()) as (_, desk):
-            return (await desk.put(uuid.uuid4(), draft, None, operator()))[0]
-
-    _told(asyncio.run(write()))
+    draft = Draft(customer=customer, sku=what if feature is None else None, feature=feature, **said)
+    _told(at(override_desk, lambda lent: lent[1].put(uuid.uuid4(), draft, None, operator())))
 
 
-def _told(one: Stored) -> None:
+def _told(written: tuple[Stored, int]) -> None:
+    one, _ = written
     said = {"grant": "granted", "block": "blocked"}[one.effect]
     until = one.ends_at.isoformat(" ", "minutes")
     say(f"{one.override_id}: {_what(one)} is {said} to {one.customer} until {until}", **msgspec.structs.asdict(one))

@@ -7,7 +7,6 @@ import typer
 from licet.bootstrap.desks import partition_desk
 from licet.cli.settings import operator, store_settings
 from licet.cli.table import Json, say_each, show_table
-from licet.manage.partitions import PartitionDesk
 
 app = typer.Typer(help="Show stopped partitions, and let them go on.", no_args_is_help=True)
 Partition = Annotated[int | None, typer.Argument(help="The partition's number.")]
@@ -20,7 +19,7 @@ def show(_json: Json = False) -> None:
 
     Example: licet partition show
     """
-    stops = _desk().stops()
+    stops = partition_desk(store_settings()).stops()
     rows = [[stop.partition, stop.reason, stop.next_offset, stop.stopped_at, stop.detail, stop.log] for stop in stops]
     show_table(("Partition", "Reason", "Next offset", "Since", "What was found", "Log"), rows)
     if stops:
@@ -34,16 +33,11 @@ def resume(partition: Partition = None, every: All = False, _json: Json = False)
 
     Example: licet partition resume 3
     """
-    stops = _desk().resume(_which(partition, every=every), operator())
-    say_each(
-        [
-            (
-                f"partition {stop.partition} tries again",
-                {"log": stop.log, "partition": stop.partition, "offset": stop.next_offset},
-            )
-            for stop in stops
-        ]
-    )
+    said = []
+    for stop in partition_desk(store_settings()).resume(_which(partition, every=every), operator()):
+        facts = {"log": stop.log, "partition": stop.partition, "offset": stop.next_offset}
+        said.append((f"partition {stop.partition} tries again", facts))
+    say_each(said)
 
 
 @app.command()
@@ -58,7 +52,7 @@ def accept(
     Example: licet partition accept 3
     """
     said = []
-    for stop, at in _desk().accept(_which(partition, every=every), offset, operator()):
+    for stop, at in partition_desk(store_settings()).accept(_which(partition, every=every), offset, operator()):
         before = "no offset" if stop.next_offset is None else str(stop.next_offset)
         goes_on = f"goes on at {at}" if at is not None else f"is done with: {stop.log} is no more"
         facts = {"log": stop.log, "partition": stop.partition, "offset": at, "stood_at": stop.next_offset}
@@ -70,7 +64,3 @@ def _which(partition: int | None, *, every: bool) -> int | None:
     if (partition is None) != every:
         raise typer.BadParameter("name one partition, or --all")
     return partition
-
-
-def _desk() -> PartitionDesk:
-    return partition_desk(store_settings())

@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
+import typer
 import uvicorn
 import uvloop
 
@@ -18,6 +20,7 @@ from licet.bootstrap.queue import check_queue, queue_away
 from licet.bootstrap.store import check_address, check_store, migrate_store
 from licet.bootstrap.web import Web, build_web
 from licet.bootstrap.worker import build_worker
+from licet.cli.settings import Host, Port, read_settings
 from licet.domain.errors import ConfigurationError
 from licet.edge.connections import Connection, raise_file_limit
 from licet.observe.health import serve_health
@@ -59,8 +62,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def run_web(settings: Settings, *, migrate_first: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests in flight are finished first."""
+def web(
+    host: Host = None,
+    port: Port = None,
+    migrate_first: Annotated[bool, typer.Option("--migrate", help="Bring the database to this release first.")] = False,
+) -> None:
+    """Run the door and the API.
+
+    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet web --port 8000
+    """
+    settings = read_settings(host=host, port=port)
     start_logging(settings)
     if migrate_first:
         migrate_store(settings)
@@ -153,15 +164,21 @@ def _let_go_of_the_silent(listener: int) -> None:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
 
 
-def run_worker(settings: Settings, wait_s: float) -> None:
-    """Apply what the queue holds until SIGTERM or Ctrl-C; a batch begun is finished first."""
+def worker(
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the database and its schema.")] = 60.0,
+) -> None:
+    """Run a worker: it applies what the queue holds. Start as many as you like; they share the partitions.
+
+    Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet worker
+    """
+    settings = read_settings()
     start_logging(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     check_address(settings)  # waiting would not help
-    _wait_for(lambda: check_store(settings), wait_s, stop)
-    _wait_for(lambda: check_queue(settings), wait_s, stop)
+    _wait_for(lambda: check_store(settings), wait, stop)
+    _wait_for(lambda: check_queue(settings), wait, stop)
     if stop.is_set():
         return
     built = build_worker(settings)

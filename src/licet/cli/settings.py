@@ -1,20 +1,26 @@
 """The settings at the command line."""
 
+import asyncio
+import contextlib
 import getpass
 import os
 import sys
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from licet.bootstrap.store import check_store
-from licet.cli.table import show_table
+from licet.cli.table import Json, show_table
 from licet.domain.errors import ConfigurationError
 from licet.domain.principal import Actor
 from licet.settings import Settings
 
-# What acts of people ask for.
+T = TypeVar("T")
+Desk = TypeVar("Desk")
 Reason = Annotated[str, typer.Option(help="Why; it is kept with your name.")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -28,6 +34,19 @@ def store_settings() -> Settings:
     settings = read_settings()
     check_store(settings)
     return settings
+
+
+def at(
+    desk: Callable[[Settings], contextlib.AbstractAsyncContextManager[Desk]], act: Callable[[Desk], Awaitable[T]]
+) -> T:
+    """Lend a desk on the store for one act, and return what comes of it."""
+    settings = store_settings()
+
+    async def acting() -> T:
+        async with desk(settings) as lent:
+            return await act(lent)
+
+    return asyncio.run(acting())
 
 
 def operator() -> Actor:
@@ -47,6 +66,9 @@ def confirm(question: str, *, yes: bool, needed: bool = False) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def show_settings(settings: Settings) -> None:
-    """Print every setting."""
-    show_table(("Setting", "Value", "What it is for"), settings.listing())
+def settings(_json: Json = False) -> None:
+    """List every setting, its value here (secrets masked) and what it is for.
+
+    Example: licet settings
+    """
+    show_table(("Setting", "Value", "What it is for"), read_settings().listing())

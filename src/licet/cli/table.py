@@ -1,12 +1,15 @@
 """What commands print: a table or a sentence for a person, with ``--json`` the same as JSON."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 
@@ -72,6 +75,17 @@ def say_each(said: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
 def show_json(what: object) -> None:
     """Print JSON for people and programs."""
     typer.echo(msgspec.json.format(msgspec.json.encode(what), indent=2).decode())
+
+
+@contextlib.contextmanager
+def progress(what: str, *, shown: bool = True) -> Iterator[Callable[..., None]]:
+    """Show a bar on stderr until the block ends; yields what moves it: ``completed``, ``advance`` and ``total``.
+
+    Rows that are printed meanwhile do not land in its stream.
+    """
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=not shown) as bar:
+        yield functools.partial(bar.update, bar.add_task(what, total=None))
 
 
 def _cell(value: object) -> str:

@@ -13,8 +13,9 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Self
+from typing import Annotated, Self
 
+import typer
 import uvloop
 from rich.console import Console
 
@@ -24,7 +25,7 @@ from licet.bootstrap.web import build_web
 from licet.bootstrap.worker import worker_thread
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
-from licet.cli.settings import operator
+from licet.cli.settings import Host, Port, operator, read_settings
 from licet.console.sign_in import Links
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
@@ -35,8 +36,19 @@ _EXAMPLE = '{"Id":"acme-1","Name":"acme.example","SignedTos":true,"SKU1":true}'
 _FEATURE = "inbound-email-security"
 
 
-def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
-    """Run until Ctrl-C or SIGTERM."""
+def up(
+    host: Host = None,
+    port: Port = None,
+    data: Annotated[
+        pathlib.Path, typer.Option(help="Where the embedded PostgreSQL and the API key live.")
+    ] = pathlib.Path(".data"),
+    simulate: Annotated[bool, typer.Option("--simulate", help="Let a simulated Salesforce send customers.")] = False,
+) -> None:
+    """Run everything on this machine, in one process. Ctrl-C ends it; the next start finds the data.
+
+    Example: licet up --simulate
+    """
+    settings = read_settings(host=host, port=port)
     if not settings.webhook_secrets and "LICET_WEBHOOK_AUTH" not in os.environ:
         settings = dataclasses.replace(settings, webhook_auth="none")
     if simulate and "LICET_BRAKE" not in os.environ:

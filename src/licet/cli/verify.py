@@ -1,28 +1,24 @@
-"""``licet verify`` and ``licet prune``: what they show."""
+"""``licet verify`` and ``licet prune``."""
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import prune_store, verify_store
-from licet.bootstrap.store import check_store
-from licet.cli.settings import operator
-from licet.cli.table import say, show_json
-from licet.settings import Settings
+from licet.cli.settings import operator, store_settings
+from licet.cli.table import Json, progress, say, show_json
 
 INCOMPLETE = 3
 
 
-def run_verify(settings: Settings, *, as_json: bool) -> None:
-    """Verify the store, print the report, and end with its exit code."""
-    check_store(settings)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("deliveries", total=None)
-        report = verify_store(
-            settings,
-            lambda total: progress.update(task, total=total),
-            lambda folded: progress.advance(task, folded),
-        )
+def verify(as_json: Json = False) -> None:
+    """Hold the log against the ledger, and the ledger, folded again, against the store.
+
+    Exit codes: 0 all is well; 1 faults were found; 3 none was found, but not all could be looked at.
+
+    Example: licet verify --json
+    """
+    settings = store_settings()
+    with progress("deliveries") as moves:
+        report = verify_store(settings, lambda total: moves(total=total), lambda folded: moves(advance=folded))
     if as_json:
         show_json(vars(report))
     else:
@@ -37,13 +33,14 @@ def run_verify(settings: Settings, *, as_json: bool) -> None:
     raise typer.Exit(1 if report.fault_count else INCOMPLETE if report.unchecked else 0)
 
 
-def run_prune(settings: Settings) -> None:
-    """Empty what is kept no longer, and say how much it was."""
-    check_store(settings)
-    emptied = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("deliveries", total=None)
+def prune(_json: Json = False) -> None:
+    """Empty the bytes of deliveries older than LICET_PAYLOAD_DAYS. Their rows, hashes and outcomes stay.
+
+    Example: LICET_PAYLOAD_DAYS=90 licet prune
+    """
+    settings, emptied = store_settings(), 0
+    with progress("deliveries") as moves:
         for done, total, count in prune_store(settings, operator()):
             emptied += count
-            progress.update(task, completed=done, total=total)
+            moves(completed=done, total=total)
     say(f"{emptied} payloads emptied", emptied=emptied)
