@@ -28,10 +28,14 @@ from licet.domain.principal import Principal, Scope
 from licet.edge.past import read_when
 from licet.manage.directory import Directory
 from licet.store.past import Event
-from licet.store.values import NameKind, Sender
+from licet.store.values import NameKind, Sender, Written
 
 _MAX_TEXT = 255
 
+Reads = NamedDependency[Reading]
+Past = NamedDependency[History]
+Names = NamedDependency[Directory]
+Caller = NamedDependency[Principal]
 Customer = Annotated[
     str, PathParameter(description="A customer's id (15 or 18 characters, or verbatim) or an alias, `tenant:4711`.")
 ]
@@ -70,7 +74,7 @@ def needs(scope: Scope) -> Guard:
 
 @get("/v1/customers", summary="Search customers by name")
 async def list_customers(
-    reading: NamedDependency[Reading], name: NamePart = None, cursor: Cursor = None, limit: Limit = 50
+    reading: Reads, name: NamePart = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Listing[CustomerLine]:
     """Customers whose name holds the text, ordered by name."""
     return await reading.customers(_storable("name", name) if name else None, cursor, limit)
@@ -78,11 +82,7 @@ async def list_customers(
 
 @get("/v1/customers/{customer:str}", summary="Show a customer")
 async def get_customer(
-    reading: NamedDependency[Reading],
-    history: NamedDependency[History],
-    customer: Customer,
-    as_of: AsOf = None,
-    known_at: KnownAt = None,
+    reading: Reads, history: Past, customer: Customer, as_of: AsOf = None, known_at: KnownAt = None
 ) -> CustomerView:
     """SKUs, licenses, features and people in one answer, as of one revision.
 
@@ -94,9 +94,7 @@ async def get_customer(
 
 
 @get("/v1/customers/{customer:str}/timeline", summary="Tell all that happened to a customer")
-async def list_events(
-    history: NamedDependency[History], customer: Customer, cursor: Cursor = None, limit: Limit = 50
-) -> Listing[Event]:
+async def list_events(history: Past, customer: Customer, cursor: Cursor = None, limit: Limit = 50) -> Listing[Event]:
     """Deliveries, licenses, overrides, users, domains, aliases, catalog effects, newest first, with before and after.
 
     Deliveries that changed nothing are in it, with their rule and reason.
@@ -106,127 +104,91 @@ async def list_events(
 
 @get("/v1/customers/{customer:str}/licenses", summary="List a customer's licenses with their history")
 async def list_licenses(
-    reading: NamedDependency[Reading], customer: Customer, cursor: Cursor = None, limit: Limit = 50
+    reading: Reads, customer: Customer, cursor: Cursor = None, limit: Limit = 50
 ) -> Listing[LicenseView]:
     """Every row that was ever believed, with both times, the one written last first."""
     return await reading.licenses(customer, cursor, limit)
 
 
 @get("/v1/customers/{customer:str}/users", summary="List a customer's users")
-async def list_users(
-    reading: NamedDependency[Reading], customer: Customer, cursor: Cursor = None, limit: Limit = 50
-) -> Listing[NameView]:
+async def list_users(reading: Reads, customer: Customer, cursor: Cursor = None, limit: Limit = 50) -> Listing[NameView]:
     """Users that are members of the customer; those who only have an address at its domain are not listed."""
     return await reading.users(customer, cursor, limit)
 
 
 @get("/v1/skus", summary="List the SKUs", sync_to_thread=False)
-def list_skus(reading: NamedDependency[Reading]) -> Listing[SkuView]:
+def list_skus(reading: Reads) -> Listing[SkuView]:
     """SKUs of the current catalog, the Salesforce fields they come from, what they grant."""
     return reading.skus()
 
 
 @get("/v1/features", summary="List the features", sync_to_thread=False)
-def list_features(reading: NamedDependency[Reading]) -> Listing[FeatureView]:
+def list_features(reading: Reads) -> Listing[FeatureView]:
     """Features of the current catalog, and the SKUs that grant them."""
     return reading.features()
 
 
 @get("/v1/sources", summary="List the senders")
-async def list_sources(reading: NamedDependency[Reading]) -> Listing[Sender]:
+async def list_sources(reading: Reads) -> Listing[Sender]:
     """When each was last heard, when and why it was last refused, and which of its fields nothing maps."""
     return await reading.sources()
 
 
 @get("/v1/changes/{event_id:path}", summary="Tell what became of a change")
-async def get_change(reading: NamedDependency[Reading], event_id: EventId, customer: OneCustomer = None) -> ChangeView:
+async def get_change(reading: Reads, event_id: EventId, customer: OneCustomer = None) -> ChangeView:
     """The outcome is `null` while the change is not consumed, or was never received."""
     return await reading.change(_storable("event_id", event_id.removeprefix("/")), customer)
 
 
 @put("/v1/customers/{customer:str}/users/{user:path}", summary="Make a user a member")
-async def put_user(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
-) -> NameWritten:
+async def put_user(directory: Names, caller: Caller, customer: Customer, user: User) -> NameWritten:
     """An explicit membership goes before the e-mail domain. A user may be a member of several customers."""
-    return await _put(directory, caller, NameKind.MEMBER, customer, user)
+    return _answered(await directory.put(NameKind.MEMBER, customer, user.removeprefix("/"), caller))
 
 
 @delete("/v1/customers/{customer:str}/users/{user:path}", summary="End a membership", status_code=200)
-async def delete_user(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, user: User
-) -> NameWritten:
+async def delete_user(directory: Names, caller: Caller, customer: Customer, user: User) -> NameWritten:
     """Nothing is written where the user is no member."""
-    return await _delete(directory, caller, NameKind.MEMBER, customer, user)
+    return _answered(await directory.delete(NameKind.MEMBER, customer, user.removeprefix("/"), caller))
 
 
 @put("/v1/customers/{customer:str}/domains/{domain:str}", summary="Give a customer an e-mail domain")
-async def put_domain(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
-) -> NameWritten:
+async def put_domain(directory: Names, caller: Caller, customer: Customer, domain: Domain) -> NameWritten:
     """Users with an address there resolve to the customer. Verify that the domain is the customer's before."""
-    return await _put(directory, caller, NameKind.DOMAIN, customer, domain)
+    return _answered(await directory.put(NameKind.DOMAIN, customer, domain, caller))
 
 
 @delete("/v1/customers/{customer:str}/domains/{domain:str}", summary="Take an e-mail domain", status_code=200)
-async def delete_domain(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, domain: Domain
-) -> NameWritten:
+async def delete_domain(directory: Names, caller: Caller, customer: Customer, domain: Domain) -> NameWritten:
     """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
-    return await _delete(directory, caller, NameKind.DOMAIN, customer, domain)
+    return _answered(await directory.delete(NameKind.DOMAIN, customer, domain, caller))
 
 
 @put("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Give a customer an alias")
-async def put_alias(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
-) -> NameWritten:
+async def put_alias(directory: Names, caller: Caller, customer: Customer, alias: Alias) -> NameWritten:
     """409 where another customer has it."""
-    return await _put(directory, caller, NameKind.ALIAS, customer, alias)
+    return _answered(await directory.put(NameKind.ALIAS, customer, alias.removeprefix("/"), caller))
 
 
 @delete("/v1/customers/{customer:str}/aliases/{alias:path}", summary="Take an alias", status_code=200)
-async def delete_alias(
-    directory: NamedDependency[Directory], caller: NamedDependency[Principal], customer: Customer, alias: Alias
-) -> NameWritten:
+async def delete_alias(directory: Names, caller: Caller, customer: Customer, alias: Alias) -> NameWritten:
     """Nothing is written where the customer does not have it; 409 where a Salesforce field gives it."""
-    return await _delete(directory, caller, NameKind.ALIAS, customer, alias)
+    return _answered(await directory.delete(NameKind.ALIAS, customer, alias.removeprefix("/"), caller))
 
 
 def routers() -> list[Router]:
     """Return the API's routes, grouped by the scope that they need."""
+    reading = [list_customers, get_customer, list_licenses, list_events, list_users]
+    reading += [list_skus, list_features, get_change, list_sources]
+    changing = [put_user, delete_user, put_domain, delete_domain, put_alias, delete_alias]
     return [
-        Router(
-            "/",
-            route_handlers=[
-                list_customers,
-                get_customer,
-                list_licenses,
-                list_events,
-                list_users,
-                list_skus,
-                list_features,
-                get_change,
-                list_sources,
-            ],
-            guards=[needs(Scope.READ)],
-            tags=["Reading"],
-        ),
-        Router(
-            "/",
-            route_handlers=[put_user, delete_user, put_domain, delete_domain, put_alias, delete_alias],
-            guards=[needs(Scope.WRITE)],
-            tags=["Changing"],
-        ),
+        Router("/", route_handlers=reading, guards=[needs(Scope.READ)], tags=["Reading"]),
+        Router("/", route_handlers=changing, guards=[needs(Scope.WRITE)], tags=["Changing"]),
     ]
 
 
-async def _put(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> NameWritten:
-    kept, written = await directory.put(kind, customer, name.removeprefix("/"), caller)
-    return NameWritten(written.customer_id, kept, written.revision)
-
-
-async def _delete(directory: Directory, caller: Principal, kind: NameKind, customer: str, name: str) -> NameWritten:
-    kept, written = await directory.delete(kind, customer, name.removeprefix("/"), caller)
+def _answered(kept_and_written: tuple[str, Written]) -> NameWritten:
+    kept, written = kept_and_written
     return NameWritten(written.customer_id, kept, written.revision)
 
 

@@ -54,7 +54,10 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 class Rooms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the application is wired to. ``checks`` are named; each returns None where ready, else what it waits for."""
+    """What the application is wired to; a handler gets a room by its name here.
+
+    ``checks`` are named; each returns None where ready, else what it waits for.
+    """
 
     reading: Reading
     history: History
@@ -73,15 +76,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
 def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """Build the application. It reads no environment, touches no logging, and reaches nothing outside."""
     dependencies = {
-        "reading": Provide(lambda: rooms.reading, sync_to_thread=False),
-        "history": Provide(lambda: rooms.history, sync_to_thread=False),
-        "directory": Provide(lambda: rooms.directory, sync_to_thread=False),
-        "letter_search": Provide(lambda: rooms.letter_search, sync_to_thread=False),
-        "letter_desk": Provide(lambda: rooms.letter_desk, sync_to_thread=False),
-        "operations": Provide(lambda: rooms.operations, sync_to_thread=False),
-        "overrides": Provide(lambda: rooms.overrides, sync_to_thread=False),
-        "override_reader": Provide(lambda: rooms.override_reader, sync_to_thread=False),
         "caller": Provide(_caller, sync_to_thread=False),
+        **{name: _given(getattr(rooms, name)) for name in rooms.__struct_fields__},
     }
     described = openapi.document(_routes(rooms), dependencies)
     return Litestar(
@@ -122,6 +118,10 @@ class _Authentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         principal = await self._authenticator.authenticate(header(list(connection.scope["headers"]), b"authorization"))
         return AuthenticationResult(user=principal, auth=None)
+
+
+def _given(room: object) -> Provide:
+    return Provide(lambda: room, sync_to_thread=False)
 
 
 def _caller(request: Request[Principal, Any, Any]) -> Principal:

@@ -19,8 +19,8 @@ from licet.consume.customers import Acted, CustomerDesk
 from licet.consume.plan import PlanPage, Plans
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
-from licet.domain.principal import Principal, Scope
-from licet.edge.api import Cursor, Customer, Limit, needs
+from licet.domain.principal import Scope
+from licet.edge.api import Caller, Cursor, Customer, Limit, needs
 from licet.manage.catalog import CatalogDesk
 from licet.store.standing import BrakeView
 from licet.store.values import Action, AuditEntry, CatalogVersion, Page, Reconciliation
@@ -51,6 +51,9 @@ class Operations(msgspec.Struct, frozen=True):
     refold: Callable[[], object]
 
 
+Wired = NamedDependency[Operations]
+
+
 class CatalogText(msgspec.Struct, frozen=True):
     """A catalog, as TOML."""
 
@@ -72,25 +75,21 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/v1/catalog", summary="Show the catalog", guards=_READ)
-async def get_catalog(operations: NamedDependency[Operations]) -> Response[CatalogVersion]:
+async def get_catalog(operations: Wired) -> Response[CatalogVersion]:
     """The current version: its text, who applied it and when, and whether it has reached every customer."""
     current: CatalogVersion = (await operations.versions(None, 1)).rows[0]
     return Response(current, headers={"etag": f'"{current.version}"'})
 
 
 @get("/v1/catalog/versions", summary="List the versions of the catalog", guards=_READ)
-async def list_versions(
-    operations: NamedDependency[Operations], cursor: Cursor = None, limit: Limit = 50
-) -> Listing[CatalogVersion]:
+async def list_versions(operations: Wired, cursor: Cursor = None, limit: Limit = 50) -> Listing[CatalogVersion]:
     """The current version first."""
     page = await operations.versions(read_cursor(cursor, int), limit)
     return Listing(page.rows, write_cursor(page.rows[-1].version) if page.more else None)
 
 
 @post("/v1/catalog/plan", summary="Plan a catalog", status_code=200, guards=_ADMIN)
-async def plan_catalog(
-    operations: NamedDependency[Operations], data: JSONBody[CatalogText], cursor: Cursor = None
-) -> PlanPage:
+async def plan_catalog(operations: Wired, data: JSONBody[CatalogText], cursor: Cursor = None) -> PlanPage:
     """Which customers would gain and lose what, some hundred customers a page. Nothing is written."""
     after = read_cursor(cursor, str) or ""
     page = await asyncio.to_thread(operations.plans.page, data.document, after)
@@ -99,10 +98,7 @@ async def plan_catalog(
 
 @put("/v1/catalog", summary="Apply a catalog", guards=_ADMIN)
 async def put_catalog(
-    operations: NamedDependency[Operations],
-    caller: NamedDependency[Principal],
-    data: JSONBody[CatalogText],
-    if_match: IfMatch = None,
+    operations: Wired, caller: Caller, data: JSONBody[CatalogText], if_match: IfMatch = None
 ) -> Response[CatalogVersion]:
     """Make it the next version, where `If-Match` still names the current one (409 otherwise).
 
@@ -126,7 +122,7 @@ def matched_version(if_match: str | None) -> int:
 
 @get("/v1/audit", summary="List what people did", guards=_ADMIN)
 async def get_audit(
-    operations: NamedDependency[Operations],
+    operations: Wired,
     customer: OfCustomer = None,
     actor: OfActor = None,
     action: OfAction = None,
@@ -138,52 +134,40 @@ async def get_audit(
 
 
 @get("/v1/reconciliations", summary="List comparisons with Salesforce", guards=_READ)
-async def list_reconciliations(
-    operations: NamedDependency[Operations], cursor: Cursor = None, limit: Limit = 50
-) -> Listing[Reconciliation]:
+async def list_reconciliations(operations: Wired, cursor: Cursor = None, limit: Limit = 50) -> Listing[Reconciliation]:
     """What `licet reconcile` came to: how many customers were off, by kind; the last first."""
     page = await operations.reconciliations(read_cursor(cursor, int), limit)
     return Listing(page.rows, write_cursor(page.rows[-1].reconciliation) if page.more else None)
 
 
 @post("/v1/customers/{customer:str}/restore", summary="Restore a deleted customer", status_code=200, guards=_ADMIN)
-async def restore_customer(
-    operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
-) -> Acted:
+async def restore_customer(operations: Wired, caller: Caller, customer: Customer, data: JSONBody[Why]) -> Acted:
     """Lift the tombstone: the licenses are at once what the kept fields say. 409 where it is not deleted."""
     return await asyncio.to_thread(operations.customers.restore, customer, data.reason, caller.actor)
 
 
 @post("/v1/customers/{customer:str}/erase", summary="Erase a customer", status_code=200, guards=_ADMIN)
-async def erase_customer(
-    operations: NamedDependency[Operations], caller: NamedDependency[Principal], customer: Customer, data: JSONBody[Why]
-) -> Acted:
+async def erase_customer(operations: Wired, caller: Caller, customer: Customer, data: JSONBody[Why]) -> Acted:
     """Empty what is kept of it: name, fields, payloads, dead letters, users, domains, aliases. No way back."""
     return await asyncio.to_thread(operations.customers.erase, customer, data.reason, caller.actor)
 
 
 @get("/v1/brake", summary="Show the safety brake", guards=[needs(Scope.SUPPORT)])
-async def get_brake(
-    operations: NamedDependency[Operations], ended: Ended = False, cursor: Cursor = None, limit: Limit = 50
-) -> BrakeView:
+async def get_brake(operations: Wired, ended: Ended = False, cursor: Cursor = None, limit: Limit = 50) -> BrakeView:
     """The threshold, what ended within the window, and what is held, license by license."""
     view = await operations.brake(ended, read_cursor(cursor, str) or "", limit)
     return msgspec.structs.replace(view, next=write_cursor(view.next) if view.next is not None else None)
 
 
 @post("/v1/brake/release", summary="Let held ends take effect", status_code=200, guards=_ADMIN)
-async def release_brake(
-    operations: NamedDependency[Operations], caller: NamedDependency[Principal], data: JSONBody[Release]
-) -> BrakeActed:
+async def release_brake(operations: Wired, caller: Caller, data: JSONBody[Release]) -> BrakeActed:
     """End the safety brake's holds, up to 10,000 at a time."""
     wish = Wish(customer=data.customer, keep=data.keep, reason=data.reason, by=caller.actor)
     return await asyncio.to_thread(operations.brake_desk.act, [wish])
 
 
 @post("/v1/brake/restore", summary="Hold what ended before", status_code=200, guards=_ADMIN)
-async def restore_brake(
-    operations: NamedDependency[Operations], caller: NamedDependency[Principal], data: JSONBody[Why]
-) -> BrakeActed:
+async def restore_brake(operations: Wired, caller: Caller, data: JSONBody[Why]) -> BrakeActed:
     """Give access back to what ended before the safety brake held any, up to 10,000 at a time."""
     wish = Wish(restore=True, reason=data.reason, by=caller.actor)
     return await asyncio.to_thread(operations.brake_desk.act, [wish])

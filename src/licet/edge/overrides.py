@@ -12,13 +12,15 @@ from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.views import Listing
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
-from licet.domain.principal import Principal, Scope
-from licet.edge.api import Cursor, Limit, needs
+from licet.domain.principal import Scope
+from licet.edge.api import Caller, Cursor, Limit, needs
 from licet.edge.operations import matched_version
 from licet.manage.overrides import Draft, Overrides
 from licet.manage.ports import OverrideReader
 from licet.store.overrides import Stored
 
+Desk = NamedDependency[Overrides]
+Reader = NamedDependency[OverrideReader]
 OverrideId = Annotated[str, PathParameter(description="The override's id, a UUID that its maker chose.")]
 Replaces = Annotated[
     str | None, HeaderParameter(name="If-Match", description='The `ETag` of the override as it is, `"3"`.')
@@ -36,10 +38,7 @@ class OverrideWritten(msgspec.Struct, frozen=True):
 
 @get("/v1/overrides", summary="List the overrides", guards=[needs(Scope.READ)])
 async def list_overrides(
-    override_reader: NamedDependency[OverrideReader],
-    customer: OfCustomer = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    override_reader: Reader, customer: OfCustomer = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Listing[Stored]:
     """Those that were not ended early, also those whose time has passed or is to come."""
     ref = CustomerRef.parse(customer) if customer is not None else None
@@ -48,7 +47,7 @@ async def list_overrides(
 
 
 @get("/v1/overrides/{override_id:str}", summary="Show an override", guards=[needs(Scope.READ)])
-async def get_override(override_reader: NamedDependency[OverrideReader], override_id: OverrideId) -> Response[Stored]:
+async def get_override(override_reader: Reader, override_id: OverrideId) -> Response[Stored]:
     """As it is, or as it was ended."""
     found = await override_reader.get(_id(override_id))
     return Response(found, headers=_tag(found))
@@ -56,11 +55,7 @@ async def get_override(override_reader: NamedDependency[OverrideReader], overrid
 
 @put("/v1/overrides/{override_id:str}", summary="Grant or block for a time", guards=[needs(Scope.SUPPORT)])
 async def put_override(
-    overrides: NamedDependency[Overrides],
-    caller: NamedDependency[Principal],
-    override_id: OverrideId,
-    data: JSONBody[Draft],
-    if_match: Replaces = None,
+    overrides: Desk, caller: Caller, override_id: OverrideId, data: JSONBody[Draft], if_match: Replaces = None
 ) -> Response[OverrideWritten]:
     """Make it; to replace it, `If-Match` names it as it is (409 where it no longer is). A trial is extended so."""
     match = matched_version(if_match) if if_match is not None else None
@@ -71,11 +66,7 @@ async def put_override(
 
 @delete("/v1/overrides/{override_id:str}", summary="End an override", status_code=200, guards=[needs(Scope.SUPPORT)])
 async def end_override(
-    overrides: NamedDependency[Overrides],
-    caller: NamedDependency[Principal],
-    override_id: OverrideId,
-    reason: Reason,
-    if_match: Replaces = None,
+    overrides: Desk, caller: Caller, override_id: OverrideId, reason: Reason, if_match: Replaces = None
 ) -> OverrideWritten:
     """End it before its time, where `If-Match` names it as it is (409 otherwise)."""
     limited = Scope.ADMIN not in caller.scopes
