@@ -10,12 +10,7 @@ from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
-from litestar.exceptions import (
-    HTTPException,
-    MethodNotAllowedException,
-    NotFoundException,
-    ValidationException,
-)
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
 
@@ -137,7 +132,6 @@ def _answer_error(console: Console | None, request: Request[Any, Any, Any], erro
         return console.error(request, known if isinstance(known, LicetError) else INTERNAL, problem.status)
     headers = {name.decode(): value.decode() for name, value in problem.headers}
     media_type = headers.pop("content-type")
-    del headers["content-length"]  # the response counts anew
     return Response(problem.body, status_code=problem.status, headers=headers, media_type=media_type)
 
 

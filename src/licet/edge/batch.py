@@ -37,37 +37,25 @@ _batch = msgspec.json.Decoder(Batch)
 _question = msgspec.json.Decoder(Question)
 
 
-class BatchCheck:
-    """The handler. A fault of one question is a problem in the place of its answer; the others are answered."""
-
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer one batch; errors are for the front."""
-        await self._asking.admit(header(scope["headers"], b"authorization"))
-        batch = decode_batch(await self._asking.read(scope, receive))
-        questions = read(batch)
-        token = batch.token if batch.token is not None else user_token(scope["headers"])
-        answers = iter(await self._asking.ask([one for one in questions if isinstance(one, Asked)], token))
-        placed = (next(answers) if isinstance(one, Asked) else one for one in questions)
-        results = [msgspec.Raw(problem_of(one).body) if isinstance(one, InvalidInput) else one for one in placed]
-        await respond(send, 200, JSON, _encode({"results": results}))
+async def check_many(asking: Asking, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    """Answer one batch; a fault of one question is a problem in the place of its answer. Errors are for the front."""
+    await asking.admit(header(scope["headers"], b"authorization"))
+    batch = decode_batch(await asking.read(scope, receive))
+    questions = read(batch)
+    token = batch.token if batch.token is not None else user_token(scope["headers"])
+    answers = iter(await asking.ask([one for one in questions if isinstance(one, Asked)], token))
+    placed = (next(answers) if isinstance(one, Asked) else one for one in questions)
+    results = [msgspec.Raw(problem_of(one).body) if isinstance(one, InvalidInput) else one for one in placed]
+    await respond(send, 200, JSON, _encode({"results": results}))
 
 
-class TokenCheck:
-    """The handler of ``GET /v1/check`` where the user's token comes in a header."""
-
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 ASGI's shape
-        """Answer one check; errors are for the front."""
-        await self._asking.admit(header(scope["headers"], b"authorization"))
-        asked, wanted = read_question(scope["query_string"])
-        token = user_token(scope["headers"])
-        await self._asking.wait(wanted)
-        await respond(send, 200, JSON, _encode(await self._asking.ask_one(asked, token)))
+async def check_token(asking: Asking, scope: AsgiScope, _: Receive, send: Send) -> None:
+    """Answer ``GET /v1/check`` where the user's token comes in a header; errors are for the front."""
+    await asking.admit(header(scope["headers"], b"authorization"))
+    asked, wanted = read_question(scope["query_string"])
+    token = user_token(scope["headers"])
+    await asking.wait(wanted)
+    await respond(send, 200, JSON, _encode(await asking.ask_one(asked, token)))
 
 
 def decode_batch(body: bytes) -> Batch:

@@ -39,37 +39,30 @@ _SAFE = " !#$()*+,/:;=?@[]|"
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class ForwardAuth:
-    """The handler."""
-
-    def __init__(self, asking: Asking, clock: Callable[[], dt.datetime]) -> None:
-        self._asking = asking
-        self._clock = clock
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:  # noqa: ARG002 ASGI's shape
-        """Answer one request of a proxy; errors are for the front."""
-        headers = scope["headers"]
-        key = header(headers, b"x-licet-key")
-        query = check.read_query(scope["query_string"], (*check.PARAMETERS, "explain"))
-        explain = read_truth(query.get("explain", "false"))
-        await self._asking.admit(b"Bearer " + key if key else header(headers, b"authorization"), explain=explain)
-        asked, wanted = check.question_in(query)
-        if asked.user is not None or asked.customer is not None or wanted != NOTHING:
-            raise InvalidInput.of(Fault("query", "more than the feature", "the feature; headers say who is meant"))
-        user, customer = _named(headers, b"x-licet-user"), _named(headers, b"x-licet-customer")
-        token = None if user else user_token(headers) or (_bearer(headers) if key else None)
-        if not user and not token and (key or not customer):
-            raise Unauthenticated("no user is known: send the header X-Licet-User or, beside X-Licet-Key, a token")
-        decision = await self._asking.ask_one(Asked(asked.feature, user, customer), token)
-        told_as = reference(decision, self._clock())
-        why = await self._asking.why(decision) if explain else None
-        said = {**msgspec.to_builtins(decision), "reference": told_as, "explanation": why}
-        told = [(f"x-licet-{name}".encode(), safe(said[name])) for name in _TOLD if said[name] is not None]
-        told.append((b"cache-control", b"no-store"))
-        if decision.allowed:
-            return await respond(send, 200, told)
-        problem = problem_of(Denied(f"{decision.message} Reference: {told_as}"))
-        return await respond(send, problem.status, [problem.headers[0], *told], problem.body)
+async def judge(asking: Asking, clock: Callable[[], dt.datetime], scope: AsgiScope, _: Receive, send: Send) -> None:
+    """Answer one request of a proxy; errors are for the front."""
+    headers = scope["headers"]
+    key = header(headers, b"x-licet-key")
+    query = check.read_query(scope["query_string"], (*check.PARAMETERS, "explain"))
+    explain = read_truth(query.get("explain", "false"))
+    await asking.admit(b"Bearer " + key if key else header(headers, b"authorization"), explain=explain)
+    asked, wanted = check.question_in(query)
+    if asked.user is not None or asked.customer is not None or wanted != NOTHING:
+        raise InvalidInput.of(Fault("query", "more than the feature", "the feature; headers say who is meant"))
+    user, customer = _named(headers, b"x-licet-user"), _named(headers, b"x-licet-customer")
+    token = None if user else user_token(headers) or (_bearer(headers) if key else None)
+    if not user and not token and (key or not customer):
+        raise Unauthenticated("no user is known: send the header X-Licet-User or, beside X-Licet-Key, a token")
+    decision = await asking.ask_one(Asked(asked.feature, user, customer), token)
+    told_as = reference(decision, clock())
+    why = await asking.why(decision) if explain else None
+    said = {**msgspec.to_builtins(decision), "reference": told_as, "explanation": why}
+    told = [(f"x-licet-{name}".encode(), safe(said[name])) for name in _TOLD if said[name] is not None]
+    told.append((b"cache-control", b"no-store"))
+    if decision.allowed:
+        return await respond(send, 200, told)
+    problem = problem_of(Denied(f"{decision.message} Reference: {told_as}"))
+    return await respond(send, problem.status, [problem.headers[0], *told], problem.body)
 
 
 def reference(decision: Decision, now: dt.datetime) -> str:

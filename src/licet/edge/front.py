@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from licet.domain.errors import LicetError
-from licet.edge.asgi import AsgiMessage, AsgiScope, Handler, Receive, Send
+from licet.edge.asgi import AsgiMessage, AsgiScope, Handler, Receive, Send, respond
 from licet.edge.problems import MethodNotAllowed, problem_of
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
@@ -96,16 +96,11 @@ class Front:
                 log(Event.REQUEST_FAILED, error=error, method=scope["method"], path=scope["path"])
             if status:  # half an answer is out; the server must cut the connection
                 raise
-            await _send_problem(error, watched)
+            problem = problem_of(error)
+            await respond(watched, problem.status, problem.headers, problem.body)
         finally:
             served.count(status)
             served.seconds.observe(self._clock() - began)
 
     def _find(self, path: str) -> _Served:
         return next((served for beginning, served in self._begins if path.startswith(beginning)), self._other)
-
-
-async def _send_problem(error: Exception, send: Send) -> None:
-    problem = problem_of(error)
-    await send({"type": "http.response.start", "status": problem.status, "headers": list(problem.headers)})
-    await send({"type": "http.response.body", "body": problem.body})

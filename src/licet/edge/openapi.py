@@ -12,9 +12,8 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import ControllerRouterHandler
 
 import licet
-from licet.domain.errors import Fault
 from licet.edge import stream, ways, webhook
-from licet.edge.problems import CODES
+from licet.edge.problems import CODES, ProblemDocument
 from licet.receive.webhook import Receipt
 
 _ABOUT = (
@@ -25,17 +24,6 @@ _ABOUT = (
 _METHODS = ("get", "put", "post", "delete")
 _GENERIC = re.compile(r"\b([A-Za-z]+)_licet\.[a-z.]+\.([A-Za-z]+)_")
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
-
-
-class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """RFC 9457. ``code`` is stable; ``faults`` names everything that is wrong with an input, where it is."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    faults: Sequence[Fault] = ()
 
 
 class CustomerChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,22 +92,22 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error as HTTP: the status, all headers (lower case), the encoded body."""
+    """An error as HTTP: the status, all headers but Content-Length (lower case), the encoded body."""
 
     status: int
     headers: Headers
     body: bytes
 
 
-class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the body holds; ``faults`` is left out where there are none."""
+class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457. ``code`` is stable; ``faults`` names everything that is wrong with an input, where it is."""
 
     type: str
     title: str
     status: int
     detail: str
     code: str
-    faults: tuple[Fault, ...] = ()
+    faults: Sequence[Fault] = ()
 
 
 _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
@@ -140,26 +140,12 @@ _encode = msgspec.json.Encoder().encode
 
 def problem_of(error: BaseException) -> Problem:
     """Turn an error into its problem document. Whatever is not in the table is 500 ``internal`` without details."""
-    known = next((kind for kind in type(error).__mro__ if kind in _STATUS), None)
-    if known is None or not isinstance(error, LicetError):
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
+    if status is None or not isinstance(error, LicetError):
         return problem_of(INTERNAL)
-    status = _STATUS[known]
-    body = _encode(
-        _Document(
-            f"urn:licet:problem:{error.code}",
-            error.title,
-            status,
-            error.detail,
-            error.code,
-            error.faults if isinstance(error, InvalidInput) else (),
-        )
-    )
-    headers = (
-        (b"content-type", CONTENT_TYPE),
-        (b"content-length", b"%d" % len(body)),
-        *_headers_of(error),
-    )
-    return Problem(status, headers, body)
+    kind, faults = f"urn:licet:problem:{error.code}", error.faults if isinstance(error, InvalidInput) else ()
+    body = _encode(ProblemDocument(kind, error.title, status, error.detail, error.code, faults))
+    return Problem(status, ((b"content-type", CONTENT_TYPE), *_headers_of(error)), body)
 
 
 def _headers_of(error: LicetError) -> Headers:

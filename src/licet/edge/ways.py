@@ -3,6 +3,7 @@
 import datetime as dt
 import http
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from licet.answer.history import Explanation
@@ -46,7 +47,7 @@ def ways(
     ``plain`` answers ``GET /v1/check``; ``past`` does where it asks why or when.
     """
     flags = ofrep.Ofrep(asking, catalog)
-    many, by_token = batch.BatchCheck(asking), batch.TokenCheck(asking)
+    many, by_token = partial(batch.check_many, asking), partial(batch.check_token, asking)
 
     def checks(scope: AsgiScope, receive: Receive, send: Send) -> Awaitable[None]:
         # Loops, as generators cost a check a microsecond.
@@ -63,7 +64,7 @@ def ways(
 
     return {
         "/v1/check": Route(checks, ("GET", "POST"), f"{check.HOW} POST many at once."),
-        "/v1/forward-auth": Route(forward_auth.ForwardAuth(asking, clock), ("GET",), forward_auth.HOW),
+        "/v1/forward-auth": Route(partial(forward_auth.judge, asking, clock), ("GET",), forward_auth.HOW),
         ofrep.BULK: Route(flags.bulk, ("POST",), ofrep.HOW),
         ofrep.SINGLE: Route(flags.single, ("POST",), ofrep.HOW),
     }
