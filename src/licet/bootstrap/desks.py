@@ -17,7 +17,7 @@ from licet.consume.plan import Plans
 from licet.consume.refold import refold
 from licet.consume.verify import Report, verify
 from licet.domain.errors import ConfigurationError, Unavailable
-from licet.domain.license import Cause, Moment
+from licet.domain.license import Moment
 from licet.domain.principal import Actor
 from licet.edge.operations import Operations
 from licet.manage.catalog import CatalogDesk
@@ -51,12 +51,8 @@ from licet.store.verification import open_books
 @contextlib.asynccontextmanager
 async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
     """Lend the operator's side of the API keys."""
-    pool: Pool = writer_pool(settings.database_url, 1)
-    await pool.open()
-    try:
+    async with writer_pool(settings.database_url, 1) as pool:
         yield Keys(PostgresKeys(pool))
-    finally:
-        await pool.close()
 
 
 @contextlib.asynccontextmanager
@@ -192,12 +188,5 @@ def audit_lines(settings: Settings, since: dt.datetime | None) -> Iterator[str]:
 
 def refold_customers(settings: Settings) -> Iterator[int]:
     """Bring existing customers under the current catalog; yields how many each step reached."""
-    projection = PostgresProjection(settings.database_url)
-    try:
-        yield from refold(projection, _moment)
-    finally:
-        projection.close()
-
-
-def _moment(revision: int, cause: Cause) -> Moment:
-    return Moment(utc_now(), revision, cause)
+    with contextlib.closing(PostgresProjection(settings.database_url)) as projection:
+        yield from refold(projection, lambda revision, cause: Moment(utc_now(), revision, cause))

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import msgspec
 from litestar import Litestar
@@ -21,10 +21,7 @@ from licet.answer.snapshot import Latest
 from licet.answer.stream import Hub
 from licet.answer.token import Tokens
 from licet.bootstrap.desks import build_operations
-from licet.bootstrap.queue import (
-    build_log,
-    build_spool_log,
-)
+from licet.bootstrap.queue import build_log, build_spool_log
 from licet.bootstrap.store import utc_now
 from licet.bootstrap.traces import Visible, build_traces
 from licet.console.app import Console, build_console
@@ -41,7 +38,6 @@ from licet.edge.asking import Asking
 from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
-from licet.edge.operations import Operations
 from licet.edge.past import PastCheck
 from licet.edge.traced import Traced
 from licet.edge.ways import ways
@@ -52,7 +48,6 @@ from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
-from licet.queue.ports import ChangeLog
 from licet.queue.spool import SpoolLog
 from licet.receive.register import Register
 from licet.receive.signature import Signatures
@@ -72,9 +67,6 @@ from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.pulse import PostgresPulse
 from licet.store.senders import PostgresSenders
-
-if TYPE_CHECKING:
-    from licet.observe.traces import Traces
 
 FLUSH_S = 5.0
 WATCH_S = 15.0
@@ -96,21 +88,31 @@ class Web(msgspec.Struct, frozen=True):
     stop_streams: Callable[[], None]
 
 
-class _Parts(msgspec.Struct, frozen=True):
-    """What runs while the web process serves."""
+class _Parts:
+    """What the web process is made of. Nothing is connected before it runs."""
 
-    pools: tuple[Pool, Pool]
-    hub: Hub
-    follower: Follower
-    change_log: ChangeLog
-    catalogs: Catalogs
-    authenticator: Authenticator
-    register: Register
-    senders: PostgresSenders
-    keys: PostgresKeys
-    tokens: Tokens | None
-    metrics: Metrics
-    traces: "Traces | None"
+    def __init__(self, settings: Settings) -> None:
+        url, self.metrics, self.ends = settings.database_url, Metrics(), asyncio.Event()
+        self.readers, self.writers = reader_pool(url), writer_pool(url)
+        self.catalogs = Catalogs(PostgresCatalogReader(self.readers))
+        self.customers = PostgresCustomers(self.readers)
+        self.history = History(PostgresHistory(self.readers), self.customers, self.catalogs, clock=utc_now)
+        self.keys = PostgresKeys(self.readers)
+        self.authenticator = Authenticator(self.keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
+        self.change_log = build_spool_log(settings, self.metrics) if settings.kafka_brokers else build_log(settings)
+        self.register, self.senders = Register(self.metrics, utc_now), PostgresSenders(self.writers)
+        self.latest = Latest()
+        self.metrics.watch_snapshot(self.latest.age_s, self.latest.size)
+        self.traces = build_traces(settings, "web")
+        self.hub = Hub(self.latest, PostgresFeed(url), settings.stream_readers)
+        self.metrics.stream_readers.set_function(lambda: self.hub.readers)
+        # It tells the streams, and where traces are on, when a change is visible.
+        visible = Visible(self.traces) if self.traces is not None else None
+        feed = PostgresFeed(url, traces=visible.hear if visible is not None else None)
+        self.follower = Follower(feed, self.latest, self.catalogs.learn, stale_after_s=settings.stale_after_s)
+        self.follower.listeners += [self.hub, visible] if visible is not None else [self.hub]
+        self.tokens = build_tokens(settings)
+        self.operations = build_operations(settings, self.readers, self.ends)
 
 
 def build_web(settings: Settings, links: Links | None = None) -> Web:
@@ -118,59 +120,19 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
 
     ``links`` let the person at this machine into the console.
     """
-    metrics = Metrics()
-    readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
-    catalogs = Catalogs(PostgresCatalogReader(readers))
-    customers = PostgresCustomers(readers)
-    history = History(PostgresHistory(readers), customers, catalogs, clock=utc_now)
-    keys = PostgresKeys(readers)
-    authenticator = Authenticator(keys.all, clock=utc_now, bootstrap_key=settings.bootstrap_api_key)
-    change_log = build_spool_log(settings, metrics) if settings.kafka_brokers else build_log(settings)
-    register, senders = Register(metrics, utc_now), PostgresSenders(writers)
-    webhook = _build_webhook(settings, authenticator, catalogs, change_log, register, metrics)
-    latest = Latest()
-    metrics.watch_snapshot(latest.age_s, latest.size)
-    traces = build_traces(settings, "web")
-    hub = Hub(latest, PostgresFeed(settings.database_url), settings.stream_readers)
-    metrics.stream_readers.set_function(lambda: hub.readers)
-    follower = _build_follower(settings, latest, catalogs, hub, traces)
-    checker = Checker(
-        latest,
-        clock=utc_now,
-        metrics=metrics,
-        patience=Patience(latest, follower, customers),
-        stale_after_s=settings.stale_after_s,
-    )
-    check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
-    tokens = build_tokens(settings)
-    asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
-    parts = _Parts(
-        (readers, writers),
-        hub,
-        follower,
-        change_log,
-        catalogs,
-        authenticator,
-        register,
-        senders,
-        keys,
-        tokens,
-        metrics,
-        traces,
-    )
-    ends = asyncio.Event()
-    operations = build_operations(settings, readers, ends)
-    console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
-    api = _build_api(parts, customers, history, operations, ends, console)
-    past = PastCheck(history, asking, check, metrics)
-    routes = ways(check, past, asking, catalogs.current, utc_now) | {
-        "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
-    }
-    routes |= _stream_routes(hub, latest, authenticator, settings.stale_after_s)
-    front: Handler = Front(routes, cast("Handler", api), metrics)
-    if traces is not None:
-        front = Traced(front, traces, routes)
-    return Web(front, functools.partial(_running, parts), ends, functools.partial(_stop_streams, hub, console))
+    parts = _Parts(settings)
+    console = _build_console(settings, parts, links)
+    routes = _routes(settings, parts)
+    front: Handler = Front(routes, cast("Handler", _build_api(parts, console)), parts.metrics)
+    if parts.traces is not None:
+        front = Traced(front, parts.traces, routes)
+
+    def stop_streams() -> None:
+        parts.hub.stop()
+        if console is not None:
+            console.live.stop()
+
+    return Web(front, functools.partial(_running, parts), parts.ends, stop_streams)
 
 
 @contextlib.asynccontextmanager
@@ -179,7 +141,7 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         if parts.traces is not None:
             stack.push_async_callback(asyncio.to_thread, parts.traces.close)
-        for pool in parts.pools:
+        for pool in (parts.readers, parts.writers):
             await pool.open()
             stack.push_async_callback(pool.close)
         stack.push_async_callback(parts.hub.close)
@@ -199,66 +161,51 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             parts.hub.run(),
             parts.authenticator.keep_fresh(),
             _flush_register(parts.register, parts.senders),
+            watch_store(parts.readers, parts.metrics),
         ]
-        tasks.append(watch_store(parts.pools[0], parts.metrics))
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
         yield
 
 
-def _build_follower(
-    settings: Settings, latest: Latest, catalogs: Catalogs, hub: Hub, traces: "Traces | None"
-) -> Follower:
-    """Build what keeps the snapshot; it tells the streams, and where traces are on, when a change is visible."""
-    visible = Visible(traces) if traces is not None else None
-    feed = PostgresFeed(settings.database_url, traces=visible.hear if visible is not None else None)
-    follower = Follower(feed, latest, catalogs.learn, stale_after_s=settings.stale_after_s)
-    follower.listeners += [hub, visible] if visible is not None else [hub]
-    return follower
+def _routes(settings: Settings, parts: _Parts) -> dict[str, Route]:
+    """Build what the front serves itself: the ways to ask, the streams, the door."""
+    latest, authenticator, metrics, history = parts.latest, parts.authenticator, parts.metrics, parts.history
+    patience = Patience(latest, parts.follower, parts.customers)
+    stale_after_s = settings.stale_after_s
+    checker = Checker(latest, clock=utc_now, metrics=metrics, patience=patience, stale_after_s=stale_after_s)
+    check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
+    tokens = parts.tokens if settings.oidc_audience else None
+    asking = Asking(Asker(checker, tokens), history, authenticator, metrics)
+    past = PastCheck(history, asking, check, metrics)
+    ofrep = stream.OfrepStream(parts.hub, latest, authenticator, utc_now, stale_after_s)
+    return ways(check, past, asking, parts.catalogs.current, utc_now) | {
+        "/salesforce/webhook": Route(_build_webhook(settings, parts), ("POST",), WEBHOOK_HOW),
+        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
+        "/v1/stream": Route(stream.Stream(parts.hub, latest, authenticator), ("GET",), stream.STREAM),
+        "/ofrep/v1/stream": Route(ofrep, ("GET",), stream.OFREP),
+    }
 
 
-def _build_api(
-    parts: _Parts,
-    customers: PostgresCustomers,
-    history: History,
-    operations: Operations,
-    ends: asyncio.Event,
-    console: Console | None,
-) -> Litestar:
-    readers, writers = parts.pools
-    catalogs = parts.catalogs
+def _build_api(parts: _Parts, console: Console | None) -> Litestar:
+    readers, writers, catalogs = parts.readers, parts.writers, parts.catalogs
     return build_app(
         Rooms(
-            reading=Reading(customers, customers, catalogs, clock=utc_now),
-            history=history,
+            reading=Reading(parts.customers, parts.customers, catalogs, clock=utc_now),
+            history=parts.history,
             directory=Directory(PostgresDirectory(writers)),
             letter_search=PostgresLetters(readers),
             letter_desk=LetterDesk(PostgresLetters(writers), parts.change_log, catalogs.current),
-            operations=operations,
+            operations=parts.operations,
             overrides=Overrides(PostgresOverrides(writers), catalogs.current, utc_now),
             override_reader=PostgresOverrides(readers),
             authenticator=parts.authenticator,
             metrics=parts.metrics,
-            checks=_checks(ends, readers, parts.follower, catalogs, parts.change_log),
+            checks=_checks(parts),
             console=console,
         )
     )
-
-
-def _stop_streams(hub: Hub, console: Console | None) -> None:
-    hub.stop()
-    if console is not None:
-        console.live.stop()
-
-
-def _stream_routes(hub: Hub, latest: Latest, authenticator: Authenticator, stale_after_s: float) -> dict[str, Route]:
-    ofrep = stream.OfrepStream(hub, latest, authenticator, utc_now, stale_after_s)
-    return {
-        "/v1/snapshot": Route(stream.Snapshots(latest, authenticator), ("GET",), stream.SNAPSHOT),
-        "/v1/stream": Route(stream.Stream(hub, latest, authenticator), ("GET",), stream.STREAM),
-        "/ofrep/v1/stream": Route(ofrep, ("GET",), stream.OFREP),
-    }
 
 
 def build_tokens(settings: Settings) -> Tokens | None:
@@ -275,70 +222,57 @@ def build_tokens(settings: Settings) -> Tokens | None:
     return Tokens(settings) if settings.oidc_issuer else None
 
 
-def _build_desks(
-    settings: Settings, readers: Pool, operations: Operations, keys: PostgresKeys, latest: Latest
-) -> Desks:
-    pulse = PostgresPulse(readers)
-    return Desks(
+def _build_console(settings: Settings, parts: _Parts, links: Links | None) -> Console | None:
+    """Build the page for people, None where nobody could sign in."""
+    seal = Seal(settings.console_secret, utc_now)
+    oidc = Oidc(settings, parts.tokens, seal) if parts.tokens is not None and settings.console_oidc_client_id else None
+    if settings.console == "off" or (oidc is None and links is None):
+        return None
+    operations, pulse = parts.operations, PostgresPulse(parts.readers)
+    desks = Desks(
         versions=operations.versions,
         audit=operations.audit,
         reconciliations=operations.reconciliations,
         brake=operations.brake,
         brake_desk=operations.brake_desk,
-        keys=keys.all,
+        keys=parts.keys.all,
         pulse=pulse.pulse,
         deliveries=pulse.deliveries,
-        held=functools.partial(count_held, readers),
-        age_s=latest.age_s,
+        held=functools.partial(count_held, parts.readers),
+        age_s=parts.latest.age_s,
         stale_after_s=settings.stale_after_s,
         open_door=settings.webhook_auth == "none",
     )
-
-
-def _build_console(settings: Settings, tokens: Tokens | None, links: Links | None, desks: Desks) -> Console | None:
-    """Build the page for people, None where nobody could sign in."""
-    seal = Seal(settings.console_secret, utc_now)
-    oidc = Oidc(settings, tokens, seal) if tokens is not None and settings.console_oidc_client_id else None
-    if settings.console == "off" or (oidc is None and links is None):
-        return None
     return build_console(seal, settings.console_url, oidc, links, desks)
 
 
-def _build_webhook(
-    settings: Settings,
-    authenticator: Authenticator,
-    catalogs: Catalogs,
-    change_log: ChangeLog,
-    register: Register,
-    metrics: Metrics,
-) -> Webhook:
+def _build_webhook(settings: Settings, parts: _Parts) -> Webhook:
     gate = Gate(
-        authenticate=authenticator.authenticate,
+        authenticate=parts.authenticator.authenticate,
         signatures=Signatures(settings.webhook_secrets, settings.webhook_tolerance_s),
         open_as=settings.webhook_source if settings.webhook_auth == "none" else None,
         clock=utc_now,
     )
     door = Door(
-        change_log,
-        catalog=catalogs.current,
+        parts.change_log,
+        catalog=parts.catalogs.current,
         clock=utc_now,
-        metrics=metrics,
-        register=register,
+        metrics=parts.metrics,
+        register=parts.register,
         organization=settings.salesforce_org_id,
     )
-    return Webhook(gate, door, metrics, register)
+    return Webhook(gate, door, parts.metrics, parts.register)
 
 
-def _checks(
-    ends: asyncio.Event, readers: Pool, follower: Follower, catalogs: Catalogs, change_log: ChangeLog
-) -> dict[str, Callable[[], Awaitable[str | None]]]:
+def _checks(parts: _Parts) -> dict[str, Callable[[], Awaitable[str | None]]]:
     async def process() -> str | None:
-        return "it ends" if ends.is_set() else None
+        return "it ends" if parts.ends.is_set() else None
 
-    checks = {"process": process, "snapshot": follower.ready, "catalog": catalogs.ready, "queue": change_log.ready}
-    if isinstance(change_log, SpoolLog):
-        checks["spool"] = change_log.standing
-    return {**checks, "store": functools.partial(store_ready, readers)}
+    checks = {"process": process, "snapshot": parts.follower.ready, "catalog": parts.catalogs.ready}
+    checks["queue"] = parts.change_log.ready
+    if isinstance(parts.change_log, SpoolLog):
+        checks["spool"] = parts.change_log.standing
+    return {**checks, "store": functools.partial(store_ready, parts.readers)}
 
 
 async def _flush_key_use(authenticator: Authenticator, keys: PostgresKeys, ending: asyncio.Event) -> None:
