@@ -13,10 +13,6 @@ from licet.domain.ids import shown
 PREFIX = "LICET_"
 
 
-def _text(text: str) -> str:
-    return text
-
-
 def _number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
@@ -63,22 +59,22 @@ def _organization(text: str) -> str:
     return ids.canonical_customer_id(text)
 
 
-def _key(text: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{16,200}", text):
-        raise ValueError("16 to 200 printable characters without spaces")
-    return text
+def _like(shape: str, said: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(shape, text):
+            raise ValueError(said)
+        return text
+
+    return parse
 
 
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
-        raise ValueError("an address https://host/path")
-    return text
+_key = _like(r"[\x21-\x7e]{16,200}", "16 to 200 printable characters without spaces")
+_url = _like(r"https?://[^\s/]+\S*", "an address https://host/path")
+_address = _like(r"https?://[^\s/]+/?", "an address without a path, https://host")
 
 
 def _origin(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+/?", text):
-        raise ValueError("an address without a path, https://host")
-    return text.rstrip("/")
+    return _address(text).rstrip("/")
 
 
 def _secrets(text: str) -> tuple[tuple[str, str], ...]:
@@ -95,7 +91,7 @@ def _secrets(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def setting(default: Any, help_: str, parse: Callable[[str], Any] = _text, *, secret: bool = False) -> Any:
+def setting(default: Any, help_: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
     """Declare one setting."""
     return dataclasses.field(default=default, metadata={"help": help_, "parse": parse, "secret": secret})
 

@@ -1,8 +1,7 @@
 """The Litestar application: typed routes, errors as problem documents, health, the pages, the console."""
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -45,8 +44,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 
-Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
-
 
 class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """What the application is wired to; a handler gets a room by its name here.
@@ -68,7 +65,7 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     console: Console | None = None
 
 
-def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+def build_app(rooms: Rooms) -> Litestar:
     """Build the application. It reads no environment, touches no logging, and reaches nothing outside."""
     dependencies = {
         "caller": Provide(_caller, sync_to_thread=False),
@@ -85,7 +82,6 @@ def build_app(rooms: Rooms, lifespan: Sequence[Lifespan] = ()) -> Litestar:
         middleware=[DefineMiddleware(_Authentication, authenticator=rooms.authenticator)],
         exception_handlers={Exception: functools.partial(_answer_error, rooms.console)},
         before_send=[_secure],
-        lifespan=list(lifespan),
         openapi_config=None,
         logging_config=None,
         debug=False,

@@ -46,11 +46,9 @@ class Authenticator:
         *,
         clock: Callable[[], dt.datetime],
         bootstrap_key: str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._clock = clock
-        self._monotonic = monotonic
         self._bootstrap = bootstrap_key.encode() if bootstrap_key else None
         self._admin = Principal(BOOTSTRAP, BOOTSTRAP, frozenset({Scope.ADMIN}))
         self._known: Mapping[bytes, _Known] = {}
@@ -118,17 +116,17 @@ class Authenticator:
 
     async def _look_again(self) -> None:
         """Wait for a reading of the keys that began after now; all that wait share it."""
-        asked = self._monotonic()
+        asked = time.monotonic()
         async with self._loading:
             if self._began > asked:
                 return
-            wait = self._began + LOOK_AGAIN_S - self._monotonic()
+            wait = self._began + LOOK_AGAIN_S - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             await self._read_keys()
 
     async def _read_keys(self) -> None:
-        self._began = self._monotonic()
+        self._began = time.monotonic()
         try:
             async with asyncio.timeout(LOAD_LIMIT_S):
                 keys = await self._load()

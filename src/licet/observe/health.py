@@ -22,12 +22,33 @@ def serve_health(
     ``stopped`` are the partitions that wait for a person, told beside: a restart would not help them.
     """
 
-    class Handler(_Handler):
-        pass
+    def answer(path: str) -> tuple[int, str, bytes]:
+        match path:
+            case "/livez":
+                return 200, "text/plain", b"alive\n"
+            case "/readyz":
+                waits = waiting_for()
+                body = msgspec.json.encode({"ready": waits is None, "waiting_for": waits, "stopped": stopped()})
+                return 200 if waits is None else 503, "application/json", body
+            case "/metrics":
+                return 200, *metrics.render()
+            case _:
+                return 404, "text/plain", b"/livez, /readyz or /metrics\n"
 
-    Handler.metrics = metrics
-    Handler.waiting_for = staticmethod(waiting_for)
-    Handler.stopped = staticmethod(stopped)
+    class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = 5  # a client that says nothing holds a thread no longer than this
+
+        def do_GET(self) -> None:
+            status, kind, body = answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: a probe each second is no news."""
+
     server = http.server.ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
@@ -37,34 +58,3 @@ def serve_health(
     finally:
         server.shutdown()
         server.server_close()
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    metrics: Metrics
-    waiting_for: WaitingFor
-    stopped: Stopped
-    timeout = 5  # a client that says nothing holds a thread no longer than this
-
-    def do_GET(self) -> None:
-        """Answer."""
-        match self.path:
-            case "/livez":
-                self._answer(200, "text/plain", b"alive\n")
-            case "/readyz":
-                waits = self.waiting_for()
-                body = msgspec.json.encode({"ready": waits is None, "waiting_for": waits, "stopped": self.stopped()})
-                self._answer(200 if waits is None else 503, "application/json", body)
-            case "/metrics":
-                self._answer(200, *self.metrics.render())
-            case _:
-                self._answer(404, "text/plain", b"/livez, /readyz or /metrics\n")
-
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class's name
-        """Say nothing: a probe each second is no news."""

@@ -90,15 +90,7 @@ class Drainer:
     async def _spooled(self, connection: AsyncConnection) -> list[Record]:
         rows = await (await connection.execute(self._queries["spooled"], {"limit": GROUP}, binary=True)).fetchall()
         return [
-            Record(
-                log="spool",
-                partition=partition,
-                offset=offset,
-                key=key,
-                value=value,
-                headers=unpack_headers(headers),
-                appended_at=None,
-            )
+            Record("spool", partition, offset, key, value, unpack_headers(headers), appended_at=None)
             for partition, offset, key, value, headers in rows
         ]
 

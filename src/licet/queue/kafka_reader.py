@@ -19,11 +19,12 @@ _PROBE_S = 1.0
 _FROM_START: int = confluent_kafka.OFFSET_BEGINNING
 _ASK_S = 10.0  # how often a reader asks whether the topic is still the same
 _SURVEY_S = 5.0
+_NAME_S = 4.0
 _AS_KAFKA_SAYS = str.maketrans("+/", "-_")  # its own tools write ids so
 _log = logging.getLogger(__name__)
 
 
-def ledger_name(topic: KafkaTopic, timeout: float = 4.0) -> str:
+def ledger_name(topic: KafkaTopic) -> str:
     """Ask for the log's name in the ledger: ``kafka:``, the topic, ``@`` and the id that Kafka gave it.
 
     A topic made anew has another id, and so is another log. A broker older than 2.8 gives none: the name ends in the
@@ -31,8 +32,8 @@ def ledger_name(topic: KafkaTopic, timeout: float = 4.0) -> str:
     """
     admin = AdminClient(topic.client({}, {"log_level": 0}))
     try:
-        asked = admin.describe_topics(TopicCollection([topic.name]), request_timeout=timeout)
-        found = asked[topic.name].result(timeout + 1).topic_id
+        asked = admin.describe_topics(TopicCollection([topic.name]), request_timeout=_NAME_S)
+        found = asked[topic.name].result(_NAME_S + 1).topic_id
     except (KafkaException, TimeoutError) as error:
         raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {said(error)}") from error
     known = found.get_most_significant_bits() or found.get_least_significant_bits()

@@ -13,15 +13,8 @@ from licet.queue.message import UNREADABLE, Header, Record
 
 def record_of(log: str, message: confluent_kafka.Message) -> Record:
     """Take a message as it is; nothing in it is judged."""
-    return Record(
-        log=log,
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        key=message.key(),
-        value=message.value(),
-        headers=_headers(message),
-        appended_at=_time(*message.timestamp()),
-    )
+    place = (log, message.partition() or 0, message.offset() or 0)
+    return Record(*place, message.key(), message.value(), _headers(message), _time(*message.timestamp()))
 
 
 _read_headers: Callable[[confluent_kafka.Message], Any] = operator.methodcaller("headers")

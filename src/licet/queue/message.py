@@ -87,7 +87,7 @@ class Spooled(Position, frozen=True, order=True):
     """A place in the spool of an outage; the record gets its own in the log later."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One delivery as it was read. Nothing in it can be trusted: anyone who may write to the log wrote it.
 
     ``log`` is the log's name in the ledger. ``appended_at`` is the log's own time (UTC), or None.

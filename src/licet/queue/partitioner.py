@@ -17,6 +17,6 @@ def murmur2(key: bytes) -> int:
     return state ^ state >> 15
 
 
-def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
+def partition_of(key: bytes) -> int:
     """Return the partition of a key, as librdkafka's ``murmur2_random`` and the Java clients choose it."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    return (murmur2(key) & 0x7FFFFFFF) % PARTITIONS

@@ -118,11 +118,8 @@ class PostgresReader:
             return
         known = self._positions(self._name, new)
         for partition, first, end in connection.execute(self._queries["extents"], {"partitions": new}).fetchall():
-            self._next[partition], self._start[partition], self._ends[partition] = (
-                known.get(partition, first),
-                first,
-                end,
-            )
+            self._next[partition] = known.get(partition, first)
+            self._start[partition], self._ends[partition] = first, end
         self._stale = False
 
     def _reading(self) -> dict[int, int]:
@@ -193,15 +190,7 @@ def _arrays(ranges: Mapping[int, tuple[int, int]]) -> dict[str, list[int]]:
 
 def _record(log: str, row: tuple[Any, ...]) -> Record:
     partition, offset, key, value, headers, appended_at = row
-    return Record(
-        log=log,
-        partition=partition,
-        offset=offset,
-        key=key,
-        value=value,
-        headers=unpack_headers(headers),
-        appended_at=appended_at,
-    )
+    return Record(log, partition, offset, key, value, unpack_headers(headers), appended_at)
 
 
 class PostgresSurvey:
