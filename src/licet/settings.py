@@ -109,10 +109,7 @@ class Settings:
     kafka_topic: str = setting("licet.customer-changes", "The topic that carries customer changes; made if absent.")
     kafka_replication: int = setting(1, "Replicas of a topic that Licet makes.", _number(1, 9))
     kafka_config: tuple[tuple[str, str], ...] = setting(
-        (),
-        "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…",
-        _pairs,
-        secret=True,
+        (), "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…", _pairs, secret=True
     )
     publish: str = setting(
         "off", "`on`: workers tell each change of a customer on a Kafka topic.", _one_of("on", "off")
@@ -122,10 +119,7 @@ class Settings:
     port: int = setting(8000, "The port that the door and the API listen on.", _number(0, 65535))
     webhook_auth: str = setting("required", "`none` lets anyone post to the webhook.", _one_of("required", "none"))
     webhook_secrets: tuple[tuple[str, str], ...] = setting(
-        (),
-        "Standard Webhooks secrets: whsec_…, or sender=whsec_…; several for rotation.",
-        _secrets,
-        secret=True,
+        (), "Standard Webhooks secrets: whsec_…, or sender=whsec_…; several for rotation.", _secrets, secret=True
     )
     webhook_tolerance_s: int = setting(300, "How far a webhook's timestamp may be off, in seconds.", _number(1, 86400))
     webhook_source: str = setting("salesforce", "The name of a sender that posts without a signature or a key.")

@@ -59,11 +59,7 @@ def plan(
 
 
 @app.command()
-def apply(
-    file: File,
-    yes: Yes = False,
-    as_json: Json = False,
-) -> None:
+def apply(file: File, yes: Yes = False, as_json: Json = False) -> None:
     """Make a file the current catalog, and bring existing customers under it. Interrupted, run it again.
 
     Example: licet catalog apply catalog.toml

@@ -77,11 +77,7 @@ def replay(
 
 
 @app.command()
-def drop(
-    letter: Number,
-    reason: Reason,
-    _json: Json = False,
-) -> None:
+def drop(letter: Number, reason: Reason, _json: Json = False) -> None:
     """Close a letter without a replay.
 
     Example: licet dead drop 12 --reason "a test of the sandbox"
@@ -101,10 +97,7 @@ async def _all(letters: LetterSearch, state: LetterState | None, reason: str | N
 
 
 async def _replay_all(
-    desk: LetterDesk,
-    count_open: Callable[[uuid.UUID, str | None], Awaitable[int]],
-    run: uuid.UUID,
-    reason: str | None,
+    desk: LetterDesk, count_open: Callable[[uuid.UUID, str | None], Awaitable[int]], run: uuid.UUID, reason: str | None
 ) -> None:
     taken = barred = 0
     total = await count_open(run, reason)

@@ -60,8 +60,7 @@ def block(
 
 @app.command("list")
 def list_(
-    customer: Annotated[str | None, typer.Option(help="Only this customer's: id or alias.")] = None,
-    _json: Json = False,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's: id or alias.")] = None, _json: Json = False
 ) -> None:
     """List overrides that were not ended early, also those whose time has passed or is to come.
 

@@ -40,13 +40,7 @@ class _Known(msgspec.Struct, frozen=True):
 class Authenticator:
     """Knows the callers. Bootstrap runs ``keep_fresh`` as a task and flushes ``take_used`` now and then."""
 
-    def __init__(
-        self,
-        load: LoadKeys,
-        *,
-        clock: Callable[[], dt.datetime],
-        bootstrap_key: str | None = None,
-    ) -> None:
+    def __init__(self, load: LoadKeys, *, clock: Callable[[], dt.datetime], bootstrap_key: str | None = None) -> None:
         self._load = load
         self._clock = clock
         self._bootstrap = bootstrap_key.encode() if bootstrap_key else None
