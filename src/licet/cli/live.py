@@ -66,7 +66,7 @@ class LiveChanges:
 def _line(delivery: Delivery, revision: int) -> Text:
     payload = _payload(delivery.payload)
     name = payload.get("Name") or delivery.customer_id or "(unreadable)"
-    flags = " ".join(f"{key}={_word(value)}" for key, value in payload.items() if isinstance(value, bool))
+    flags = " ".join(f"{key}={'on' if value else 'off'}" for key, value in payload.items() if isinstance(value, bool))
     at = dt.datetime.now().astimezone().strftime("%H:%M:%S")
     line = Text(f"{at}  ")
     line.append(f"{delivery.outcome!s:<20}", style=_COLORS[delivery.outcome.kind])
@@ -81,7 +81,3 @@ def _payload(raw: bytes | None) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _word(value: bool) -> str:
-    return "on" if value else "off"

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import ipaddress
 import os
 import pathlib
@@ -13,7 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 import uvloop
@@ -77,18 +76,26 @@ def up(
         live = LiveChanges(console)
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
-        simulator = stack.enter_context(_Simulator(settings)) if simulate else None
         links = Links(
             operator().name, time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)])
         )
-        started = functools.partial(_greet, console, settings, links, simulator)
-        # First the simulator: it would complain of a door that is shut.
-        ending = simulator.end if simulator is not None else lambda: None
-        uvloop.run(serve(build_web(settings, links), settings, started, ending))
+        child = contextlib.ExitStack()
+
+        def started() -> None:
+            _greet(console, settings, links)
+            if simulate:
+                simulator = _simulate(settings)
+                stack.callback(simulator.wait, 5)
+                stack.callback(simulator.terminate)
+                child.callback(simulator.terminate)
+                console.print("changes of a simulated Salesforce, as they are applied:", highlight=False)
+
+        # First the simulator ends: it would complain of a door that is shut.
+        uvloop.run(serve(build_web(settings, links), settings, started, child.close))
         console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
-def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simulator | None") -> None:
+def _greet(console: Console, settings: Settings, links: Links) -> None:
     url = _url(settings)
     key = settings.bootstrap_api_key
     door = "anyone on this machine may post" if settings.webhook_auth == "none" else "signed or with a key"
@@ -105,9 +112,6 @@ def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simu
             ("end", "Ctrl-C; the next start finds the data"),
         ],
     )
-    if simulator is not None:
-        simulator.start(url)
-        console.print("changes of a simulated Salesforce, as they are applied:", highlight=False)
 
 
 def _url(settings: Settings) -> str:
@@ -115,39 +119,12 @@ def _url(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-class _Simulator:
-    """The simulator as a child process: it knows Licet over HTTP only."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._key = settings.bootstrap_api_key or ""
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, url: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "licet_simulator",
-            "--url",
-            url,
-            "--interval",
-            str(SIMULATED_SECONDS),
-            "--quiet",
-        ]
-        environment = {**os.environ, "LICET_SIMULATOR_API_KEY": self._key}
-        self._process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 our own module
-
-    def end(self) -> None:
-        """Tell it to end; leaving the block waits for it."""
-        if self._process is not None:
-            self._process.terminate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-        if self._process is not None:
-            self._process.wait(5)
+def _simulate(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the simulator as a child process: it knows Licet over HTTP only."""
+    options = ("--url", _url(settings), "--interval", str(SIMULATED_SECONDS), "--quiet")
+    command = [sys.executable, "-m", "licet_simulator", *options]
+    environment = {**os.environ, "LICET_SIMULATOR_API_KEY": settings.bootstrap_api_key or ""}
+    return subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 our own module
 
 
 @contextlib.contextmanager

@@ -10,18 +10,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from litestar.types import Guard
 
+from licet.answer import views
 from licet.answer.history import History
 from licet.answer.reading import Reading
-from licet.answer.views import (
-    ChangeView,
-    CustomerLine,
-    CustomerView,
-    FeatureView,
-    LicenseView,
-    Listing,
-    NameView,
-    SkuView,
-)
+from licet.answer.views import Listing
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import shown
 from licet.domain.principal import Principal, Scope
@@ -75,7 +67,7 @@ def needs(scope: Scope) -> Guard:
 @get("/v1/customers", summary="Search customers by name")
 async def list_customers(
     reading: Reads, name: NamePart = None, cursor: Cursor = None, limit: Limit = 50
-) -> Listing[CustomerLine]:
+) -> Listing[views.CustomerLine]:
     """Customers whose name holds the text, ordered by name."""
     return await reading.customers(_storable("name", name) if name else None, cursor, limit)
 
@@ -83,7 +75,7 @@ async def list_customers(
 @get("/v1/customers/{customer:str}", summary="Show a customer")
 async def get_customer(
     reading: Reads, history: Past, customer: Customer, as_of: AsOf = None, known_at: KnownAt = None
-) -> CustomerView:
+) -> views.CustomerView:
     """SKUs, licenses, features and people in one answer, as of one revision.
 
     At another moment `name`, `people` but for the users, and `unmapped` are the record's present ones.
@@ -105,25 +97,27 @@ async def list_events(history: Past, customer: Customer, cursor: Cursor = None, 
 @get("/v1/customers/{customer:str}/licenses", summary="List a customer's licenses with their history")
 async def list_licenses(
     reading: Reads, customer: Customer, cursor: Cursor = None, limit: Limit = 50
-) -> Listing[LicenseView]:
+) -> Listing[views.LicenseView]:
     """Every row that was ever believed, with both times, the one written last first."""
     return await reading.licenses(customer, cursor, limit)
 
 
 @get("/v1/customers/{customer:str}/users", summary="List a customer's users")
-async def list_users(reading: Reads, customer: Customer, cursor: Cursor = None, limit: Limit = 50) -> Listing[NameView]:
+async def list_users(
+    reading: Reads, customer: Customer, cursor: Cursor = None, limit: Limit = 50
+) -> Listing[views.NameView]:
     """Users that are members of the customer; those who only have an address at its domain are not listed."""
     return await reading.users(customer, cursor, limit)
 
 
 @get("/v1/skus", summary="List the SKUs", sync_to_thread=False)
-def list_skus(reading: Reads) -> Listing[SkuView]:
+def list_skus(reading: Reads) -> Listing[views.SkuView]:
     """SKUs of the current catalog, the Salesforce fields they come from, what they grant."""
     return reading.skus()
 
 
 @get("/v1/features", summary="List the features", sync_to_thread=False)
-def list_features(reading: Reads) -> Listing[FeatureView]:
+def list_features(reading: Reads) -> Listing[views.FeatureView]:
     """Features of the current catalog, and the SKUs that grant them."""
     return reading.features()
 
@@ -135,7 +129,7 @@ async def list_sources(reading: Reads) -> Listing[Sender]:
 
 
 @get("/v1/changes/{event_id:path}", summary="Tell what became of a change")
-async def get_change(reading: Reads, event_id: EventId, customer: OneCustomer = None) -> ChangeView:
+async def get_change(reading: Reads, event_id: EventId, customer: OneCustomer = None) -> views.ChangeView:
     """The outcome is `null` while the change is not consumed, or was never received."""
     return await reading.change(_storable("event_id", event_id.removeprefix("/")), customer)
 

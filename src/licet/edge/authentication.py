@@ -12,8 +12,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import msgspec
-
 from licet.domain.errors import Unauthenticated, Unavailable
 from licet.domain.principal import Principal, Scope
 from licet.observe.log import Event, log
@@ -32,11 +30,6 @@ _KEY = re.compile(rb"licet_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{43,128})\Z")
 LoadKeys = Callable[[], Awaitable[Sequence[StoredKey]]]
 
 
-class _Known(msgspec.Struct, frozen=True):
-    principal: Principal
-    revoked_at: dt.datetime | None
-
-
 class Authenticator:
     """Knows the callers. Bootstrap runs ``keep_fresh`` as a task and flushes ``take_used`` now and then."""
 
@@ -45,7 +38,7 @@ class Authenticator:
         self._clock = clock
         self._bootstrap = bootstrap_key.encode() if bootstrap_key else None
         self._admin = Principal(BOOTSTRAP, BOOTSTRAP, frozenset({Scope.ADMIN}))
-        self._known: Mapping[bytes, _Known] = {}
+        self._known: Mapping[bytes, StoredKey] = {}
         self._remembered: dict[bytes | None, Principal] = {}
         self._used: dict[str, dt.datetime] = {}
         self._loading = asyncio.Lock()
@@ -82,12 +75,12 @@ class Authenticator:
             known = self._known.get(digest)
         if known is None and self._away:
             raise Unavailable("the API keys cannot be read now, and this one is not among those known")
-        if known is None or known.principal.key_id != key_id:
+        if known is None or known.key_id != key_id:
             raise Unauthenticated("this key is not known")
         if known.revoked_at is not None:
             raise Unauthenticated(f"the key {key_id} was revoked at {known.revoked_at.isoformat(timespec='seconds')}")
         self._used[key_id] = self._clock()
-        return known.principal
+        return _principal(known)
 
     def take_used(self) -> Mapping[str, dt.datetime]:
         """Return when each key was last used since the last call, by key id."""
@@ -133,7 +126,7 @@ class Authenticator:
             log(Event.KEYS_READABLE, known=len(keys))
         self._away = False
         self._remembered = {}
-        self._known = {key.hash: _Known(_principal(key), key.revoked_at) for key in keys}
+        self._known = {key.hash: key for key in keys}
 
 
 def _principal(key: StoredKey) -> Principal:

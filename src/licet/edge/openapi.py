@@ -78,13 +78,8 @@ def document(handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[
     for item in described["paths"].values():
         for method in item.keys() & set(_METHODS):
             item[method]["responses"]["default"] = _PROBLEM
-    return _short_names(described)
-
-
-def _short_names(described: dict[str, Any]) -> dict[str, Any]:
-    """Call a list of customers ``CustomerLineListing``, not by the module that its items come from."""
-    text = msgspec.json.encode(described).decode()
-    renamed: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\2\1", text))
+    # A list of customers is called ``CustomerLineListing``, not by the module that its items come from.
+    renamed: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\2\1", msgspec.json.encode(described).decode()))
     return renamed
 
 

@@ -25,19 +25,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from licet.domain.errors import (
-    Conflict,
-    Fault,
-    Forbidden,
-    InvalidInput,
-    LicetError,
-    NotFound,
-    PayloadTooLarge,
-    Resync,
-    RevisionNotReached,
-    Unauthenticated,
-    Unavailable,
-)
+from licet.domain import errors
+from licet.domain.errors import Fault, LicetError
 
 CONTENT_TYPE = b"application/problem+json"
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -112,16 +101,16 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _STATUS: Mapping[type[LicetError], int] = MappingProxyType(
     {
-        InvalidInput: 422,
-        PayloadTooLarge: 413,
-        Unauthenticated: 401,
-        Forbidden: 403,
+        errors.InvalidInput: 422,
+        errors.PayloadTooLarge: 413,
+        errors.Unauthenticated: 401,
+        errors.Forbidden: 403,
         Denied: 403,
-        NotFound: 404,
-        Conflict: 409,
-        Resync: 410,
-        Unavailable: 503,
-        RevisionNotReached: 503,
+        errors.NotFound: 404,
+        errors.Conflict: 409,
+        errors.Resync: 410,
+        errors.Unavailable: 503,
+        errors.RevisionNotReached: 503,
         MethodNotAllowed: 405,
         UnsupportedEncoding: 415,
         BodyTooSlow: 408,
@@ -143,16 +132,16 @@ def problem_of(error: BaseException) -> Problem:
     status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if status is None or not isinstance(error, LicetError):
         return problem_of(INTERNAL)
-    kind, faults = f"urn:licet:problem:{error.code}", error.faults if isinstance(error, InvalidInput) else ()
+    kind, faults = f"urn:licet:problem:{error.code}", error.faults if isinstance(error, errors.InvalidInput) else ()
     body = _encode(ProblemDocument(kind, error.title, status, error.detail, error.code, faults))
     return Problem(status, ((b"content-type", CONTENT_TYPE), *_headers_of(error)), body)
 
 
 def _headers_of(error: LicetError) -> Headers:
     match error:
-        case Unauthenticated():
+        case errors.Unauthenticated():
             return ((b"www-authenticate", b'Bearer realm="licet"'),)
-        case Unavailable():
+        case errors.Unavailable():
             return ((b"retry-after", b"%d" % error.retry_after),)
         case MethodNotAllowed():
             return ((b"allow", ", ".join(error.allow).encode()),)

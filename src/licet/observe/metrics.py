@@ -24,7 +24,6 @@ class Metrics:
             Durations, "licet_http_request_seconds", "From the request's head to the end of its answer.", ("route",)
         )
         self._door()
-        self._spool()
         self._worker()
         self._beside()
         self._answers()
@@ -58,8 +57,6 @@ class Metrics:
             "Unreadable changes of known senders: kept as dead letters, or dropped for want of room.",
             ("fate",),
         )
-
-    def _spool(self) -> None:
         self.changes_spooled = self._counter(
             "licet_changes_spooled", "Changes that the spool confirmed in Kafka's place."
         )

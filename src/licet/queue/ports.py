@@ -24,7 +24,6 @@ class ChangeLog(Protocol):
     @property
     def name(self) -> str:
         """The log's name, for people."""
-        ...
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
         """Append each message durably and say where it stands, or why it does not.
@@ -33,15 +32,12 @@ class ChangeLog(Protocol):
         adapter's time-out (4 s) later. Messages of one key keep the order of the calls and within a call. One
         failed message does not fail the others. Never raises for a log that is away.
         """
-        ...
 
     async def ready(self) -> str | None:
         """Return None where the log takes messages, else what it waits for, in words."""
-        ...
 
     async def close(self) -> None:
         """Wait for what is in flight, then let go of the log."""
-        ...
 
 
 # Given the log's name and partitions, returns the next offset of each that has one in the store. None: the partition is
@@ -58,12 +54,10 @@ class LogReader(Protocol):
 
         Told anew to ``Positions`` each time; may change only then.
         """
-        ...
 
     @property
     def assigned(self) -> frozenset[int]:
         """The partitions that this reader holds now, stopped ones too; changes only inside ``poll``."""
-        ...
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return up to ``limit`` records, in order per partition, waiting up to ``timeout`` seconds for the first.
@@ -72,26 +66,21 @@ class LogReader(Protocol):
         its end. Raises ``LogUnavailable`` where the log cannot be read now, and ``LogGap`` for one partition at a
         time; the next poll tries again. What ``Positions`` raises passes through, and the next poll asks it again.
         """
-        ...
 
     def refresh(self) -> None:
         """Ask ``Positions`` for all partitions held before the next read: a batch was not committed, or one stopped."""
-        ...
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Tell the log the next offset of each partition. For lag tools and trimming only; the store is the truth."""
-        ...
 
     def lag(self) -> Mapping[int, int]:
         """Return, per partition held, how many records stand beyond the last one polled.
 
         It may be a second old; a partition that is stopped or whose end is not known is left out. Never raises.
         """
-        ...
 
     def close(self) -> None:
         """Let go of the partitions, so that another reader takes them at once."""
-        ...
 
 
 class LogUnavailable(Exception):
@@ -123,11 +112,9 @@ class LogSurvey(Protocol):
 
     def extents(self) -> tuple[str, Mapping[int, Extent]]:
         """Return the log's name in the ledger and what each partition holds."""
-        ...
 
     def count(self, partition: int, start: int, stop: int) -> int:
         """Count the records from ``start`` up to, and without, ``stop``; of Kafka's own markers there are none."""
-        ...
 
 
 class Announcement(msgspec.Struct, frozen=True, gc=False):
@@ -146,12 +133,9 @@ class Announcer(Protocol):
 
         Raises ``LogUnavailable``.
         """
-        ...
 
     def send(self, announcements: Sequence[Announcement]) -> None:
         """Return once all are confirmed, in order per key. Raises ``LogUnavailable``: then all are to be sent again."""
-        ...
 
     def close(self) -> None:
         """Let go of the topic; what is not confirmed is given up."""
-        ...

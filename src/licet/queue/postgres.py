@@ -119,8 +119,8 @@ class PostgresLog:
             probes, self._probes = self._probes, []
             work = asyncio.create_task(self._commit(self._next_group()))
             done, _ = await asyncio.wait({work}, timeout=self._timeout)
-            if not done:
-                self._cut()
+            if not done and self._connection is not None:
+                cut(self._connection)
             failure = await work
             for probe in probes:
                 if not probe.done():
@@ -191,10 +191,6 @@ class PostgresLog:
             self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
             await self._connection.execute(self._queries["durable"])
         return self._connection
-
-    def _cut(self) -> None:
-        if self._connection is not None:
-            cut(self._connection)
 
     async def _drop(self) -> None:
         if self._connection is not None:

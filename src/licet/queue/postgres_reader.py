@@ -137,10 +137,10 @@ class PostgresReader:
             return []
         rows = connection.execute(self._queries["read"], _arrays(ranges), binary=True).fetchall()
         records = []
-        for row in rows:
-            if row[1] == following[row[0]]:
-                following[row[0]] += 1
-                records.append(_record(self._name, row))
+        for partition, offset, key, value, headers, at in rows:
+            if offset == following[partition]:
+                following[partition] += 1
+                records.append(Record(self._name, partition, offset, key, value, unpack_headers(headers), at))
         for partition, (start, stop) in ranges.items():
             if following[partition] == start:
                 first = next((row[1] for row in rows if row[0] == partition), stop)
@@ -186,11 +186,6 @@ def _ranges(starts: Mapping[int, int], ends: Mapping[int, int], limit: int) -> d
 def _arrays(ranges: Mapping[int, tuple[int, int]]) -> dict[str, list[int]]:
     starts, stops = zip(*ranges.values(), strict=True) if ranges else ((), ())
     return {"partitions": list(ranges), "starts": list(starts), "stops": list(stops)}
-
-
-def _record(log: str, row: tuple[Any, ...]) -> Record:
-    partition, offset, key, value, headers, appended_at = row
-    return Record(log, partition, offset, key, value, unpack_headers(headers), appended_at)
 
 
 class PostgresSurvey:

@@ -26,7 +26,6 @@ class SenderWriter(Protocol):
 
     async def write(self, senders: Sequence[Sender], letters: Sequence[DoorLetter]) -> None:
         """Add what was seen, all or nothing."""
-        ...
 
 
 class Register:
