@@ -1,27 +1,8 @@
-"""The one place where errors become HTTP: RFC 9457 problem documents.
+"""The one place where errors become HTTP: RFC 9457 problem documents, by the table ``_TOLD``."""
 
-==================  ======  =========================================================
-error               status  beside ``type``, ``title``, ``status``, ``detail``, ``code``
-==================  ======  =========================================================
-InvalidInput        422     ``faults``: every fault with field, found, expected
-PayloadTooLarge     413     ``faults``
-Unauthenticated     401     header ``WWW-Authenticate: Bearer``
-Forbidden           403
-Denied              403
-NotFound            404
-Conflict            409
-Resync              410
-Unavailable         503     header ``Retry-After`` in seconds
-RevisionNotReached  503     the same
-MethodNotAllowed    405     header ``Allow``
-UnsupportedEncoding 415     header ``Accept-Encoding``
-BodyTooSlow         408     header ``Connection: close``
-anything else       500     nothing of the error itself: the caller logs it
-==================  ======  =========================================================
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -29,7 +10,7 @@ from licet.domain import errors
 from licet.domain.errors import Fault, LicetError
 
 CONTENT_TYPE = b"application/problem+json"
-Headers = tuple[tuple[bytes, bytes], ...]
+Header = tuple[bytes, bytes]
 
 
 class MethodNotAllowed(LicetError):
@@ -84,7 +65,7 @@ class Problem(msgspec.Struct, frozen=True):
     """An error as HTTP: the status, all headers but Content-Length (lower case), the encoded body."""
 
     status: int
-    headers: Headers
+    headers: tuple[Header, ...]
     body: bytes
 
 
@@ -99,28 +80,34 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     faults: Sequence[Fault] = ()
 
 
-_STATUS: Mapping[type[LicetError], int] = MappingProxyType(
+def _retry_after(error: errors.Unavailable) -> Header:
+    return (b"retry-after", b"%d" % error.retry_after)
+
+
+# Each error's status, and the header that goes with it; an InvalidInput also tells its faults. Whatever is not here is
+# a 500 that tells nothing of the error itself: the caller logs it.
+_TOLD: Mapping[type[LicetError], tuple[int, Callable[[Any], Header] | None]] = MappingProxyType(
     {
-        errors.InvalidInput: 422,
-        errors.PayloadTooLarge: 413,
-        errors.Unauthenticated: 401,
-        errors.Forbidden: 403,
-        Denied: 403,
-        errors.NotFound: 404,
-        errors.Conflict: 409,
-        errors.Resync: 410,
-        errors.Unavailable: 503,
-        errors.RevisionNotReached: 503,
-        MethodNotAllowed: 405,
-        UnsupportedEncoding: 415,
-        BodyTooSlow: 408,
-        InternalError: 500,
+        errors.InvalidInput: (422, None),
+        errors.PayloadTooLarge: (413, None),
+        errors.Unauthenticated: (401, lambda _: (b"www-authenticate", b'Bearer realm="licet"')),
+        errors.Forbidden: (403, None),
+        Denied: (403, None),
+        errors.NotFound: (404, None),
+        errors.Conflict: (409, None),
+        errors.Resync: (410, None),
+        errors.Unavailable: (503, _retry_after),
+        errors.RevisionNotReached: (503, _retry_after),
+        MethodNotAllowed: (405, lambda error: (b"allow", ", ".join(error.allow).encode())),
+        UnsupportedEncoding: (415, lambda _: (b"accept-encoding", b"identity")),
+        BodyTooSlow: (408, lambda _: (b"connection", b"close")),
+        InternalError: (500, None),
     }
 )
 CODES: Mapping[str, Code] = MappingProxyType(
     {
         error.code: Code(error.code, status, error.title, (error.__doc__ or "").partition("\n")[0])
-        for error, status in _STATUS.items()
+        for error, (status, _) in _TOLD.items()
     }
 )
 INTERNAL = InternalError("Licet could not finish this request. The log has the reason; nothing is wrong with yours.")
@@ -129,25 +116,10 @@ _encode = msgspec.json.Encoder().encode
 
 def problem_of(error: BaseException) -> Problem:
     """Turn an error into its problem document. Whatever is not in the table is 500 ``internal`` without details."""
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
-    if status is None or not isinstance(error, LicetError):
+    told = next((_TOLD[kind] for kind in type(error).__mro__ if kind in _TOLD), None)
+    if told is None or not isinstance(error, LicetError):
         return problem_of(INTERNAL)
+    status, header = told
     kind, faults = f"urn:licet:problem:{error.code}", error.faults if isinstance(error, errors.InvalidInput) else ()
     body = _encode(ProblemDocument(kind, error.title, status, error.detail, error.code, faults))
-    return Problem(status, ((b"content-type", CONTENT_TYPE), *_headers_of(error)), body)
-
-
-def _headers_of(error: LicetError) -> Headers:
-    match error:
-        case errors.Unauthenticated():
-            return ((b"www-authenticate", b'Bearer realm="licet"'),)
-        case errors.Unavailable():
-            return ((b"retry-after", b"%d" % error.retry_after),)
-        case MethodNotAllowed():
-            return ((b"allow", ", ".join(error.allow).encode()),)
-        case UnsupportedEncoding():
-            return ((b"accept-encoding", b"identity"),)
-        case BodyTooSlow():
-            return ((b"connection", b"close"),)
-        case _:
-            return ()
+    return Problem(status, ((b"content-type", CONTENT_TYPE), *([header(error)] if header else [])), body)
