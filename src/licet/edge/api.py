@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, delete, get, put
+from litestar import delete, get, put
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
@@ -170,17 +170,6 @@ async def delete_alias(directory: Names, caller: Caller, customer: Customer, ali
     return _answered(await directory.delete(NameKind.ALIAS, customer, alias.removeprefix("/"), caller))
 
 
-def routers() -> list[Router]:
-    """Return the API's routes, grouped by the scope that they need."""
-    reading = [list_customers, get_customer, list_licenses, list_events, list_users]
-    reading += [list_skus, list_features, get_change, list_sources]
-    changing = [put_user, delete_user, put_domain, delete_domain, put_alias, delete_alias]
-    return [
-        Router("/", route_handlers=reading, guards=[needs(Scope.READ)], tags=["Reading"]),
-        Router("/", route_handlers=changing, guards=[needs(Scope.WRITE)], tags=["Changing"]),
-    ]
-
-
 def _answered(kept_and_written: tuple[str, Written]) -> NameWritten:
     kept, written = kept_and_written
     return NameWritten(written.customer_id, kept, written.revision)
@@ -190,3 +179,8 @@ def _storable(field: str, text: str) -> str:
     if "\x00" in text or len(text) > _MAX_TEXT:
         raise InvalidInput.of(Fault(field, shown(text), f"at most {_MAX_TEXT} characters, none of them U+0000"))
     return text
+
+
+READING = [list_customers, get_customer, list_licenses, list_events, list_users]
+READING += [list_skus, list_features, get_change, list_sources]
+CHANGING = [put_user, delete_user, put_domain, delete_domain, put_alias, delete_alias]

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Scope
+from litestar.types import ASGIApp, ControllerRouterHandler, Message
 
 from licet.answer.history import History
 from licet.answer.letters import LetterSearch
@@ -20,7 +20,7 @@ from licet.console.app import Console
 from licet.console.frame import HOME
 from licet.domain.errors import Fault, InvalidInput, LicetError, NotFound
 from licet.domain.ids import shown
-from licet.domain.principal import Principal
+from licet.domain.principal import Principal, Scope
 from licet.edge import api, health, letters, openapi, operations, overrides
 from licet.edge.asgi import header
 from licet.edge.authentication import Authenticator
@@ -91,10 +91,11 @@ def build_app(rooms: Rooms) -> Litestar:
 
 def _routes(rooms: Rooms) -> list[ControllerRouterHandler]:
     return [
-        *api.routers(),
-        *letters.routers(),
-        *operations.routers(),
-        *overrides.routers(),
+        Router("/", route_handlers=api.READING, guards=[api.needs(Scope.READ)], tags=["Reading"]),
+        Router("/", route_handlers=api.CHANGING, guards=[api.needs(Scope.WRITE)], tags=["Changing"]),
+        Router("/", route_handlers=letters.ROUTES, tags=["Dead letters"]),
+        Router("/", route_handlers=operations.ROUTES, tags=["Operations"]),
+        Router("/", route_handlers=overrides.ROUTES, tags=["Overrides"]),
         *health.handlers(rooms.checks, rooms.metrics.render),
     ]
 
@@ -157,7 +158,7 @@ def _faults(request: Request[Any, Any, Any], error: ValidationException) -> list
     return faults or [Fault("request", error.detail, "a well-formed request")]
 
 
-async def _secure(message: Message, _: Scope) -> None:
+async def _secure(message: Message, _: object) -> None:
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
         for name, value in _HEADERS.items():

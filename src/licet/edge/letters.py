@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
@@ -60,6 +60,5 @@ async def drop_letter(letter_desk: Desk, caller: Caller, letter: Number, reason:
     return Dropped(letter)
 
 
-def routers() -> list[Router]:
-    """Return the routes. One path takes several scopes, so each route names its own."""
-    return [Router("/", route_handlers=[list_letters, get_letter, replay_letter, drop_letter], tags=["Dead letters"])]
+# One path takes several scopes, so each route names its own.
+ROUTES = [list_letters, get_letter, replay_letter, drop_letter]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import msgspec
-from litestar import Response, Router, get, post, put
+from litestar import Response, get, post, put
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
@@ -173,9 +173,6 @@ async def restore_brake(operations: Wired, caller: Caller, data: JSONBody[Why]) 
     return await asyncio.to_thread(operations.brake_desk.act, [wish])
 
 
-def routers() -> list[Router]:
-    """Return the routes. One path takes several scopes, so each route names its own."""
-    catalog = [get_catalog, list_versions, plan_catalog, put_catalog]
-    others = [get_audit, list_reconciliations, restore_customer, erase_customer]
-    others += [get_brake, release_brake, restore_brake]
-    return [Router("/", route_handlers=[*catalog, *others], tags=["Operations"])]
+# One path takes several scopes, so each route names its own.
+ROUTES = [get_catalog, list_versions, plan_catalog, put_catalog, get_audit, list_reconciliations]
+ROUTES += [restore_customer, erase_customer, get_brake, release_brake, restore_brake]

@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated
 
 import msgspec
-from litestar import Response, Router, delete, get, put
+from litestar import Response, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
@@ -85,6 +85,5 @@ def _tag(of: Stored) -> dict[str, str]:
     return {"etag": f'"{of.version}"'}
 
 
-def routers() -> list[Router]:
-    """Return the routes. One path takes several scopes, so each route names its own."""
-    return [Router("/", route_handlers=[list_overrides, get_override, put_override, end_override], tags=["Overrides"])]
+# One path takes several scopes, so each route names its own.
+ROUTES = [list_overrides, get_override, put_override, end_override]
