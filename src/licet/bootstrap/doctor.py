@@ -53,9 +53,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     version = f"PostgreSQL {reached.server_version // 10000}, answers in {reached.round_trip_s * 1000:.1f} ms"
     old = reached.server_version < OLDEST_POSTGRES
-    yield Finding(
-        "database", State.BAD if old else State.OK, version, "PostgreSQL 15 or newer is needed" if old else None
-    )
+    yield _found("database", State.BAD if old else State.OK, version, "PostgreSQL 15 or newer is needed")
     yield _clock(reached.ahead_s)
     try:
         check_store(settings)
@@ -68,22 +66,23 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _queue(settings, vitals)
 
 
+def _found(what: str, state: State, found: str, todo: str) -> Finding:
+    """Tell what to do only where something is."""
+    return Finding(what, state, found, todo if state is not State.OK else None)
+
+
 def _clock(ahead_s: float) -> Finding:
-    found = f"the database's is {abs(ahead_s):.2f} s {'ahead' if ahead_s > 0 else 'behind'}"
-    if abs(ahead_s) < APART_S:
-        return Finding("clock", State.OK, found)
-    state = State.BAD if abs(ahead_s) > FAR_APART_S else State.WARN
-    return Finding("clock", state, found, "let both machines follow a time server")
+    apart_s = abs(ahead_s)
+    state = State.OK if apart_s < APART_S else State.BAD if apart_s > FAR_APART_S else State.WARN
+    found = f"the database's is {apart_s:.2f} s {'ahead' if ahead_s > 0 else 'behind'}"
+    return _found("clock", state, found, "let both machines follow a time server")
 
 
 def _store(settings: Settings, vitals: Vitals) -> Iterator[Finding]:
+    reached = vitals.catalog_reached or vitals.catalog_version == 1
     found = f"version {vitals.catalog_version}, {vitals.customers} customers"
-    if vitals.catalog_reached or vitals.catalog_version == 1:
-        yield Finding("catalog", State.OK, found)
-    else:
-        yield Finding(
-            "catalog", State.WARN, f"{found}, not all of which it has reached", "run `licet catalog apply` again"
-        )
+    found += "" if reached else ", not all of which it has reached"
+    yield _found("catalog", State.OK if reached else State.WARN, found, "run `licet catalog apply` again")
     if vitals.keys or settings.bootstrap_api_key:
         yield Finding("keys", State.OK, f"{vitals.keys} in use")
     else:
@@ -116,13 +115,11 @@ def _queue(settings: Settings, vitals: Vitals) -> Iterator[Finding]:
         silent = (utc_now() - spoke).total_seconds() if spoke is not None else None
         found = f"{behind} changes to apply; " + ("none has spoken" if silent is None else f"spoke {silent:.0f} s ago")
         idle = silent is None or silent > SILENT_S
-        bad = State.BAD if behind else State.WARN
-        yield Finding("workers", bad if idle else State.OK, found, "start `licet worker`" if idle else None)
+        state = State.OK if not idle else State.BAD if behind else State.WARN
+        yield _found("workers", state, found, "start `licet worker`")
     if vitals.spooling:
         yield Finding("spool", State.WARN, "open: changes wait for Kafka in PostgreSQL", "look at the broker")
     if vitals.stopped:
         yield Finding("partitions", State.BAD, f"{vitals.stopped} stopped", "run `licet partition show`")
     letters = State.WARN if vitals.letters else State.OK
-    yield Finding(
-        "dead letters", letters, f"{vitals.letters} open", "run `licet dead list`" if vitals.letters else None
-    )
+    yield _found("dead letters", letters, f"{vitals.letters} open", "run `licet dead list`")

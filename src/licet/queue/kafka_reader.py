@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from licet.queue.kafka import KafkaTopic, ensure_topic
 from licet.queue.librdkafka import record_of, said
 from licet.queue.message import Record
-from licet.queue.ports import Extent, LogGap, LogUnavailable, Positions
+from licet.queue.ports import Extent, Held, LogGap, LogUnavailable, Positions
 
 GROUP = "licet-worker"
 SLICE_S = 0.1  # how long a poll may sleep before it looks whether partitions moved
@@ -40,7 +40,7 @@ def ledger_name(topic: KafkaTopic) -> str:
     return f"kafka:{topic.name}@{str(found).translate(_AS_KAFKA_SAYS) if known else ''}"
 
 
-class KafkaReader:
+class KafkaReader(Held):
     """``LogReader`` on a Kafka topic; one consumer of a group whose members share the partitions.
 
     The eager protocol: at a rebalance a reader gives up all partitions and starts the ones it gets from the store's
@@ -48,10 +48,8 @@ class KafkaReader:
     """
 
     def __init__(self, topic: KafkaTopic, positions: Positions, *, group: str = GROUP) -> None:
+        super().__init__(f"kafka:{topic.name}", positions)
         self._topic = topic
-        self._positions = positions
-        self._name = f"kafka:{topic.name}"
-        self._next: dict[int, int | None] = {}  # None: stopped
         self._granted: frozenset[int] | None = None  # to be placed before the next read
         self._ask_at = 0.0
         self._away: str | None = None
@@ -78,16 +76,6 @@ class KafkaReader:
             },
         )
         self._consumer = Consumer(settings, logger=_log)
-
-    @property
-    def name(self) -> str:
-        """What ``ledger_name`` says; the bare topic before partitions were assigned."""
-        return self._name
-
-    @property
-    def assigned(self) -> frozenset[int]:
-        """The partitions that this reader holds now."""
-        return frozenset(self._next)
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return what is there, up to ``limit``; raises ``LogGap`` where Kafka lacks the offset that comes next."""
@@ -125,9 +113,7 @@ class KafkaReader:
     def lag(self) -> Mapping[int, int]:
         """Count by the ends that the last fetches told; a partition not yet fetched is left out."""
         behind = {}
-        for partition, following in self._next.items():
-            if following is None:
-                continue
+        for partition, following in self._reading().items():
             low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic.name, partition), cached=True)
             if high >= 0:
                 behind[partition] = max(0, high - (following if following >= 0 else max(low, 0)))
@@ -161,8 +147,7 @@ class KafkaReader:
         self._name = name
         self._next = {partition: known.get(partition, _FROM_START) for partition in sorted(self._granted)}
         self._granted = None
-        reading = [(partition, at) for partition, at in self._next.items() if at is not None]
-        self._consumer.assign([TopicPartition(self._topic.name, *at) for at in reading])
+        self._consumer.assign([TopicPartition(self._topic.name, *place) for place in self._reading().items()])
 
     def _fetch(self, limit: int, wait: float) -> list[Record]:
         """Take one message as soon as it comes and the rest that is there: ``consume`` alone would wait for all."""

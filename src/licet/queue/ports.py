@@ -83,6 +83,28 @@ class LogReader(Protocol):
         """Let go of the partitions, so that another reader takes them at once."""
 
 
+class Held:
+    """What every ``LogReader`` keeps of the partitions that it holds."""
+
+    def __init__(self, name: str, positions: Positions) -> None:
+        self._name = name
+        self._positions = positions
+        self._next: dict[int, int | None] = {}  # None: stopped
+
+    @property
+    def name(self) -> str:
+        """The log's name in the ledger; what people call it before the log has told its id."""
+        return self._name
+
+    @property
+    def assigned(self) -> frozenset[int]:
+        """The partitions that this reader holds now."""
+        return frozenset(self._next)
+
+    def _reading(self) -> dict[int, int]:
+        return {partition: at for partition, at in self._next.items() if at is not None}
+
+
 class LogUnavailable(Exception):
     """The log cannot be read now."""
 

@@ -10,7 +10,7 @@ import psycopg
 from licet.database import Connection, named_queries, reader_conninfo
 from licet.queue.leases import Leases
 from licet.queue.message import PARTITIONS, Record, unpack_headers
-from licet.queue.ports import Extent, LogGap, LogUnavailable, Positions
+from licet.queue.ports import Extent, Held, LogGap, LogUnavailable, Positions
 from licet.queue.postgres import name_of, said
 
 SURVEY_S = 0.5  # how often a reader looks who else reads: the time in which it takes over from a dead one
@@ -19,35 +19,23 @@ TRIM_ROWS = 5000
 _log = logging.getLogger(__name__)
 
 
-class PostgresReader:
+class PostgresReader(Held):
     """``LogReader`` in PostgreSQL. The readers share the partitions: each leases at most ceil(12 / readers).
 
     A lease is an advisory lock of the reader's session and ends with it.
     """
 
     def __init__(self, url: str, positions: Positions) -> None:
+        super().__init__("postgres", positions)
         self._conninfo = reader_conninfo(url, application="licet queue reader")
-        self._name = "postgres"
-        self._positions = positions
         self._queries = named_queries("licet.queue", "queries.sql")
         self._connection: Connection | None = None
         self._leases = Leases(self._queries)
-        self._next: dict[int, int | None] = {}  # None: stopped
         self._stale = False
         self._ends: dict[int, int] = {}
         self._start: dict[int, int] = {}  # the first record kept, as far as this reader knows
         self._committed: dict[int, int] = {}
         self._survey_at = self._trim_at = 0.0
-
-    @property
-    def name(self) -> str:
-        """``postgres@`` and the log's id, once it is connected."""
-        return self._name
-
-    @property
-    def assigned(self) -> frozenset[int]:
-        """The partitions that this reader holds now."""
-        return frozenset(self._next)
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return what is there, up to ``limit``; an append wakes a waiting poll within milliseconds."""
@@ -121,9 +109,6 @@ class PostgresReader:
             self._next[partition] = known.get(partition, first)
             self._start[partition], self._ends[partition] = first, end
         self._stale = False
-
-    def _reading(self) -> dict[int, int]:
-        return {partition: at for partition, at in self._next.items() if at is not None}
 
     def _read(self, connection: Connection, limit: int) -> list[Record]:
         """Read the ends, then exactly the ranges below them that fit the limit, up to a record that is not there."""
