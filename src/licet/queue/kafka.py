@@ -85,6 +85,7 @@ class KafkaLog:
     """``ChangeLog`` on a Kafka topic, which it makes before its first append. Used from one event loop."""
 
     def __init__(self, topic: KafkaTopic, *, timeout: float = 4.0) -> None:
+        self.name = f"kafka:{topic.name}"
         self._topic = topic
         self._timeout = timeout
         self._settings = topic.client(
@@ -106,11 +107,6 @@ class KafkaLog:
         self._ended: list[Producer] = []
         self._next_look: asyncio.TimerHandle | None = None
         self._looks_often = False
-
-    @property
-    def name(self) -> str:
-        """``kafka:`` and the topic."""
-        return f"kafka:{self._topic.name}"
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
         """Append; the position comes from the broker's delivery report under acks=all and from nowhere else."""

@@ -139,12 +139,12 @@ class KafkaReader(Held):
             return
         name = ledger_name(self._topic)
         self._ask_at = time.monotonic() + _ASK_S
-        if name != self._name:
+        if name != self.name:
             self.refresh()
         if self._granted is None:
             return
         known = self._positions(name, self._granted)
-        self._name = name
+        self.name = name
         self._next = {partition: known.get(partition, _FROM_START) for partition in sorted(self._granted)}
         self._granted = None
         self._consumer.assign([TopicPartition(self._topic.name, *place) for place in self._reading().items()])
@@ -179,7 +179,7 @@ class KafkaReader(Held):
         wanted = self._next.get(partition)
         if wanted is not None and error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001 Kafka's name
             first, end = _watermarks(self._consumer, self._topic.name, partition, _PROBE_S)
-            if ledger_name(self._topic) != self._name:  # asked last: else the extent may be another log's
+            if ledger_name(self._topic) != self.name:  # asked last: else the extent may be another log's
                 raise LogUnavailable(f"{self.name} was made anew")
             raise LogGap(partition, wanted, first, end)
         raise LogUnavailable(f"{self.name}, partition {partition}: {error.str()}")

@@ -87,14 +87,9 @@ class Held:
     """What every ``LogReader`` keeps of the partitions that it holds."""
 
     def __init__(self, name: str, positions: Positions) -> None:
-        self._name = name
+        self.name = name  # what people call it, until the log has told its id
         self._positions = positions
         self._next: dict[int, int | None] = {}  # None: stopped
-
-    @property
-    def name(self) -> str:
-        """The log's name in the ledger; what people call it before the log has told its id."""
-        return self._name
 
     @property
     def assigned(self) -> frozenset[int]:

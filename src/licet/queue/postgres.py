@@ -57,7 +57,7 @@ class PostgresLog:
 
     def __init__(self, url: str, name: str, *, timeout: float = 4.0, opening: Callable[[], int] | None = None) -> None:
         self._conninfo = writer_conninfo(url, application="licet queue")
-        self._name = name
+        self.name = name
         self._timeout = timeout
         self._pending = PendingAppends(timeout)
         self._opening = opening
@@ -67,11 +67,6 @@ class PostgresLog:
         self._writer: asyncio.Task[None] | None = None
         self._connection: AsyncConnection | None = None
         self._open = True
-
-    @property
-    def name(self) -> str:
-        """``postgres@`` and the log's id."""
-        return self._name
 
     async def append(self, messages: Sequence[Message]) -> Sequence[Position | AppendFailed]:
         """Append; the position is returned after the commit that holds it."""

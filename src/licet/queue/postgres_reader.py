@@ -84,7 +84,7 @@ class PostgresReader(Held):
         if self._connection is None:
             connection = psycopg.connect(self._conninfo, autocommit=True)
             self._connection = connection
-            self._name = name_of(connection.execute(self._queries["log_id"]).fetchone())
+            self.name = name_of(connection.execute(self._queries["log_id"]).fetchone())
             connection.execute(self._queries["limit_silence"])
             connection.execute(self._queries["listen"])
             self._leases.join(connection)
@@ -104,7 +104,7 @@ class PostgresReader(Held):
         new = sorted(self._leases.held if self._stale else self._leases.held - self._next.keys())
         if not new:
             return
-        known = self._positions(self._name, new)
+        known = self._positions(self.name, new)
         for partition, first, end in connection.execute(self._queries["extents"], {"partitions": new}).fetchall():
             self._next[partition] = known.get(partition, first)
             self._start[partition], self._ends[partition] = first, end
@@ -125,7 +125,7 @@ class PostgresReader(Held):
         for partition, offset, key, value, headers, at in rows:
             if offset == following[partition]:
                 following[partition] += 1
-                records.append(Record(self._name, partition, offset, key, value, unpack_headers(headers), at))
+                records.append(Record(self.name, partition, offset, key, value, unpack_headers(headers), at))
         for partition, (start, stop) in ranges.items():
             if following[partition] == start:
                 first = next((row[1] for row in rows if row[0] == partition), stop)

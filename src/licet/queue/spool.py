@@ -40,6 +40,7 @@ class SpoolLog:
         *,
         timeout: float = 4.0,
     ) -> None:
+        self.name = kafka.name  # the spool's records end there
         self._kafka = kafka
         self._spool = spool
         self._state = state
@@ -48,11 +49,6 @@ class SpoolLog:
         self._spooled = metrics.changes_spooled
         self._tasks: list[asyncio.Task[None]] = []
         self._open = True
-
-    @property
-    def name(self) -> str:
-        """Kafka's: the spool's records end there."""
-        return self._kafka.name
 
     def start(self) -> None:
         """Begin to follow the state and to drain, in the running event loop."""
