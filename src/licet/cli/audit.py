@@ -31,18 +31,10 @@ def list_(
     if as_json:
         show_json(page)
         return
-    rows = [
-        [
-            one.entry,
-            one.at,
-            f"{one.actor} ({one.via})",
-            one.action,
-            one.customer,
-            one.subject if one.subject != one.customer else "",
-            one.reason,
-        ]
-        for one in page.items
-    ]
+    rows = []
+    for one in page.items:
+        what = one.subject if one.subject != one.customer else ""
+        rows.append([one.entry, one.at, f"{one.actor} ({one.via})", one.action, one.customer, what, one.reason])
     show_table(("Entry", "At", "Who", "Did", "Customer", "What", "Why"), rows)
     if page.next:
         typer.echo(f"there is more: --cursor {page.next}", err=True)

@@ -62,14 +62,11 @@ def timeline(
         for event in events:
             typer.echo(msgspec.json.encode(event).decode())
         return
-    rows = [
-        [one.at.isoformat(" ", "seconds") if one.at else "", str(one.revision), one.kind, one.author or ""]
-        + [
-            msgspec.json.encode(part).decode() if part is not None else ""
-            for part in (one.before, one.after, one.cause)
-        ]
-        for one in events
-    ]
+    rows = []
+    for one in events:
+        told = [one.before, one.after, one.cause]
+        said = ["" if part is None else msgspec.json.encode(part).decode() for part in told]
+        rows.append([one.at, one.revision, one.kind, one.author, *said])
     show_table(("At", "Revision", "What", "Author", "Before", "After", "Cause"), rows)
 
 

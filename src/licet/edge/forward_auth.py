@@ -21,19 +21,7 @@ from licet.edge.past import read_truth
 from licet.edge.problems import Denied, problem_of
 
 HOW = "GET /v1/forward-auth?feature=…, the user in X-Licet-User or a token; for proxies that ask before they pass on."
-_TOLD = (
-    "allowed",
-    "reason",
-    "message",
-    "customer",
-    "user",
-    "feature",
-    "value",
-    "sku",
-    "revision",
-    "reference",
-    "explanation",
-)
+_TOLD = ("allowed", "reason", "message", "customer", "user", "feature", "value", "sku", "revision")
 # Beside letters, digits and "_.-~", which always stand: what neither breaks a header nor a page that shows it.
 _SAFE = " !#$()*+,/:;=?@[]|"
 Headers = Sequence[tuple[bytes, bytes]]
@@ -56,8 +44,9 @@ async def judge(asking: Asking, clock: Callable[[], dt.datetime], scope: AsgiSco
     decision = await asking.ask_one(Asked(asked.feature, user, customer), token)
     told_as = reference(decision, clock())
     why = await asking.why(decision) if explain else None
-    said = {**msgspec.to_builtins(decision), "reference": told_as, "explanation": why}
-    told = [(f"x-licet-{name}".encode(), safe(said[name])) for name in _TOLD if said[name] is not None]
+    decided = msgspec.to_builtins(decision)
+    said = {**{name: decided[name] for name in _TOLD}, "reference": told_as, "explanation": why}
+    told = [(f"x-licet-{name}".encode(), safe(value)) for name, value in said.items() if value is not None]
     told.append((b"cache-control", b"no-store"))
     if decision.allowed:
         return await respond(send, 200, told)

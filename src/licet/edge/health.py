@@ -1,6 +1,7 @@
 """Health for machines: is the process alive, may traffic come, and the metrics."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -61,13 +62,14 @@ async def run_checks(checks: Checks) -> dict[str, str]:
 def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[ControllerRouterHandler]:
     """Return the routes. They need no key."""
     seen: set[str] = set()
+    probe = functools.partial(get, tags=["Health"], exclude_from_auth=True)
 
-    @get("/livez", summary="Is the process alive?", tags=["Health"], exclude_from_auth=True, sync_to_thread=False)
+    @probe("/livez", summary="Is the process alive?", sync_to_thread=False)
     def livez() -> Live:
         """200 as long as the process answers; it looks at nothing else, so a store that is away restarts nobody."""
         return Live()
 
-    @get("/readyz", summary="May traffic come?", tags=["Health"], exclude_from_auth=True)
+    @probe("/readyz", summary="May traffic come?")
     async def readyz() -> Response[Ready | NotReady]:
         """200 when every check is `ok`, else 503 with what each waits for; store and queue may be away once seen."""
         found = await run_checks(checks)
@@ -84,14 +86,7 @@ def handlers(checks: Checks, render: Callable[[], tuple[str, bytes]]) -> list[Co
         detail = "waiting for " + "; ".join(waiting)
         return Response(NotReady(detail=detail, checks=found), status_code=503, media_type=CONTENT_TYPE.decode())
 
-    @get(
-        "/metrics",
-        summary="The metrics of this process",
-        tags=["Health"],
-        media_type="text/plain",
-        exclude_from_auth=True,
-        sync_to_thread=False,
-    )
+    @probe("/metrics", summary="The metrics of this process", media_type="text/plain", sync_to_thread=False)
     def metrics() -> Response[bytes]:
         """In the exposition format of Prometheus."""
         media_type, body = render()

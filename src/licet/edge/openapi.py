@@ -87,12 +87,12 @@ def _problem() -> dict[str, Any]:
     codes = "; ".join(f"`{code.code}` ({code.status})" for code in CODES.values())
     return {
         "description": f"A problem document. Codes: {codes}.",
-        "content": {"application/problem+json": {"schema": {"$ref": ways.REF.format(name="ProblemDocument")}}},
+        "content": {"application/problem+json": {"schema": ways.ref("ProblemDocument")}},
     }
 
 
 def _webhook() -> dict[str, Any]:
-    one = {"$ref": ways.REF.format(name="CustomerChange")}
+    one = ways.ref("CustomerChange")
     return {
         "operationId": "Webhook",
         "tags": ["Receiving"],

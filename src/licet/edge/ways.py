@@ -72,63 +72,48 @@ def ways(
 
 def described() -> dict[str, Any]:
     """Return what the OpenAPI document says of these paths."""
-    question, problem = {"$ref": REF.format(name="Question")}, {"$ref": REF.format(name="ProblemDocument")}
-    names = {"type": "array", "items": {"type": "string"}}
-    sent = {
-        "checks": _list(question),
-        "features": names,
-        "customers": names,
-        "users": names,
-        "token": {"type": "string"},
-    }
-    explained = {"$ref": REF.format(name="Explanation")}
-    told = {"results": _list({"oneOf": [{"$ref": REF.format(name="Decision")}, explained, problem]})}
-    told_why = {"oneOf": [{"$ref": REF.format(name="Decision")}, explained]}
+    text: dict[str, Any] = {"type": "string"}
+    names = {"type": "array", "items": text}
+    sent = {"checks": _list(ref("Question")), "features": names, "customers": names, "users": names, "token": text}
+    told_why = {"oneOf": [ref("Decision"), ref("Explanation")]}
+    told = {"results": _list({"oneOf": [*told_why["oneOf"], ref("ProblemDocument")]})}
     many = (
         "`checks`, or a grid of `features` and `customers` or `users`, 10,000 questions at most. Each is answered in "
+        "its place, a grid row by row; what is wrong with one is a problem in its place. "
+        f"With `explain`, `as_of` or `known_at` {PAST_MOST} at most, each from the store."
     )
-    many += "its place, a grid row by row; what is wrong with one is a problem in its place. "
-    many += f"With `explain`, `as_of` or `known_at` {PAST_MOST} at most, each from the store."
     passing = "200: yes, 401: no user is known, 403: no. The decision is in the headers `X-Licet-…`."
     plain = f'{check.HOW} "No" is a 200 with its reason; a 304 says that the answer of this ETag still stands.'
     why, token = "May this user, or this customer, use this feature, and why?", "X-Licet-Token"
+    asked = (*check.PARAMETERS, *PAST, token, "If-None-Match")
     proxied = ("feature", "explain", "X-Licet-User", "X-Licet-Customer", "X-Licet-Key", token)
-    flag = {200: "Evaluation", 400: "Failure", 404: "Failure"}
+    one = _operation("Check", why, plain, asked, {200: told_why, 304: None})
+    several = _operation("CheckMany", "Many questions at once", many, (*PAST, token), {200: told}, sent)
+    passes = _operation("ForwardAuth", "May this request of a proxy pass?", passing, proxied, {200: None})
     flags = {200: "Evaluations", 304: None, 400: "Failure"}
+    every = _operation(
+        "EvaluateFlags", "All features as flags", ofrep.HOW, ("explain", token, "If-None-Match"), flags, "Evaluate"
+    )
+    flag = {200: "Evaluation", 400: "Failure", 404: "Failure"}
+    single = _operation("EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", "explain", token), flag, "Evaluate")
     return {
-        "/v1/check": {
-            "get": _operation(
-                "Check", why, plain, (*check.PARAMETERS, *PAST, token, "If-None-Match"), {200: told_why, 304: None}
-            ),
-            "post": _operation("CheckMany", "Many questions at once", many, (*PAST, token), {200: told}, sent),
-        },
-        "/v1/forward-auth": {
-            "get": _operation("ForwardAuth", "May this request of a proxy pass?", passing, proxied, {200: None})
-        },
-        ofrep.BULK: {
-            "post": _operation(
-                "EvaluateFlags",
-                "All features as flags",
-                ofrep.HOW,
-                ("explain", token, "If-None-Match"),
-                flags,
-                "Evaluate",
-            )
-        },
-        ofrep.SINGLE: {
-            "post": _operation(
-                "EvaluateFlag", "A feature as a flag", ofrep.HOW, ("key", "explain", token), flag, "Evaluate"
-            )
-        },
+        "/v1/check": {"get": one, "post": several},
+        "/v1/forward-auth": {"get": passes},
+        ofrep.BULK: {"post": every},
+        ofrep.SINGLE: {"post": single},
     }
+
+
+def ref(name: str) -> dict[str, Any]:
+    """Name a schema of the document."""
+    return {"$ref": REF.format(name=name)}
 
 
 def answer(description: str, form: str | dict[str, Any] | None) -> dict[str, Any]:
     """Describe a body of JSON: of a named form, or of these properties."""
     if form is None:
         return {"description": description}
-    named = {"$ref": REF.format(name=form)}
-    schema = named if isinstance(form, str) else form if "oneOf" in form else {"type": "object", "properties": form}
+    schema = ref(form) if isinstance(form, str) else form if "oneOf" in form else {"type": "object", "properties": form}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
