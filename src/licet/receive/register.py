@@ -76,17 +76,13 @@ class Register:
 
     async def flush(self, store: SenderWriter) -> None:
         """Write what was noted. Where the store does not answer, letters wait for the next time."""
-        senders = [
-            Sender(
-                source=source,
-                received_at=self._received.get(source),
-                refused_at=refused[0],
-                refused_for=refused[1],
-                unmapped=self._unmapped.get(source, {}),
+        senders = []
+        for source in self._received.keys() | self._refused.keys() | self._unmapped.keys():
+            heard, unmapped = self._received.get(source), self._unmapped.get(source, {})
+            at, cause = self._refused.get(source, (None, None))
+            senders.append(
+                Sender(source=source, received_at=heard, refused_at=at, refused_for=cause, unmapped=unmapped)
             )
-            for source in self._received.keys() | self._refused.keys() | self._unmapped.keys()
-            for refused in (self._refused.get(source, (None, None)),)
-        ]
         letters = list(self._letters)
         if not senders and not letters:
             return
