@@ -29,12 +29,7 @@ class Bodies:
         self._deadlines = Deadlines(limit_s)
         self._slow = f"the body did not end within {limit_s:g} s"
         self._held_limit = held_limit
-        self._held = 0
-
-    @property
-    def held(self) -> int:
-        """The bytes taken up now."""
-        return self._held
+        self.held = 0  # the bytes taken up now
 
     async def read(self, receive: Receive, declared: bytes | None, task: Task | None = None) -> bytes:
         """Read the whole body; whoever gets it calls ``release`` when done with it.
@@ -69,16 +64,16 @@ class Bodies:
         except Late as error:
             raise BodyTooSlow(self._slow) from error
         finally:
-            self._held -= taken
+            self.held -= taken
 
     def release(self, body: bytes) -> None:
         """Give back what ``read`` took up for this body."""
-        self._held -= _OVERHEAD + len(body)
+        self.held -= _OVERHEAD + len(body)
 
     def _take(self, count: int) -> None:
-        if self._held + count > self._held_limit:
+        if self.held + count > self._held_limit:
             raise Unavailable("too many posts are being received at once", 1)
-        self._held += count
+        self.held += count
 
 
 def _too_large(limit: int) -> InvalidInput:
