@@ -66,7 +66,7 @@ class Register:
     def keep(self, source: str, event_id: str | None, value: bytes, faults: Sequence[Fault]) -> None:
         """Keep a change of a known sender that cannot be taken, so that a person can see it and post it again."""
         if self._bytes + len(value) > MOST_BYTES:
-            self._metrics.letters.labels("dropped").inc()
+            self._metrics.door_letters.labels("dropped").inc()
             return
         now = self._clock()
         named = event_id or uuid7(now, os.urandom)
@@ -98,4 +98,4 @@ class Register:
         for letter in letters:
             self._letters.popleft()
             self._bytes -= len(letter.value)
-        self._metrics.letters.labels("kept").inc(len(letters))
+        self._metrics.door_letters.labels("kept").inc(len(letters))
