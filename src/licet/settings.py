@@ -31,6 +31,9 @@ def _one_of(*values: str) -> Callable[[str], str]:
     return parse
 
 
+_switch = _one_of("on", "off")
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
 
@@ -111,9 +114,7 @@ class Settings:
     kafka_config: tuple[tuple[str, str], ...] = setting(
         (), "librdkafka settings passed through: security.protocol=SASL_SSL,sasl.username=…", _pairs, secret=True
     )
-    publish: str = setting(
-        "off", "`on`: workers tell each change of a customer on a Kafka topic.", _one_of("on", "off")
-    )
+    publish: str = setting("off", "`on`: workers tell each change of a customer on a Kafka topic.", _switch)
     publish_topic: str = setting("licet.license-changes", "That topic; made if absent, compacted.")
     host: str = setting("127.0.0.1", "The address that the door and the API listen on.")
     port: int = setting(8000, "The port that the door and the API listen on.", _number(0, 65535))
@@ -146,9 +147,7 @@ class Settings:
         None, "The alias's system where that claim holds only the value: `tenant` makes tenant:4711."
     )
     console: str = setting(
-        "on",
-        "`off`: no page at /console. `licet web` has one only with LICET_CONSOLE_OIDC_CLIENT_ID.",
-        _one_of("on", "off"),
+        "on", "`off`: no page at /console. `licet web` has one only with LICET_CONSOLE_OIDC_CLIENT_ID.", _switch
     )
     console_url: str | None = setting(
         None, "Where browsers find Licet, as https://licet.example; needed for OIDC, else any name will do.", _origin
@@ -180,9 +179,7 @@ class Settings:
     dead_window: int = setting(
         1000, "How many of a partition's last deliveries are counted for both.", _number(1, 100_000)
     )
-    brake: str = setting(
-        "on", "`off`: the safety brake holds nothing, however many licenses end at once.", _one_of("on", "off")
-    )
+    brake: str = setting("on", "`off`: the safety brake holds nothing, however many licenses end at once.", _switch)
     brake_window_s: int = setting(3600, "Within how many seconds the safety brake counts ends.", _number(60, 604_800))
     brake_ends: int | None = setting(
         None, "From so many licenses ended within the window on it keeps access. Unset: any number.", _number(1, 10**9)
@@ -205,7 +202,7 @@ class Settings:
     traces: str = setting(
         "off",
         "`on`: spans go to OpenTelemetry's collector (extra `otel`); the variables OTEL_… say where and how many.",
-        _one_of("on", "off"),
+        _switch,
     )
     log_format: str = setting("text", "How log lines are written.", _one_of("text", "json"))
     log_level: str = setting("info", "The least grave log line written.", _one_of("debug", "info", "warning", "error"))
