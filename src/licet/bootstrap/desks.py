@@ -5,7 +5,7 @@ import contextlib
 import datetime as dt
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from licet.answer.catalogs import Catalogs
 from licet.answer.history import History
@@ -48,6 +48,20 @@ from licet.store.prune import prune
 from licet.store.verification import open_books
 
 
+class Letters(NamedTuple):
+    """The operator's side of dead letters: to search, and to act."""
+
+    store: PostgresLetters
+    desk: LetterDesk
+
+
+class Exceptions(NamedTuple):
+    """The operator's side of overrides: to read, and to write."""
+
+    store: PostgresOverrides
+    desk: Overrides
+
+
 @contextlib.asynccontextmanager
 async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
     """Lend the operator's side of the API keys."""
@@ -69,25 +83,25 @@ def catalog_desk(settings: Settings) -> CatalogDesk:
 
 
 @contextlib.asynccontextmanager
-async def letter_desk(settings: Settings) -> AsyncIterator[tuple[PostgresLetters, LetterDesk]]:
-    """Lend the operator's side of dead letters: to search, and to act."""
+async def letter_desk(settings: Settings) -> AsyncIterator[Letters]:
+    """Lend the operator's side of dead letters."""
     async with writer_pool(settings.database_url, 1) as pool:
         change_log = build_log(settings)
         try:
             letters, catalogs = PostgresLetters(pool), Catalogs(PostgresCatalogReader(pool))
             await catalogs.load()
-            yield letters, LetterDesk(letters, change_log, catalogs.current)
+            yield Letters(letters, LetterDesk(letters, change_log, catalogs.current))
         finally:
             await change_log.close()
 
 
 @contextlib.asynccontextmanager
-async def override_desk(settings: Settings) -> AsyncIterator[tuple[PostgresOverrides, Overrides]]:
-    """Lend the operator's side of overrides: to read, and to write."""
+async def override_desk(settings: Settings) -> AsyncIterator[Exceptions]:
+    """Lend the operator's side of overrides."""
     async with writer_pool(settings.database_url, 1) as pool:
         store, catalogs = PostgresOverrides(pool), Catalogs(PostgresCatalogReader(pool))
         await catalogs.load()
-        yield store, Overrides(store, catalogs.current, utc_now)
+        yield Exceptions(store, Overrides(store, catalogs.current, utc_now))
 
 
 def verify_store(settings: Settings, begins: Callable[[int], None], told: Callable[[int], None]) -> Report:

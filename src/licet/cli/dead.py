@@ -2,18 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
 
-from licet.answer.letters import LetterSearch, list_letters
-from licet.bootstrap.desks import letter_desk
+from licet.answer.letters import list_letters
+from licet.bootstrap.desks import Letters, letter_desk
 from licet.bootstrap.queue import check_queue
 from licet.cli.settings import Reason, at, operator, store_settings
 from licet.cli.table import Json, progress, say, show_json, show_table
 from licet.domain.errors import LicetError
-from licet.manage.letters import LetterDesk
 from licet.store.values import LetterLine, LetterState
 
 app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
@@ -33,7 +31,7 @@ def list_(
     Example: licet dead list --reason unreadable
     """
     rows = []
-    for one in at(letter_desk, lambda lent: _all(lent[0], None if every else state, reason)):
+    for one in at(letter_desk, lambda lent: _all(lent, None if every else state, reason)):
         origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
         said = [one.letter, one.state, one.reason, one.attempts, one.recorded_at]
         rows.append([*said, one.customer, one.event_id, origin])
@@ -46,7 +44,7 @@ def show(letter: Number, _json: Json = True) -> None:
 
     Example: licet dead show 12
     """
-    show_json(at(letter_desk, lambda lent: lent[1].get(letter)))
+    show_json(at(letter_desk, lambda lent: lent.desk.get(letter)))
 
 
 @app.command()
@@ -65,7 +63,7 @@ def replay(
         raise typer.BadParameter("name one letter, or --all, or --reason")
     check_queue(store_settings())
     if letter is not None:
-        replayed = at(letter_desk, lambda lent: lent[1].replay(letter, operator()))
+        replayed = at(letter_desk, lambda lent: lent.desk.replay(letter, operator()))
         said = f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
         say(said, letter=letter, partition=replayed.partition, offset=replayed.offset)
         return
@@ -73,7 +71,7 @@ def replay(
         identity = uuid.UUID(run) if run else uuid.uuid4()
     except ValueError as error:
         raise typer.BadParameter("--run takes what an interrupted replay printed") from error
-    at(letter_desk, lambda lent: _replay_all(lent[1], lent[0].count_open, identity, reason))
+    at(letter_desk, lambda lent: _replay_all(lent, identity, reason))
 
 
 @app.command()
@@ -82,29 +80,27 @@ def drop(letter: Number, reason: Reason, _json: Json = False) -> None:
 
     Example: licet dead drop 12 --reason "a test of the sandbox"
     """
-    at(letter_desk, lambda lent: lent[1].drop(letter, reason, operator()))
+    at(letter_desk, lambda lent: lent.desk.drop(letter, reason, operator()))
     say(f"dead letter {letter} is dropped", letter=letter, reason=reason)
 
 
-async def _all(letters: LetterSearch, state: LetterState | None, reason: str | None) -> list[LetterLine]:
+async def _all(lent: Letters, state: LetterState | None, reason: str | None) -> list[LetterLine]:
     found: list[LetterLine] = []
     cursor = None
     while True:
-        page = await list_letters(letters, state, reason, cursor, _PAGE)
+        page = await list_letters(lent.store, state, reason, cursor, _PAGE)
         found += page.items
         if (cursor := page.next) is None:
             return found
 
 
-async def _replay_all(
-    desk: LetterDesk, count_open: Callable[[uuid.UUID, str | None], Awaitable[int]], run: uuid.UUID, reason: str | None
-) -> None:
+async def _replay_all(lent: Letters, run: uuid.UUID, reason: str | None) -> None:
     taken = barred = 0
-    total = await count_open(run, reason)
+    total = await lent.store.count_open(run, reason)
     with progress("dead letters") as moves:
         moves(total=total)
         try:
-            async for more, cannot in desk.replay_all(run, reason, operator()):
+            async for more, cannot in lent.desk.replay_all(run, reason, operator()):
                 taken, barred = taken + more, barred + cannot
                 moves(completed=taken + barred)
         except (LicetError, asyncio.CancelledError):

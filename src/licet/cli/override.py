@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from licet.bootstrap.desks import override_desk
+from licet.bootstrap.desks import Exceptions, override_desk
 from licet.bootstrap.store import utc_now
 from licet.cli.settings import Reason, at, operator
 from licet.cli.table import Json, say, show_table
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
-from licet.manage.overrides import Draft, Overrides
-from licet.manage.ports import OverrideReader
+from licet.manage.overrides import Draft
 from licet.store.overrides import Stored
 
 app = typer.Typer(help="List, extend and end grants and blocks.", no_args_is_help=True)
@@ -27,7 +26,6 @@ Until = Annotated[str | None, typer.Option(help="When it ends, with a zone: 2026
 _UNITS = {"h": dt.timedelta(hours=1), "d": dt.timedelta(days=1), "w": dt.timedelta(weeks=1)}
 _SHOWN = ("effect", "kind", "starts_at", "ends_at", "author", "reason")
 _PAGE = 200
-_Lent = tuple[OverrideReader, Overrides]
 
 
 def grant(
@@ -68,10 +66,10 @@ def list_(
     """
     ref = CustomerRef.parse(customer) if customer is not None else None
 
-    async def read(lent: _Lent) -> list[Stored]:
+    async def read(lent: Exceptions) -> list[Stored]:
         found: list[Stored] = []
         while True:
-            page = await lent[0].search(ref, found[-1].override_id if found else None, _PAGE)
+            page = await lent.store.search(ref, found[-1].override_id if found else None, _PAGE)
             found += page.rows
             if not page.more:
                 return found
@@ -93,9 +91,9 @@ def extend(override_id: OverrideId, for_: For = None, until: Until = None, _json
     if ends_at is None:
         raise InvalidInput.of(Fault("--until", "nothing", "--until or --for"))
 
-    async def write(lent: _Lent) -> tuple[Stored, int]:
-        of = await lent[0].get(override_id)
-        return await lent[1].put(override_id, Draft.lasting(of, ends_at, of.reason), of.version, operator())
+    async def write(lent: Exceptions) -> tuple[Stored, int]:
+        of = await lent.store.get(override_id)
+        return await lent.desk.put(override_id, Draft.lasting(of, ends_at, of.reason), of.version, operator())
 
     _told(at(override_desk, write))
 
@@ -107,9 +105,9 @@ def end(override_id: OverrideId, reason: Reason, _json: Json = False) -> None:
     Example: licet override end 0198f6a2-7c1e-7b5a-9d7e-2f4c1a5b6c7d --reason "they bought it"
     """
 
-    async def write(lent: _Lent) -> tuple[Stored, int]:
-        of = await lent[0].get(override_id)
-        return await lent[1].end(override_id, reason, of.version, operator())
+    async def write(lent: Exceptions) -> tuple[Stored, int]:
+        of = await lent.store.get(override_id)
+        return await lent.desk.end(override_id, reason, of.version, operator())
 
     ended, _ = at(override_desk, write)
     say(f"the {ended.effect} of {_what(ended)} to {ended.customer} is ended", **msgspec.structs.asdict(ended))
@@ -118,7 +116,7 @@ def end(override_id: OverrideId, reason: Reason, _json: Json = False) -> None:
 def _make(customer: str, what: str, **said: Any) -> None:
     feature = what.removeprefix("feature:") if what.startswith("feature:") else None
     draft = Draft(customer=customer, sku=what if feature is None else None, feature=feature, **said)
-    _told(at(override_desk, lambda lent: lent[1].put(uuid.uuid4(), draft, None, operator())))
+    _told(at(override_desk, lambda lent: lent.desk.put(uuid.uuid4(), draft, None, operator())))
 
 
 def _told(written: tuple[Stored, int]) -> None:
