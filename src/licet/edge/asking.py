@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from licet.answer.asker import Answer, Asker
-from licet.answer.check import Wanted
 from licet.answer.history import History
 from licet.domain.decision import Asked, Decision
 from licet.domain.errors import Fault, InvalidInput, Unavailable
@@ -17,6 +16,7 @@ from licet.edge.authentication import Authenticator
 from licet.edge.body import Bodies
 from licet.observe.metrics import Metrics
 
+T = TypeVar("T")
 JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 USER_TOKEN = b"x-licet-token"
 READ_LIMIT_S = 10.0  # three megabytes over a slow line; who is here has shown a key
@@ -28,6 +28,7 @@ class Asking:
 
     def __init__(self, asker: Asker, history: History, authenticator: Authenticator, metrics: Metrics) -> None:
         self._asker = asker
+        self.wait = asker.wait  # until answers include what is wanted
         self._history = history
         self._authenticator = authenticator
         self._checks = metrics.checks
@@ -45,10 +46,6 @@ class Asking:
         body = await self._bodies.read(receive, dict(scope["headers"]).get(b"content-length"))
         self._bodies.release(body)
         return body
-
-    async def wait(self, wanted: Wanted) -> None:
-        """Return once answers include what is wanted. Raises ``RevisionNotReached`` and ``Unavailable``."""
-        await self._asker.wait(wanted)
 
     async def ask(self, asked: Sequence[Asked], token: str | None) -> Sequence[Answer]:
         """Answer questions, each in its place."""
@@ -78,7 +75,7 @@ def user_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     return token.decode("latin-1") if token else None
 
 
-def decode(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw, field: str = "body") -> Any:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, field: str = "body") -> T:
     """Decode JSON that stands at ``field``. Raises ``InvalidInput``."""
     try:
         return decoder.decode(body)

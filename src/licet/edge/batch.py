@@ -33,14 +33,14 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str | None = None
 
 
-_batch = msgspec.json.Decoder(Batch)
+BATCH = msgspec.json.Decoder(Batch)
 _question = msgspec.json.Decoder(Question)
 
 
 async def check_many(asking: Asking, scope: AsgiScope, receive: Receive, send: Send) -> None:
     """Answer one batch; a fault of one question is a problem in the place of its answer. Errors are for the front."""
     await asking.admit(header(scope["headers"], b"authorization"))
-    batch = decode_batch(await asking.read(scope, receive))
+    batch = decode(BATCH, await asking.read(scope, receive))
     questions = read(batch)
     token = batch.token if batch.token is not None else user_token(scope["headers"])
     answers = iter(await asking.ask([one for one in questions if isinstance(one, Asked)], token))
@@ -56,12 +56,6 @@ async def check_token(asking: Asking, scope: AsgiScope, _: Receive, send: Send) 
     token = user_token(scope["headers"])
     await asking.wait(wanted)
     await respond(send, 200, JSON, _encode(await asking.ask_one(asked, token)))
-
-
-def decode_batch(body: bytes) -> Batch:
-    """Decode a body. Raises ``InvalidInput``."""
-    batch: Batch = decode(_batch, body)
-    return batch
 
 
 def read(batch: Batch, most: int = MOST) -> list[Asked | InvalidInput]:
@@ -87,7 +81,7 @@ def read(batch: Batch, most: int = MOST) -> list[Asked | InvalidInput]:
 
 def _read(raw: msgspec.Raw, number: int) -> Asked | InvalidInput:
     try:
-        one: Question = decode(_question, raw, f"checks[{number}]")
+        one = decode(_question, raw, f"checks[{number}]")
     except InvalidInput as error:
         return error
     return Asked(one.feature, one.user, one.customer)

@@ -14,7 +14,7 @@ from licet.domain.ids import shown
 from licet.edge import batch as batches
 from licet.edge import check
 from licet.edge.asgi import AsgiScope, Handler, Receive, Send, header, respond
-from licet.edge.asking import JSON, USER_TOKEN, Asking
+from licet.edge.asking import JSON, USER_TOKEN, Asking, decode
 from licet.edge.problems import problem_of
 from licet.observe.metrics import Metrics
 from licet.store.past import When
@@ -50,7 +50,7 @@ class PastCheck:
         token: object = header(scope["headers"], USER_TOKEN)
         questions: Sequence[Asked | InvalidInput] = ()
         if many:
-            batch = batches.decode_batch(await self._asking.read(scope, receive))
+            batch = decode(batches.BATCH, await self._asking.read(scope, receive))
             questions, token = batches.read(batch, MOST), token if batch.token is None else batch.token
         if token is not None:
             raise InvalidInput.of(Fault("user", "a token", "a user or a customer by name, beside explain or a time"))

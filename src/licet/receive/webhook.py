@@ -263,15 +263,10 @@ def _check_webhook_id(webhook_id: str | None) -> None:
 
 def _none_good(rejected: Sequence[Rejected], *, array: bool) -> InvalidInput:
     """Gather the faults of all items; those of an array's are named by their place (``[3].Id``)."""
+    found = [(item.index, fault) for item in rejected for fault in item.faults]
     if not array:
-        return InvalidInput.of(*(fault for item in rejected for fault in item.faults))
-    return InvalidInput.of(
-        *(
-            Fault(f"[{item.index}]{_within(fault.field)}", fault.found, fault.expected)
-            for item in rejected
-            for fault in item.faults
-        )
-    )
+        return InvalidInput.of(*(fault for _, fault in found))
+    return InvalidInput.of(*(Fault(f"[{at}]{_within(one.field)}", one.found, one.expected) for at, one in found))
 
 
 def _within(field: str) -> str:
