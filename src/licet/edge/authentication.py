@@ -80,7 +80,7 @@ class Authenticator:
         if known.revoked_at is not None:
             raise Unauthenticated(f"the key {key_id} was revoked at {known.revoked_at.isoformat(timespec='seconds')}")
         self._used[key_id] = self._clock()
-        return _principal(known)
+        return Principal(known.name, key_id, frozenset(scope for scope in Scope if scope in known.scopes))
 
     def take_used(self) -> Mapping[str, dt.datetime]:
         """Return when each key was last used since the last call, by key id."""
@@ -127,10 +127,6 @@ class Authenticator:
         self._away = False
         self._remembered = {}
         self._known = {key.hash: key for key in keys}
-
-
-def _principal(key: StoredKey) -> Principal:
-    return Principal(key.name, key.key_id, frozenset(scope for scope in Scope if scope in key.scopes))
 
 
 def _token(authorization: bytes | None) -> bytes:

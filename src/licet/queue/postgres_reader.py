@@ -53,7 +53,7 @@ class PostgresReader(Held):
                 wait = max(0, min(deadline, self._survey_at) - now)
                 list(connection.notifies(timeout=wait, stop_after=1))
         except psycopg.Error as error:
-            self._drop()
+            self.close()
             raise LogUnavailable(f"PostgreSQL: {said(error)}") from error
 
     def refresh(self) -> None:
@@ -78,7 +78,10 @@ class PostgresReader(Held):
 
     def close(self) -> None:
         """End the session, and with it the leases."""
-        self._drop()
+        self._forget(list(self._next))
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -148,12 +151,6 @@ class PostgresReader(Held):
         for partition in partitions:
             for held in (self._next, self._ends, self._start, self._committed):
                 held.pop(partition, None)
-
-    def _drop(self) -> None:
-        self._forget(list(self._next))
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
 
 
 def _ranges(starts: Mapping[int, int], ends: Mapping[int, int], limit: int) -> dict[int, tuple[int, int]]:
