@@ -73,6 +73,7 @@ def bring_under(url: str, document: str, hours: float) -> None:
     projection.close()
 
 
+@pytest.mark.storm
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_whatever_came_the_ledger_folds_again_to_what_the_store_holds(
@@ -182,6 +183,7 @@ def test_a_catalog_that_did_not_reach_a_customer(books: str) -> None:
     assert "the current catalog has not reached" in verified(books).faults[0]
 
 
+@pytest.mark.storm
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moves=st.lists(
