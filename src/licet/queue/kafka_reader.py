@@ -55,7 +55,7 @@ class KafkaReader:
         self._ask_at = 0.0
         self._away: str | None = None
         self._joined = False
-        settings = topic.client(
+        self._settings = topic.client(
             {
                 "session.timeout.ms": 6000,  # another reader takes over from a dead one after this
                 "heartbeat.interval.ms": 1500,
@@ -76,7 +76,7 @@ class KafkaReader:
                 "on_commit": _committed,
             },
         )
-        self._consumer = Consumer(settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=_log)
 
     @property
     def name(self) -> str:
@@ -91,11 +91,8 @@ class KafkaReader:
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return what is there, up to ``limit``; raises ``LogGap`` where Kafka lacks the offset that comes next."""
         deadline = time.monotonic() + timeout
-        if not self._joined:
-            ensure_topic(self._topic)
-            self._consumer.subscribe([self._topic.name], self._on_assign, self._on_revoke, self._on_revoke)
-            self._joined = True
         while True:
+            self._join()
             self._place()
             records = self._fetch(limit, min(max(deadline - time.monotonic(), 0), SLICE_S))
             if records:
@@ -136,6 +133,23 @@ class KafkaReader:
         """Leave the group."""
         self._consumer.close()
 
+    def _join(self) -> None:
+        if not self._joined:
+            ensure_topic(self._topic)
+            self._consumer.subscribe([self._topic.name], self._on_assign, self._on_revoke, self._on_revoke)
+            self._joined = True
+
+    def _renew(self) -> None:
+        """Read on with another consumer: librdkafka takes the leader epochs of a topic made anew for stale.
+
+        They begin at 0 again, those of the old topic grew with each restart of a broker; the old consumer would never
+        fetch again (librdkafka 2.16).
+        """
+        self._consumer.close()
+        self._consumer = Consumer(self._settings, logger=_log)
+        self._joined = False
+        self._next, self._granted = {}, None
+
     def _on_assign(self, consumer: Consumer, partitions: Collection[TopicPartition]) -> None:
         # The store is asked later, in poll: an error raised in here would leave Kafka's own offsets in force.
         self._granted = frozenset(each.partition for each in partitions)
@@ -152,8 +166,9 @@ class KafkaReader:
             return
         name = ledger_name(self._topic)
         self._ask_at = time.monotonic() + _ASK_S
-        if name != self._name:
-            self.refresh()
+        if "@" in self._name and name != self._name:
+            self._renew()
+            self._name = name
         if self._granted is None:
             return
         known = self._positions(name, self._granted)
