@@ -175,6 +175,7 @@ QUESTIONS = [
 ]
 
 
+@pytest.mark.storm
 @quick
 @given(st.data())
 def test_a_kept_answer_equals_one_made_anew_after_any_changes_and_steps_of_the_clock(data: st.DataObject) -> None:

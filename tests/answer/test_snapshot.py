@@ -113,6 +113,7 @@ put = st.tuples(
 )
 
 
+@pytest.mark.storm
 @settings(quick, max_examples=12)
 @given(st.lists(st.one_of(st.tuples(names, deal), put), min_size=2, max_size=8), st.integers(-20, 20), st.booleans())
 def test_checks_say_what_the_store_says_after_any_history(

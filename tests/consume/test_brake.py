@@ -150,6 +150,7 @@ def records_of(changes: Changes, log: Log, tag: str) -> list[Record]:
     ]
 
 
+@pytest.mark.storm
 @settings(max_examples=150, deadline=None)
 @given(changes=_CHANGES, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3), most=st.integers(1, 6))
 def test_what_is_held_is_what_ended_past_the_threshold_however_the_log_is_cut(
@@ -174,6 +175,7 @@ def test_what_is_held_is_what_ended_past_the_threshold_however_the_log_is_cut(
     assert told[0] == told[1]
 
 
+@pytest.mark.storm
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_CHANGES, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3), most=st.integers(1, 6))
 def test_and_so_it_is_in_postgresql_where_the_ledger_folds_again_all_the_same(

@@ -265,6 +265,7 @@ HALVES = st.none() | st.integers(0, 7)
 STEP = st.tuples(st.sampled_from(["terms", "off", "unsigned", "signed", "other"]), HALVES, HALVES)
 
 
+@pytest.mark.storm
 @settings(quick, max_examples=25)
 @given(steps=st.lists(STEP, min_size=1, max_size=8))
 def test_any_history_agrees_with_a_naive_model(

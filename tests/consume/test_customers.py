@@ -172,6 +172,7 @@ STEPS: st.SearchStrategy[tuple[str, dict[str, Any], int | None]] = st.one_of(
 )
 
 
+@pytest.mark.storm
 @settings(
     max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -121,6 +121,7 @@ def check_ledger(run: Run, model: Model) -> None:
 sizes = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 
 
+@pytest.mark.storm
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), cuts=sizes, other_cuts=sizes)
 def test_the_road_ends_every_delivery_as_the_model_does_however_the_log_is_cut(

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def records(draw: st.DrawFn) -> tuple[bytes | None, bytes | None, list[tuple[str
     return key, value, [*(GOOD if draw(st.booleans()) else []), *odd], draw(st.integers(0, 1))
 
 
+@pytest.mark.storm
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -73,18 +73,15 @@ def bring_under(url: str, document: str, hours: float) -> None:
     projection.close()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
-def test_whatever_came_the_ledger_folds_again_to_what_the_store_holds(
-    shared_database: str, sent: list[Sent], sizes: list[int]
-) -> None:
-    with postgres_store(shared_database) as store:
-        Run(Setting(store, DEFAULT), sent, sizes)
+@pytest.mark.storm
+def test_whatever_came_the_ledger_folds_again_and_after_catalogs_that_moved_licenses_too(shared_database: str) -> None:
+    @settings(max_examples=12, deadline=None)
+    @given(sent=deliveries(DEFAULT), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    def come(sent: list[Sent], sizes: list[int]) -> None:
+        with postgres_store(shared_database) as store:
+            Run(Setting(store, DEFAULT), sent, sizes)
 
-
-def test_and_after_catalogs_that_moved_licenses_too(shared_database: str) -> None:
-    """Runs on what the examples before left behind."""
-    assert split([1, 2, 3], [2]) == [[1, 2], [3]]
+    come()
     log = Log()
     road = Road(shared_database, log.name)
     customers = [fresh("acme") for _ in range(5)]
@@ -182,6 +179,7 @@ def test_a_catalog_that_did_not_reach_a_customer(books: str) -> None:
     assert "the current catalog has not reached" in verified(books).faults[0]
 
 
+@pytest.mark.storm
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moves=st.lists(

@@ -10,6 +10,8 @@ from fuzz.topic import fuzz_topic
 from licet.store.migrate import default_catalog
 from support.stores import memory_store, postgres_store
 
+pytestmark = pytest.mark.storm
+
 
 @pytest.fixture(scope="module")
 def target(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:

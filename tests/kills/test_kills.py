@@ -3,9 +3,12 @@
 import pathlib
 
 import psycopg
+import pytest
 
 from kills.stage import CHANGES, TOLD, Stage
 from support.mock_cluster import MockCluster
+
+pytestmark = pytest.mark.storm
 
 
 def test_what_is_killed_loses_nothing_tells_in_order_and_each_boundary_once(

@@ -1,13 +1,12 @@
 """What only the Kafka log does."""
 
 import asyncio
-import contextlib
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -17,7 +16,6 @@ from confluent_kafka.admin._config import ConfigResource
 
 from licet.domain.errors import InvalidInput
 from licet.queue.kafka import KafkaLog, KafkaTopic, ensure_topic
-from licet.queue.kafka_reader import KafkaReader
 from licet.queue.message import Message, Position, read_envelope
 from licet.queue.ports import AppendFailed, LogGap, LogUnavailable
 from support.kafka import Broker
@@ -213,15 +211,6 @@ def test_lag_tools_see_what_was_committed(wire: KafkaWire) -> None:
     reader.close()
 
 
-def poll_in_the_end(reader: KafkaReader, holds: Callable[[], bool]) -> None:
-    """Poll until something holds; a log that is away meanwhile is tried again, as a worker does."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        with contextlib.suppress(LogUnavailable):
-            reader.poll(10, 0.2)
-
-
 class TestOnABroker:
     pytestmark = pytest.mark.broker
 
@@ -278,25 +267,25 @@ class TestOnABroker:
         assert sorted(Position(record.partition, record.offset) for record in records) == sorted(positions)
         reader.close()
 
-    def test_a_topic_made_anew_is_another_log(self, wire: KafkaWire) -> None:
+    def test_a_topic_made_anew_is_another_log_and_the_reader_that_was_there_reads_it(
+        self, wire: KafkaWire, broker: Broker
+    ) -> None:
         placed(append(wire, [message("one", number) for number in range(10)]))
         reader = wire.reader()
         read(reader, 10)
         before = reader.name
+        broker.kill()  # then the old topic's leader epochs are higher than the new one's
+        broker.start()
+        placed(append(wire, [message("one", 10)]))
+        read(reader, 1, seconds=60)
         admin = AdminClient({"bootstrap.servers": wire.topic.brokers})
         admin.delete_topics([wire.topic.name])[wire.topic.name].result(10)
         deadline = time.monotonic() + 20
         while wire.topic.name in admin.list_topics(timeout=5).topics:
             assert time.monotonic() < deadline
-        placed(append(wire, [message("one", 10)]))
-        asked: list[str] = []
-
-        def stored(log: str, _partitions: Collection[int]) -> dict[int, int | None]:
-            asked.append(log)
-            return {}
-
-        reader._positions = stored  # the reader that was there all along notices it too
-        poll_in_the_end(reader, lambda: bool(asked))
-        assert asked[-1] != before
-        assert asked[-1].rpartition("@")[0] == before.rpartition("@")[0] == f"kafka:{wire.topic.name}"
+        (position,) = placed(append(wire, [message("one", 11)]))
+        (record,) = read(reader, 1, seconds=60)
+        assert Position(record.partition, record.offset) == position == Position(position.partition, 0)
+        assert record.log == reader.name != before
+        assert reader.name.rpartition("@")[0] == before.rpartition("@")[0] == f"kafka:{wire.topic.name}"
         reader.close()

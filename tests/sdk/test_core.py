@@ -80,6 +80,7 @@ WHO = [
 ]
 
 
+@pytest.mark.storm
 @quick
 @given(deals, st.lists(users | domains, max_size=4), events, owners, st.sampled_from(MOMENTS))
 def test_it_decides_as_the_service_does(
@@ -110,6 +111,7 @@ def test_it_decides_as_the_service_does(
         assert asked.check(feature, customer=name, user=user) == decision
 
 
+@pytest.mark.storm
 @quick
 @given(
     st.lists(
@@ -260,6 +262,7 @@ def test_profiles_that_nobody_holds_any_more_are_let_go() -> None:
     assert len(followed._shared) < 3_000
 
 
+@pytest.mark.storm
 @quick
 @given(st.lists(st.tuples(st.sampled_from(["changes", "alive"]), st.text('ab {}:"', max_size=9))), st.data())
 def test_events_do_not_depend_on_how_they_are_cut(told: list[tuple[str, str]], data: Any) -> None:

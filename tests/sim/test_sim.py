@@ -12,6 +12,7 @@ from sim.__main__ import live, main
 from sim.bugs import BUGS
 from sim.world import World
 
+pytestmark = pytest.mark.storm
 SEEDS = 200
 CHUNK = 50
 TESTS = pathlib.Path(__file__).parents[1]

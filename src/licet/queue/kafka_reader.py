@@ -54,7 +54,7 @@ class KafkaReader(Held):
         self._ask_at = 0.0
         self._away: str | None = None
         self._joined = False
-        settings = topic.client(
+        self._settings = topic.client(
             {
                 "session.timeout.ms": 6000,  # another reader takes over from a dead one after this
                 "heartbeat.interval.ms": 1500,
@@ -75,16 +75,13 @@ class KafkaReader(Held):
                 "on_commit": _committed,
             },
         )
-        self._consumer = Consumer(settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=_log)
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return what is there, up to ``limit``; raises ``LogGap`` where Kafka lacks the offset that comes next."""
         deadline = time.monotonic() + timeout
-        if not self._joined:
-            ensure_topic(self._topic)
-            self._consumer.subscribe([self._topic.name], self._on_assign, self._on_revoke, self._on_revoke)
-            self._joined = True
         while True:
+            self._join()
             self._place()
             records = self._fetch(limit, min(max(deadline - time.monotonic(), 0), SLICE_S))
             if records:
@@ -123,6 +120,23 @@ class KafkaReader(Held):
         """Leave the group."""
         self._consumer.close()
 
+    def _join(self) -> None:
+        if not self._joined:
+            ensure_topic(self._topic)
+            self._consumer.subscribe([self._topic.name], self._on_assign, self._on_revoke, self._on_revoke)
+            self._joined = True
+
+    def _renew(self) -> None:
+        """Read on with another consumer: librdkafka takes the leader epochs of a topic made anew for stale.
+
+        They begin at 0 again, those of the old topic grew with each restart of a broker; the old consumer would never
+        fetch again (librdkafka 2.16).
+        """
+        self._consumer.close()
+        self._consumer = Consumer(self._settings, logger=_log)
+        self._joined = False
+        self._next, self._granted = {}, None
+
     def _on_assign(self, consumer: Consumer, partitions: Collection[TopicPartition]) -> None:
         # The store is asked later, in poll: an error raised in here would leave Kafka's own offsets in force.
         self._granted = frozenset(each.partition for each in partitions)
@@ -139,8 +153,9 @@ class KafkaReader(Held):
             return
         name = ledger_name(self._topic)
         self._ask_at = time.monotonic() + _ASK_S
-        if name != self.name:
-            self.refresh()
+        if "@" in self.name and name != self.name:
+            self._renew()
+            self.name = name
         if self._granted is None:
             return
         known = self._positions(name, self._granted)
