@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from licet.queue.kafka import KafkaTopic, ensure_topic
-from licet.queue.librdkafka import record_of, said
+from licet.queue.librdkafka import record_of, said, voice
 from licet.queue.message import Record
 from licet.queue.ports import Extent, LogGap, LogUnavailable, Positions
 
@@ -76,7 +76,7 @@ class KafkaReader:
                 "on_commit": _committed,
             },
         )
-        self._consumer = Consumer(self._settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=voice(__name__))
 
     @property
     def name(self) -> str:
@@ -146,7 +146,7 @@ class KafkaReader:
         fetch again (librdkafka 2.16).
         """
         self._consumer.close()
-        self._consumer = Consumer(self._settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=voice(__name__))
         self._joined = False
         self._next, self._granted = {}, None
 
@@ -281,4 +281,4 @@ class KafkaSurvey:
 
     def _consumer(self) -> Consumer:
         promises = {"group.id": "licet-survey", "enable.partition.eof": True, "auto.offset.reset": "error"}
-        return Consumer(self._topic.client({}, {**promises, "enable.auto.commit": False}), logger=_log)
+        return Consumer(self._topic.client({}, {**promises, "enable.auto.commit": False}), logger=voice(__name__))
