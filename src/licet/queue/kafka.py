@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from licet.queue.librdkafka import code_of, said
+from licet.queue.librdkafka import code_of, said, voice
 from licet.queue.message import PARTITIONS, TOPIC, Message, Position
 from licet.queue.pending import PendingAppend, PendingAppends
 from licet.queue.ports import AppendFailed, LogUnavailable
@@ -103,7 +103,7 @@ class KafkaLog:
         self._topic_there = False
         self._pending = PendingAppends(timeout)
         self._open = True
-        self._producer = Producer(self._settings, logger=_log)
+        self._producer = Producer(self._settings, logger=voice(__name__))
         self._ended: list[Producer] = []
         self._next_look: asyncio.TimerHandle | None = None
         self._looks_often = False
@@ -223,7 +223,7 @@ class KafkaLog:
                     # Idempotence ends with a fatal error: the old one refuses all, and its reports are to come.
                     producer.purge()
                     self._ended.append(producer)
-                    self._producer = Producer(self._settings, logger=_log)
+                    self._producer = Producer(self._settings, logger=voice(__name__))
         self._ended = [ended for ended in self._ended if len(ended)]
 
 

@@ -5,18 +5,16 @@ be an old one for ever.
 """
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 
 from confluent_kafka import KafkaException, Producer
 
 from licet.queue.kafka import KafkaTopic, ensure_topic
-from licet.queue.librdkafka import said
+from licet.queue.librdkafka import said, voice
 from licet.queue.ports import Announcement, LogUnavailable
 
 COMPACTED = (("cleanup.policy", "compact"),)
 LIMIT_S = 3.0  # of each request; the publisher's session in the store lasts 8 s without a sign of life
-_log = logging.getLogger(__name__)
 
 
 class KafkaAnnouncer:
@@ -38,7 +36,7 @@ class KafkaAnnouncer:
             "partitioner": "murmur2_random",  # as of the log: see KafkaLog
         }
         with self._told():
-            producer = Producer(self._topic.client({"linger.ms": 5}, promises), logger=_log)
+            producer = Producer(self._topic.client({"linger.ms": 5}, promises), logger=voice(__name__))
             producer.init_transactions(LIMIT_S)
             self._producer = producer
 

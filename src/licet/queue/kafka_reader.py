@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from licet.queue.kafka import KafkaTopic, ensure_topic
-from licet.queue.librdkafka import record_of, said
+from licet.queue.librdkafka import record_of, said, voice
 from licet.queue.message import Record
 from licet.queue.ports import Extent, Held, LogGap, LogUnavailable, Positions
 
@@ -75,7 +75,7 @@ class KafkaReader(Held):
                 "on_commit": _committed,
             },
         )
-        self._consumer = Consumer(self._settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=voice(__name__))
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Return what is there, up to ``limit``; raises ``LogGap`` where Kafka lacks the offset that comes next."""
@@ -133,7 +133,7 @@ class KafkaReader(Held):
         fetch again (librdkafka 2.16).
         """
         self._consumer.close()
-        self._consumer = Consumer(self._settings, logger=_log)
+        self._consumer = Consumer(self._settings, logger=voice(__name__))
         self._joined = False
         self._next, self._granted = {}, None
 
@@ -267,4 +267,4 @@ class KafkaSurvey:
 
     def _consumer(self) -> Consumer:
         promises = {"group.id": "licet-survey", "enable.partition.eof": True, "auto.offset.reset": "error"}
-        return Consumer(self._topic.client({}, {**promises, "enable.auto.commit": False}), logger=_log)
+        return Consumer(self._topic.client({}, {**promises, "enable.auto.commit": False}), logger=voice(__name__))

@@ -1,7 +1,11 @@
 """What comes out of librdkafka, in our words."""
 
 import datetime as dt
+import logging
+import math
 import operator
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,3 +55,40 @@ def code_of(error: BaseException) -> int | None:
 def said(error: BaseException) -> str:
     """Return the error in words."""
     return str(error.args[0].str()) if isinstance(error, KafkaException) else "no answer in time"
+
+
+_NUMBER = re.compile(r"\d+")
+_REPEAT_S = 30.0
+_KINDS = 100  # lines that are told apart; names in them come from Kafka
+
+
+class _Seldom(logging.Filter):
+    """Lets one of the lines that differ only in numbers through, and says with the next how many it held back.
+
+    While a broker is away librdkafka tells of each attempt to reach it, some twenty a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = _NUMBER.sub("0", record.getMessage()), time.monotonic()
+        if now - self._last.get(kind, -math.inf) < _REPEAT_S:
+            self._held[kind] = self._held.get(kind, 0) + 1
+            return False
+        if len(self._last) >= _KINDS:
+            self._last.clear()
+        self._last[kind] = now
+        if held := self._held.pop(kind, 0):
+            record.msg, record.args = f"{record.getMessage()} ({held} more like it since the last)", ()
+        return True
+
+
+def voice(name: str) -> logging.Logger:
+    """Return the logger for librdkafka's own lines, which repeat."""
+    logger = logging.getLogger(f"{name}.librdkafka")
+    if not logger.filters:
+        logger.addFilter(_Seldom())
+    return logger
