@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 # A writer that is paused or cut off is thrown out after this long, so that it holds the one write lock no longer.
@@ -28,6 +29,12 @@ def named_queries(package: str, file: str) -> dict[str, bytes]:
     """Read the queries of a file: each follows a line ``-- name: …`` and a comment that says what it is for."""
     parts = _HEAD.split(read_sql(package, file))
     return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def filled(query: bytes, **parts: str | sql.Literal) -> bytes:
+    """Put tables, columns and literals in the place of a query's ``{name}``."""
+    made = {name: sql.Identifier(part) if isinstance(part, str) else part for name, part in parts.items()}
+    return sql.SQL(query.decode()).format(**made).as_bytes()
 
 
 def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> str:

@@ -11,7 +11,7 @@ from licet.database import Connection, named_queries
 from licet.domain.brake import AUTHOR, HELD, Brake, Room
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Pool, Reader, connection_of
 from licet.store.ports import Folded
 from licet.store.standing import BrakeLine, BrakeView
 from licet.store.values import Act, Action
@@ -80,11 +80,13 @@ class BrakeWriter:
         return cursor.fetchall() if cursor.description is not None else []
 
 
-class PostgresBrake:
+class PostgresBrake(Reader):
     """Reads how the brake stands."""
 
+    files = ("brake",)
+
     def __init__(self, pool: Pool, brake: Brake) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._brake = brake
 
     async def show(self, ended: bool, after: str, limit: int) -> BrakeView:
@@ -94,8 +96,8 @@ class PostgresBrake:
         """
         brake = self._brake
         asked = {"window": brake.window, "only": None, "after": after, "limit": limit + 1}
-        [(held, ends, counted, active)] = await _rows(self._pool, "status", asked)
-        rows = await _rows(self._pool, "ended" if ended else "held", asked)
+        [(held, ends, counted, active)] = await self._rows("status", **asked)
+        rows = await self._rows("ended" if ended else "held", **asked)
         most = brake.limit(counted if counted is not None else active)
         return BrakeView(
             on=brake.on,
@@ -111,13 +113,9 @@ class PostgresBrake:
 
 async def count_held(pool: Pool) -> int:
     """Count what is held. Raises ``Unavailable``."""
-    [(count,)] = await _rows(pool, "count_held", {})
-    return int(count)
-
-
-async def _rows(pool: Pool, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
     async with connection_of(pool) as connection:
-        return await (await connection.execute(_sql()[query], asked)).fetchall()
+        [(count,)] = await (await connection.execute(_sql()["count_held"])).fetchall()
+    return int(count)
 
 
 def _sql() -> dict[str, bytes]:

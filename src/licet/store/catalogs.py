@@ -34,7 +34,8 @@ def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author
         for granted, value in sku.grants.items():
             grant = {"sku": name, "feature": granted, "value": None if value is True else value}
             connection.execute(sql["insert_grant"], {**version, **grant})
-    connection.execute(sql["write_feed"], {"revision": revision, "subject": str(catalog.version)})
+    told = {"revision": revision, "kind": "catalog", "subject": str(catalog.version)}
+    connection.execute(named_queries("licet.store", "sql/projection.sql")["write_feed"], told)
 
 
 def find_version(connection: psycopg.Connection[Any]) -> CatalogVersion:

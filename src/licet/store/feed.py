@@ -12,6 +12,7 @@ import psycopg
 from licet.database import Connection, named_queries, reader_conninfo
 from licet.domain.errors import Unavailable
 from licet.store.records import CustomerRecord, Delta, Load, NameRecord, Position, Records
+from licet.store.sessions import answering
 from licet.store.values import CatalogText
 
 CHANNEL = "licet_revision"
@@ -51,7 +52,7 @@ class PostgresFeed:
     @contextlib.contextmanager
     def load(self) -> Iterator[Load]:
         """Lend all that a decision reads, at one moment. Raises ``Unavailable``."""
-        with _told(), self._connect(self._loading) as connection:
+        with answering(), self._connect(self._loading) as connection:
             try:
                 row = connection.execute(self._sql["head"]).fetchone()
                 if row is None:
@@ -108,7 +109,7 @@ class PostgresFeed:
     @contextlib.contextmanager
     def _lent(self) -> Iterator[Connection]:
         """Lend the follower's connection; what breaks it closes it."""
-        with _told():
+        with answering():
             try:
                 if self._connection is None:
                     self._connection = self._connect(self._following)
@@ -142,11 +143,3 @@ class PostgresFeed:
                 cursor.execute(self._sql[f"all_{place}"], binary=True)
                 while rows := cursor.fetchmany(CHUNK):
                     yield Records(**{place: [kind(*row) for row in rows]})
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error

@@ -1,14 +1,12 @@
 """Stopped partitions in the store, for the operator: synchronous, one connection per call."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import psycopg
-
-from licet.database import Connection, named_queries, writer_conninfo
-from licet.domain.errors import NotFound, Unavailable
+from licet.database import named_queries, writer_conninfo
+from licet.domain.errors import NotFound
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.sessions import session
 from licet.store.values import Act, Action, PartitionStop
 
 
@@ -21,13 +19,13 @@ class PostgresPartitions:
 
     def stops(self) -> Sequence[PartitionStop]:
         """Return the stopped partitions, the one that stopped first first."""
-        with self._connection() as connection:
+        with session(self._conninfo) as connection:
             return [PartitionStop(*row) for row in connection.execute(self._sql["stops"])]
 
     def decide(self, log: str, partition: int, by: Actor, accepted: int | None) -> PartitionStop:
         """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop."""
         place = {"log": log, "partition": partition}
-        with self._connection() as connection, connection.transaction():
+        with session(self._conninfo) as connection, connection.transaction():
             row = connection.execute(self._sql["lift"], place).fetchone()
             if row is None:
                 raise NotFound(f"partition {partition} of {log} is not stopped")
@@ -57,11 +55,3 @@ class PostgresPartitions:
             )
             audit(connection, act)
         return stop
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"the store does not answer: {error}") from error

@@ -309,7 +309,7 @@ class StoreUnavailable(Exception):
     """The store cannot be reached, or threw the writer out; nothing of the transaction was kept."""
 
 
-class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+class StoredKey(msgspec.Struct, frozen=True):
     """An API key without its secret. ``hash`` is SHA-256 of the secret."""
 
     key_id: str

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from msgspec.structs import astuple
 
 from licet.database import WRITER_TIMEOUT_MS, Connection, named_queries, writer_conninfo
 from licet.domain.catalog import Catalog
@@ -20,6 +21,7 @@ from licet.domain.principal import Actor
 from licet.store.audit import audit
 from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
+from licet.store.directory import name_queries
 from licet.store.ports import (
     CustomerState,
     DeadLetter,
@@ -35,7 +37,7 @@ from licet.store.ports import (
     StoreUnavailable,
     Wanted,
 )
-from licet.store.values import Act
+from licet.store.values import Act, NameKind
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 _encode = msgspec.json.encode
@@ -62,59 +64,47 @@ class PostgresProjection:
     @contextmanager
     def transaction(self, deliveries: int) -> Iterator["PostgresTransaction"]:
         """Open a transaction; see ``store.ports.Projection``."""
-        try:
-            connection = self._connect()
-            with connection.transaction():
-                transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
-                yield transaction
-            self._catalog = transaction.catalog or self._catalog
-        except _REFUSED as error:
-            raise Inapplicable(f"{type(error).__name__}: {error}") from error
-        except psycopg.Error as error:
-            if isinstance(error, (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
+        with self._lent() as connection:
+            try:
+                with connection.transaction():
+                    transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
+                    yield transaction
+            except _REFUSED as error:
+                raise Inapplicable(f"{type(error).__name__}: {error}") from error
+            except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
                 self._evict()
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+                raise
+        self._catalog = transaction.catalog or self._catalog
 
     def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
         """Return where each partition stands that has an offset or is stopped; stops those of a log made anew."""
         asked = {"log": log, "partitions": list(partitions)}
-        found = self._execute("positions", asked).fetchall()
-        if len(found) < len(partitions):
-            self._stop_recreated(asked)
-            found = self._execute("positions", asked).fetchall()
+        with self._lent() as connection:
+            found = connection.execute(self._sql["positions"], asked).fetchall()
+            if len(found) < len(partitions):
+                with connection.transaction():
+                    connection.execute(self._sql["hold_stops"])
+                    connection.execute(self._sql["stop_recreated"], asked)
+                found = connection.execute(self._sql["positions"], asked).fetchall()
         return [Standing(*row) for row in found]
-
-    def _stop_recreated(self, asked: Mapping[str, Any]) -> None:
-        try:
-            with self._connect().transaction():
-                self._connect().execute(self._sql["hold_stops"])
-                self._connect().execute(self._sql["stop_recreated"], asked)
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def stop(self, log: str, partition: int, at: int | None, reason: str, detail: str) -> None:
         """Stop a partition that stands at this offset until a person has decided."""
         detail = detail.replace("\x00", "\ufffd")  # PostgreSQL keeps no U+0000
-        self._execute("stop", {"log": log, "partition": partition, "at": at, "reason": reason, "detail": detail})
+        said = {"log": log, "partition": partition, "at": at, "reason": reason, "detail": detail}
+        with self._lent() as connection:
+            connection.execute(self._sql["stop"], said)
 
     def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
         """Say up to when each partition is applied."""
         partitions = ({"partition": partition, "ago": ago} for partition, ago in seconds_ago.items())
-        try:
-            self._connect().execute(self._sql["tell_progress"], {"log": log, "partitions": _json(partitions)})
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        with self._lent() as connection:
+            connection.execute(self._sql["tell_progress"], {"log": log, "partitions": _json(partitions)})
 
     def current_catalog(self) -> Catalog:
         """Return the current catalog."""
-        try:
-            self._catalog = find_current(self._connect(), self._catalog)
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        with self._lent() as connection:
+            self._catalog = find_current(connection, self._catalog)
         return self._catalog
 
     def close(self) -> None:
@@ -128,9 +118,11 @@ class PostgresProjection:
         with contextlib.suppress(psycopg.Error):  # the next wait in vain tries it again
             self._connect().execute(self._sql["evict"], {"idle_ms": WRITER_TIMEOUT_MS // 2})
 
-    def _execute(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """Lend the connection; what breaks it closes it."""
         try:
-            return self._connect().execute(self._sql[query], parameters)
+            yield self._connect()
         except psycopg.Error as error:
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
@@ -164,15 +156,11 @@ class PostgresTransaction(BrakeWriter):
     def load(self, wanted: Wanted) -> Loaded:
         """Move the offsets and read what the batch needs, in one round trip."""
         moves = wanted.moves
+        rows = [
+            {"partition": partition, "before": before, "after": after} for partition, (before, after) in moves.items()
+        ]
         with self._connection.pipeline():
-            moved = self._run(
-                "advance",
-                log=wanted.log,
-                moves=_json(
-                    {"partition": partition, "before": before, "after": after}
-                    for partition, (before, after) in moves.items()
-                ),
-            )
+            moved = self._run("advance", log=wanted.log, moves=_json(rows))
             earlier = self._run("earlier", event_ids=_json({key.event_id for key in wanted.events}))
             originals = self._originals(wanted.originals) if wanted.originals else None
             states = _ask_states(self._connection, wanted.customers)
@@ -254,17 +242,17 @@ class PostgresTransaction(BrakeWriter):
     def _write_names(self, aliases: Sequence[NameWrite], domains: Sequence[NameWrite]) -> set[str]:
         """Move aliases and domains; returns the other customers that lost one."""
         losers: set[str] = set()
-        for kind, names in (("alias", aliases), ("domain", domains)):
+        for kind, names in ((NameKind.ALIAS, aliases), (NameKind.DOMAIN, domains)):
+            queries, alone = name_queries(kind), kind is NameKind.ALIAS
             for name in names:
                 said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
                 if name.field is not None and self._kept(name, *name.field):
                     continue
-                if kind == "alias":
-                    losers |= {row[0] for row in self._run("take_alias", **said, held=name.held)}
-                elif not name.held:
-                    self._run("take_domain", **said)
+                if alone or not name.held:
+                    taken = self._connection.execute(queries["take"], said | {"any": name.held}, binary=True)
+                    losers |= {row[0] for row in taken}
                 if name.held:
-                    self._run(f"give_{kind}", **said)
+                    self._connection.execute(queries["give"], said)
         return losers
 
     def _kept(self, name: NameWrite, field: str, place: int) -> bool:
@@ -312,7 +300,7 @@ def _customers(
 ) -> Mapping[str, CustomerState]:
     held: dict[str, dict[str, License]] = {}
     for row in licenses:
-        license_ = _license(row)
+        license_ = license_of(row)
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
     aliases: dict[str, set[str]] = {}
     domains: dict[str, set[str]] = {}
@@ -334,7 +322,8 @@ def _customers(
     }
 
 
-def _license(row: tuple[Any, ...]) -> License:
+def license_of(row: Sequence[Any]) -> License:
+    """Make a license of what a query says of the one row; its end is for the caller to add."""
     number, license_id, customer_id, sku, status, starts, ends, quantity, valid, recorded, delivery, catalog = row
     return License(
         row=number,
@@ -349,46 +338,15 @@ def _license(row: tuple[Any, ...]) -> License:
 
 
 def _license_row(row: License) -> tuple[Any, ...]:
-    terms, closed = row.terms, row.closed_by
-    return (
-        row.license_id.hex,
-        row.customer_id,
-        row.sku,
-        terms.status.value,
-        terms.starts_at,
-        terms.ends_at,
-        terms.quantity,
-        f"[{row.valid_from.isoformat()},{row.valid_to.isoformat() if row.valid_to else ''})",
-        f"[{row.recorded_from},)",
-        row.opened_by.delivery,
-        row.opened_by.catalog,
-        closed.delivery if closed else None,
-        closed.catalog if closed else None,
-    )
+    valid_to = row.valid_to.isoformat() if row.valid_to else ""
+    valid, recorded = f"[{row.valid_from.isoformat()},{valid_to})", f"[{row.recorded_from},)"
+    causes = (*astuple(row.opened_by), *astuple(row.closed_by or Cause()))
+    return (row.license_id.hex, row.customer_id, row.sku, *astuple(row.terms), valid, recorded, *causes)
 
 
 def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
-    outcome = one.outcome
-    return (
-        one.log,
-        one.partition,
-        one.offset,
-        one.sequence,
-        revision,
-        one.source,
-        one.event_id,
-        one.customer_id,
-        one.payload_hash,
-        one.received_at,
-        one.source_time,
-        outcome.kind.value,
-        outcome.reason,
-        outcome.rule,
-        one.replay_of,
-        one.payload,
-        one.replay_letter,
-        one.compared_at,
-    )
+    *place, outcome, replay_of, payload, replay_letter, compared_at, _ = astuple(one)
+    return (*place, *astuple(outcome), replay_of, payload, replay_letter, compared_at, revision)
 
 
 def _dead_row(one: DeadLetter) -> tuple[Any, ...]:

@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from licet.database import named_queries
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Pool, Reader, connection_of
 from licet.store.values import DoorLetter, Sender
 
 # Of the letters that doors keep. A sender that posts nothing good must not fill the disk.
@@ -15,13 +14,14 @@ MOST_LETTERS = 10_000
 KEPT_DAYS = 30
 
 
-class PostgresSenders:
+class PostgresSenders(Reader):
     """Keeps what doors saw; see ``receive.register``."""
 
+    files = ("senders",)
+
     def __init__(self, pool: Pool, *, most: int = MOST_LETTERS, days: int = KEPT_DAYS) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._bounds = {"most": most, "days": days}
-        self._sql = named_queries("licet.store", "sql/senders.sql")
 
     async def write(self, senders: Sequence[Sender], letters: Sequence[DoorLetter]) -> None:
         """Add what was seen and drop the letters beyond the bounds, in one transaction. Raises ``Unavailable``."""

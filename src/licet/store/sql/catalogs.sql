@@ -22,10 +22,6 @@ INSERT INTO feature (catalog_version, feature, title) VALUES (%(version)s, %(fea
 -- Keep what an SKU of a version grants.
 INSERT INTO sku_feature (catalog_version, sku, feature, value) VALUES (%(version)s, %(sku)s, %(feature)s, %(value)s)
 
--- name: write_feed
--- Say that the catalog changed.
-INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog', %(subject)s)
-
 -- name: document
 -- Return a version of the catalog, or the current one where none is named.
 SELECT version, document FROM catalog_version

@@ -1,110 +1,61 @@
--- The clock's hands: one pair of queries for each kind of boundary. A further kind needs its row of clock_position, an
--- index such as license_ends, and its pair. The position stands in subqueries: joined, it would be no bound of the index.
+-- The clock's hands: a pair of queries for each kind of boundary. "at" is the column of a license or an override that says
+-- its start or its end, "boundary" is which. A further kind needs its row of clock_position, an index such as
+-- license_ends, and its pair. The position stands in subqueries: joined, it would be no bound of the index.
 
 -- name: hold
 -- Take the write lock, and no revision yet: what is due may be no longer so.
 SELECT FROM revision FOR UPDATE
 
--- name: next_license_start
--- Return in how many seconds the next start passes; below zero it has.
-SELECT extract(epoch FROM l.starts_at - clock_timestamp())::float8
+-- name: next_license
+-- Return in how many seconds the next start or end passes; below zero it has.
+SELECT extract(epoch FROM l.{at} - clock_timestamp())::float8
 FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
-ORDER BY l.starts_at, l.row_id LIMIT 1
+WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.{at} IS NOT NULL
+  AND (l.{at}, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = {boundary}))
+ORDER BY l.{at}, l.row_id LIMIT 1
 
--- name: next_license_end
--- Return in how many seconds the next end passes; below zero it has.
-SELECT extract(epoch FROM l.ends_at - clock_timestamp())::float8
-FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
-ORDER BY l.ends_at, l.row_id LIMIT 1
-
--- name: due_license_start
--- Under the lock: return the starts that passed and were not looked at, each with whether time made it. Time did where
--- the license stood with this start at that very moment; a change that came later and told of it is its own cause.
-SELECT l.starts_at, l.row_id, l.license_id, l.customer_id, EXISTS (
+-- name: due_license
+-- Under the lock: return those that passed and were not looked at, each with whether time made it. Time did where the
+-- license stood with this start (or end) at that very moment; a change that came later and told of it is its own cause.
+SELECT l.{at}, l.row_id, l.license_id, l.customer_id, EXISTS (
     SELECT FROM license k
     JOIN revision_log began ON began.revision = lower(k.recorded)
     LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
     WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
-      AND upper_inf(k.valid) AND k.starts_at = l.starts_at AND began.recorded_at < l.starts_at
-      AND (ended.recorded_at >= l.starts_at OR upper_inf(k.recorded)))
+      AND upper_inf(k.valid) AND k.{at} = l.{at} AND began.recorded_at < l.{at}
+      AND (ended.recorded_at >= l.{at} OR upper_inf(k.recorded)))
 FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
-  AND l.starts_at <= clock_timestamp()
-ORDER BY l.starts_at, l.row_id LIMIT %(limit)s
+WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.{at} IS NOT NULL
+  AND (l.{at}, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = {boundary}))
+  AND l.{at} <= clock_timestamp()
+ORDER BY l.{at}, l.row_id LIMIT %(limit)s
 
--- name: due_license_end
--- The same of ends.
-SELECT l.ends_at, l.row_id, l.license_id, l.customer_id, EXISTS (
-    SELECT FROM license k
-    JOIN revision_log began ON began.revision = lower(k.recorded)
-    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
-    WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
-      AND upper_inf(k.valid) AND k.ends_at = l.ends_at AND began.recorded_at < l.ends_at
-      AND (ended.recorded_at >= l.ends_at OR upper_inf(k.recorded)))
-FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
-  AND l.ends_at <= clock_timestamp()
-ORDER BY l.ends_at, l.row_id LIMIT %(limit)s
-
--- name: next_override_start
+-- name: next_override
 -- The same of overrides, of whatever kind and effect.
-SELECT extract(epoch FROM o.starts_at - clock_timestamp())::float8
+SELECT extract(epoch FROM o.{at} - clock_timestamp())::float8
 FROM override o
 WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
-ORDER BY o.starts_at, o.row_id LIMIT 1
+  AND (o.{at}, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = {boundary}))
+ORDER BY o.{at}, o.row_id LIMIT 1
 
--- name: next_override_end
--- The same of their ends.
-SELECT extract(epoch FROM o.ends_at - clock_timestamp())::float8
-FROM override o
-WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
-                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
-ORDER BY o.ends_at, o.row_id LIMIT 1
-
--- name: due_override_start
+-- name: due_override
 -- One that was ended or replaced is no longer current. One that began as it was made has no start by time.
-SELECT o.starts_at, o.row_id, o.override_id, o.customer_id, EXISTS (
+SELECT o.{at}, o.row_id, o.override_id, o.customer_id, EXISTS (
     SELECT FROM override k
     JOIN revision_log began ON began.revision = lower(k.recorded)
     LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
     WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
-      AND k.starts_at = o.starts_at AND began.recorded_at < o.starts_at
-      AND (ended.recorded_at >= o.starts_at OR upper_inf(k.recorded)))
+      AND k.{at} = o.{at} AND began.recorded_at < o.{at}
+      AND (ended.recorded_at >= o.{at} OR upper_inf(k.recorded)))
 FROM override o
 WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
-  AND o.starts_at <= clock_timestamp()
-ORDER BY o.starts_at, o.row_id LIMIT %(limit)s
-
--- name: due_override_end
--- The same of ends.
-SELECT o.ends_at, o.row_id, o.override_id, o.customer_id, EXISTS (
-    SELECT FROM override k
-    JOIN revision_log began ON began.revision = lower(k.recorded)
-    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
-    WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
-      AND k.ends_at = o.ends_at AND began.recorded_at < o.ends_at
-      AND (ended.recorded_at >= o.ends_at OR upper_inf(k.recorded)))
-FROM override o
-WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
-                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
-  AND o.ends_at <= clock_timestamp()
-ORDER BY o.ends_at, o.row_id LIMIT %(limit)s
+  AND (o.{at}, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = {boundary}))
+  AND o.{at} <= clock_timestamp()
+ORDER BY o.{at}, o.row_id LIMIT %(limit)s
 
 -- name: next_grace_end
 -- The same of graces, of each SKU as long as the current catalog says: so the index is walked SKU by SKU.
