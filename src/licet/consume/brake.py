@@ -99,13 +99,12 @@ class BrakeDesk:
         if not pairs:
             return ()
         ids, catalog = sorted({customer_id for customer_id, _ in pairs}), store.current_catalog()
-        names: tuple[list[NameWrite], list[NameWrite]] = [], []
+        names: list[NameWrite] = []
         for state in transaction.states(ids).values():
             if state.deleted and state.customer_id not in keep:  # it has its names while it is held
                 customer = Customer(state.customer_id, msgspec.structs.replace(state, deleted=not state.held))
-                for every, its in zip(names, moved_under(customer, customer.names(catalog), catalog), strict=True):
-                    every.extend(its)
-        transaction.write(Folded(aliases=names[0], domains=names[1], touched=ids))
+                names += moved_under(customer, customer.names(catalog), catalog)
+        transaction.write(Folded(names=names, touched=ids))
         transaction.audit(
             Act(
                 action=Action.BRAKE_RESTORE if wish.restore else Action.BRAKE_RELEASE,

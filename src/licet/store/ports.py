@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -18,6 +18,10 @@ from licet.domain.license import License
 from licet.domain.principal import Actor
 from licet.store.values import Act
 
+# What a customer is called by one of its fields, and the name.
+Calling = Literal["alias", "domain"]
+Called = tuple[Calling, str]
+
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a fold must know of a customer. ``licenses`` holds the open row per SKU.
@@ -29,8 +33,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deleted: bool
     fields: Fields
     licenses: Mapping[str, License]
-    source_aliases: frozenset[str] = frozenset()
-    source_domains: frozenset[str] = frozenset()
+    names: frozenset[Called] = frozenset()
     held: frozenset[str] = frozenset()
     stored: bool = True
 
@@ -94,6 +97,7 @@ class NameWrite(msgspec.Struct, frozen=True):
     """
 
     customer_id: str
+    kind: Calling
     name: str
     held: bool
     field: tuple[str, int] | None = None
@@ -112,8 +116,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     customers: Sequence[CustomerWrite] = ()
     closes: Sequence[License] = ()
     licenses: Sequence[License] = ()
-    aliases: Sequence[NameWrite] = ()
-    domains: Sequence[NameWrite] = ()
+    names: Sequence[NameWrite] = ()
     touched: Collection[str] = ()
     ends: int = 0
     passed: Collection[License] = ()
@@ -351,9 +354,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class StoredName(msgspec.Struct, frozen=True):
-    """A name that a customer has, or had (``open`` False). ``kind``: ``alias`` or ``domain``."""
+    """A name that a customer has, or had (``open`` False)."""
 
-    kind: str
+    kind: Calling
     name: str
     origin: str
     open: bool

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
 from licet.store.directory import name_queries
 from licet.store.ports import (
+    Called,
     CustomerState,
     DeadLetter,
     DeadLimit,
@@ -177,11 +179,7 @@ class PostgresTransaction(BrakeWriter):
         """Write a fold."""
         self._copy("copy_deliveries", [_delivery_row(one, self.revision) for one in folded.deliveries])
         self._copy("copy_dead_letters", [_dead_row(one) for one in folded.dead_letters])
-        if folded.aliases or folded.domains:
-            with self._connection.pipeline():
-                losers = self._write_names(folded.aliases, folded.domains)
-        else:
-            losers = set()
+        losers = self._write_names(folded.names) if folded.names else set()
         if folded.customers:
             self._run("write_customers", revision=self.revision, customers=_json(folded.customers))
         if folded.closes:
@@ -239,20 +237,20 @@ class PostgresTransaction(BrakeWriter):
         rows = ({"log": log, "partition": partition, "offset": offset} for log, partition, offset in places)
         return self._run("originals", places=_json(rows))
 
-    def _write_names(self, aliases: Sequence[NameWrite], domains: Sequence[NameWrite]) -> set[str]:
+    def _write_names(self, names: Sequence[NameWrite]) -> set[str]:
         """Move aliases and domains; returns the other customers that lost one."""
         losers: set[str] = set()
-        for kind, names in ((NameKind.ALIAS, aliases), (NameKind.DOMAIN, domains)):
-            queries, alone = name_queries(kind), kind is NameKind.ALIAS
+        with self._connection.pipeline():
             for name in names:
-                said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
                 if name.field is not None and self._kept(name, *name.field):
                     continue
-                if alone or not name.held:
-                    taken = self._connection.execute(queries["take"], said | {"any": name.held}, binary=True)
+                kind = NameKind(name.kind)
+                said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
+                if kind is NameKind.ALIAS or not name.held:
+                    taken = self._connection.execute(name_queries(kind)["take"], said | {"any": name.held}, binary=True)
                     losers |= {row[0] for row in taken}
                 if name.held:
-                    self._connection.execute(queries["give"], said)
+                    self._connection.execute(name_queries(kind)["give"], said)
         return losers
 
     def _kept(self, name: NameWrite, field: str, place: int) -> bool:
@@ -302,20 +300,20 @@ def _customers(
     for row in licenses:
         license_ = license_of(row)
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
-    aliases: dict[str, set[str]] = {}
-    domains: dict[str, set[str]] = {}
-    braked: dict[str, set[str]] = {}
-    for customer_id, is_alias, name in names:
-        kind = braked if is_alias is None else aliases if is_alias else domains
-        kind.setdefault(customer_id, set()).add(name)
+    called: defaultdict[str, set[Called]] = defaultdict(set)
+    braked: defaultdict[str, set[str]] = defaultdict(set)
+    for customer_id, kind, name in names:
+        if kind is None:
+            braked[customer_id].add(name)
+        else:
+            called[customer_id].add((kind, name))
     return {
         customer_id: CustomerState(
             customer_id=customer_id,
             deleted=deleted,
             fields=_decode_fields(fields),
             licenses=held.get(customer_id, {}),
-            source_aliases=frozenset(aliases.get(customer_id, ())),
-            source_domains=frozenset(domains.get(customer_id, ())),
+            names=frozenset(called.get(customer_id, ())),
             held=frozenset(braked.get(customer_id, ())),
         )
         for customer_id, deleted, fields in customers

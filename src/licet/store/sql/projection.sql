@@ -126,10 +126,10 @@ WHERE customer_id = ANY(%(customer_ids)s::text[]) AND coalesce(upper(valid), 'in
 -- name: names
 -- Return the aliases and domains that Salesforce's fields gave to each customer, and (neither) the SKUs that the safety
 -- brake holds.
-SELECT customer_id, true, alias FROM customer_alias
+SELECT customer_id, 'alias', alias FROM customer_alias
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 UNION ALL
-SELECT customer_id, false, domain FROM customer_domain
+SELECT customer_id, 'domain', domain FROM customer_domain
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 UNION ALL
 SELECT customer_id, NULL, sku FROM override
