@@ -12,8 +12,7 @@ from licet.domain.catalog import Catalog
 from licet.domain.errors import Fault, Forbidden, InvalidInput
 from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Actor, reason_faults
-from licet.manage.ports import OverrideStore
-from licet.store.overrides import May, Stored, Wanted
+from licet.store.overrides import May, PostgresOverrides, Stored, Wanted
 
 DEFAULT = dt.timedelta(hours=48)
 SUPPORTED = dt.timedelta(days=14)
@@ -52,7 +51,9 @@ class Overrides:
     ``Conflict``, ``Forbidden`` and ``Unavailable``.
     """
 
-    def __init__(self, store: OverrideStore, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self, store: PostgresOverrides, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._clock = clock

@@ -14,7 +14,7 @@ _BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmaps
 
 
 class PostgresClock(Kept):
-    """See ``consume.clock.Boundaries``."""
+    """The boundaries. Every method raises ``Unavailable``."""
 
     def __init__(self, url: str) -> None:
         super().__init__(writer_conninfo(url, application="licet clock"))

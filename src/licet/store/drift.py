@@ -26,7 +26,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PostgresDrift:
-    """See ``manage.drift.DriftStore``. A file's rows go to a temporary table, so that the database does the joining."""
+    """A file's rows go to a temporary table, so that the database does the joining.
+
+    ``compared_at``: the revision and the last sequence number of the moment that was read last.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -47,7 +50,7 @@ class PostgresDrift:
             yield customer, deleted, _fields(fields)
 
     def load(self, rows: Iterable[tuple[int, str, Said]]) -> None:
-        """Take a file's rows."""
+        """Take a file's rows: line, customer, what it says."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(self._sql["create_file"])
             with cursor.copy(self._sql["copy_file"]) as copy:
@@ -56,7 +59,7 @@ class PostgresDrift:
             cursor.execute(self._sql["analyze_file"])
 
     def twice(self) -> list[tuple[str, list[int]]]:
-        """Return customers that stand in the file more than once."""
+        """Return customers that stand in the file more than once, with two of their lines; the first twenty."""
         return list(self._connection.execute(self._sql["twice"]))
 
     def pairs(self) -> Iterator[Pair]:

@@ -12,7 +12,7 @@ from licet.store.values import Act, Action
 
 
 class PostgresKeys(Reader):
-    """Keeps API keys; see ``manage.ports``."""
+    """Keeps API keys by their hashes."""
 
     files = ("keys",)
 

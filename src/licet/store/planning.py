@@ -17,7 +17,7 @@ _overrides = msgspec.json.Decoder(list[OverrideRow])
 
 
 class PostgresPlanning:
-    """See ``consume.plan.PlanStore``."""
+    """One moment of the store."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
