@@ -31,10 +31,9 @@ def named_queries(package: str, file: str) -> dict[str, bytes]:
     return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def filled(query: bytes, **parts: str | sql.Literal) -> bytes:
+def filled(query: bytes, **parts: sql.Composable) -> bytes:
     """Put tables, columns and literals in the place of a query's ``{name}``."""
-    made = {name: sql.Identifier(part) if isinstance(part, str) else part for name, part in parts.items()}
-    return sql.SQL(query.decode()).format(**made).as_bytes()
+    return sql.SQL(query.decode()).format(**parts).as_bytes()
 
 
 def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> str:

@@ -5,7 +5,6 @@ them as their cause, and ``licet verify`` folds them again.
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -80,17 +79,11 @@ class CustomerDesk:
     def _folded(
         self, catalog: Catalog, transaction: PostgresTransaction, state: CustomerState, outcome: Outcome
     ) -> Folded:
-        world = World(
-            catalog=catalog,
-            revision=transaction.revision,
-            first_sequence=transaction.first_sequence,
-            customers={state.customer_id: state},
-            earlier={},
-            originals={},
-            organization=None,
-            new_id=uuid.uuid4,
-        )
+        customer_id, sequence = state.customer_id, transaction.first_sequence
+        customers = {customer_id: state}
         times = [field.time for field in state.fields.values() if field.time is not None]
-        folding = Fold(world, None)
-        folding.act(state.customer_id, outcome, self._clock(), transaction.first_sequence, max(times, default=None))
+        folding = Fold(
+            World(catalog=catalog, revision=transaction.revision, first_sequence=sequence, customers=customers), None
+        )
+        folding.act(customer_id, outcome, self._clock(), sequence, max(times, default=None))
         return folding.folded()

@@ -47,10 +47,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     first_sequence: int
     customers: Mapping[str, CustomerState]
-    earlier: Mapping[EventKey, Sequence[Earlier]]
-    originals: Mapping[Place, int]
-    organization: str | None
-    new_id: Callable[[], uuid.UUID]
+    earlier: Mapping[EventKey, Sequence[Earlier]] = {}
+    originals: Mapping[Place, int] = {}
+    organization: str | None = None
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4
     room: Room | None = None
 
 
@@ -206,8 +206,6 @@ class Fold:
                 received_at=at,
                 source_time=moment_of(time) if time is not None else None,
                 outcome=outcome,
-                replay_of=None,
-                payload=None,
             )
         )
 

@@ -291,8 +291,6 @@ class _Refold:
             customers={memory.customer_id: memory.state()} if memory.there else {},
             earlier=memory.earlier,
             originals=replays,
-            organization=None,
-            new_id=uuid.uuid4,
         )
         folding = Fold(world, None)
         for entry in entries:

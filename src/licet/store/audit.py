@@ -20,16 +20,8 @@ def audit(connection: Connection, act: Act) -> object: ...
 def audit(connection: AsyncConnection, act: Act) -> Awaitable[object]: ...
 def audit(connection: Connection | AsyncConnection, act: Act) -> object:
     """Keep an act, in the caller's transaction. To be awaited where the connection is."""
-    said = {
-        "actor": str(act.by),
-        "via": act.by.via.value,
-        "action": act.action.value,
-        "customer_id": act.customer_id,
-        "subject": act.subject,
-        "before": _json(act.before),
-        "after": _json(act.after),
-        "reason": act.reason,
-    }
+    states = {"before": _json(act.before), "after": _json(act.after)}
+    said = msgspec.structs.asdict(act) | {"actor": str(act.by), "via": act.by.via.value} | states
     return connection.execute(_sql()["insert_entry"], said)
 
 

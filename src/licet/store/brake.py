@@ -11,6 +11,7 @@ from licet.database import Connection, named_queries
 from licet.domain.brake import AUTHOR, HELD, Brake, Room
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.overrides import ending
 from licet.store.pools import Pool, Reader, connection_of
 from licet.store.ports import Folded
 from licet.store.standing import BrakeLine, BrakeView
@@ -76,7 +77,8 @@ class BrakeWriter:
 
     def _end(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
         rows = [{"customer_id": customer_id, "sku": sku} for customer_id, sku in pairs]
-        self._ask("end_holds", pairs=_json(rows), revision=self.revision, ended_by=author, end_reason=reason)
+        said = {"pairs": _json(rows), "revision": self.revision, "ended_by": author, "end_reason": reason}
+        self._connection.execute(ending("holds"), said)
 
     def _ask(self, query: str, **said: Any) -> list[tuple[Any, ...]]:
         cursor: psycopg.Cursor[tuple[Any, ...]] = self._connection.execute(_sql()[query], said)

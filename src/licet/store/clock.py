@@ -1,12 +1,12 @@
 """What time changes, written as any other writer writes: under the one lock, with a revision and the feed."""
 
-from psycopg.sql import Literal
+from psycopg.sql import SQL, Identifier, Literal
 
 from licet.database import Connection, filled, named_queries, writer_conninfo
 from licet.store.catalogs import begin
 from licet.store.sessions import Kept
 
-# Each has its queries ``next_…`` and ``due_…`` (sql/clock.sql; a license's and an override's serve both boundaries).
+# Each kind has its query in sql/clock.sql, of which ``next_…`` and ``due_…`` are made for each of its boundaries.
 HANDS = (("license", "start"), ("license", "end"), ("override", "start"), ("override", "end"), ("grace", "end"))
 CHUNK = 500
 # All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
@@ -19,10 +19,11 @@ class PostgresClock(Kept):
     def __init__(self, url: str) -> None:
         super().__init__(writer_conninfo(url, application="licet clock"))
         self._sql = dict(named_queries("licet.store", "sql/clock.sql"))
-        for kind, boundary in HANDS[:-1]:
-            for query in (f"next_{kind}", f"due_{kind}"):
-                made = filled(self._sql[query], at=f"{boundary}s_at", boundary=Literal(boundary))
-                self._sql[f"{query}_{boundary}"] = made
+        for kind, boundary in HANDS:
+            at, which = Identifier(f"{boundary}s_at"), Literal(boundary)
+            for name, until, limit in (("next", "'infinity'::timestamptz", 1), ("due", "clock_timestamp()", CHUNK)):
+                made = filled(self._sql[kind], at=at, boundary=which, until=SQL(until), limit=Literal(limit))
+                self._sql[f"{name}_{kind}_{boundary}"] = made
 
     def next_s(self) -> float | None:
         """Return in how many seconds the next boundary passes, below zero where it has; None where none is known."""
@@ -46,14 +47,14 @@ class PostgresClock(Kept):
         hand = {"kind": kind, "boundary": boundary}
         with connection.transaction():
             connection.execute(self._sql["hold"])
-            due = connection.execute(self._sql[f"due_{kind}_{boundary}"], {"limit": CHUNK}).fetchall()
-            made = [row for row in due if row[4]]
+            due = connection.execute(self._sql[f"due_{kind}_{boundary}"]).fetchall()
+            made = [row for row in due if row[5]]
             if made:
-                ats, _, ids, customers, _ = map(list, zip(*made, strict=True))
+                _, ats, _, ids, customers, _ = map(list, zip(*made, strict=True))
                 written = {"revision": begin(connection)[0], "ids": ids, "ats": ats, "customers": customers}
                 connection.execute(self._sql["write"], hand | written)
             if due:
-                connection.execute(self._sql["move"], hand | {"at": due[-1][0], "row_id": due[-1][1]})
+                connection.execute(self._sql["move"], hand | {"at": due[-1][1], "row_id": due[-1][2]})
         return len(made)
 
     def _prepare(self, connection: Connection) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 import psycopg
+from psycopg.sql import Identifier
 
 from licet.database import filled, named_queries
 from licet.domain.errors import Conflict
@@ -46,7 +47,10 @@ class _Held(msgspec.Struct, frozen=True):
 def name_queries(kind: NameKind) -> dict[str, bytes]:
     """Return the queries that write names of a kind."""
     kept, queries = _KEPT[kind], named_queries("licet.store", "sql/directory.sql")
-    return {name: filled(query, table=kept.table, column=kept.column) for name, query in queries.items()}
+    return {
+        name: filled(query, table=Identifier(kept.table), column=Identifier(kept.column))
+        for name, query in queries.items()
+    }
 
 
 class PostgresDirectory:

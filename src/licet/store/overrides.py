@@ -1,13 +1,15 @@
 """Overrides in the store: read, and written in one transaction each, under the one write lock."""
 
 import datetime as dt
+import functools
 import uuid
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from psycopg.sql import SQL
 
-from licet.database import AsyncConnection
+from licet.database import AsyncConnection, filled, named_queries
 from licet.domain.errors import Conflict, Fault, InvalidInput, NotFound
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor
@@ -51,6 +53,13 @@ _stored = msgspec.json.Decoder(Stored)
 _page = msgspec.json.Decoder(list[Stored])
 
 
+@functools.cache
+def ending(of: str) -> bytes:
+    """Return the query that ends overrides: an id's, a customer's or the safety brake's, as its ``rows_of_…`` says."""
+    sql = named_queries("licet.store", "sql/overrides.sql")
+    return filled(sql["end"], which=SQL(sql[f"rows_of_{of}"].decode()))
+
+
 class PostgresOverrides(Reader):
     """Reads and writes overrides."""
 
@@ -85,7 +94,7 @@ class PostgresOverrides(Reader):
                 may(before)
             said = msgspec.structs.asdict(wanted) | {"override_id": override_id, "revision": revision}
             said |= {"customer_id": customer, "author": by.name, "ended_by": None, "end_reason": None}
-            await connection.execute(self._sql["close_override"], said)
+            await connection.execute(ending("id"), said)
             await connection.execute(self._sql["open_override"], said)
             after = await self._get(connection, override_id)
             for touched in sorted({customer, before.customer if before is not None else customer}):
@@ -103,7 +112,7 @@ class PostgresOverrides(Reader):
             may(before)
             _matched(before, override_id, match)
             said = {"override_id": override_id, "revision": revision, "ended_by": by.name, "end_reason": reason}
-            await connection.execute(self._sql["close_override"], said)
+            await connection.execute(ending("id"), said)
             await write_feed(connection, revision, "customer", before.customer)
             await audit(connection, _act(Action.OVERRIDE_END, before, by, reason, before, None))
             return await self._get(connection, override_id), revision

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import asdict
+
 from licet.database import named_queries, writer_conninfo
 from licet.domain.errors import NotFound
 from licet.domain.principal import Actor
@@ -33,16 +35,9 @@ class PostgresPartitions:
             if row is None:
                 raise NotFound(f"partition {partition} of {log} is not stopped")
             stop = PartitionStop(*row)
-            said = {
-                **place,
-                "action": "resume" if accepted is None else "accept",
-                "reason": stop.reason,
-                "detail": stop.detail,
-                "stopped_at": stop.stopped_at,
-                "from_offset": stop.next_offset,
-                "next_offset": stop.next_offset if accepted is None else accepted,
-                "author": by.name,
-            }
+            next_offset = stop.next_offset if accepted is None else accepted
+            said = asdict(stop) | {"author": by.name, "from_offset": stop.next_offset, "next_offset": next_offset}
+            said["action"] = "resume" if accepted is None else "accept"
             decision = connection.execute(self._sql["decide"], said).fetchone()
             if accepted is not None:
                 told = {**place, "next_offset": accepted, "decision": str(decision[0] if decision else "")}
@@ -54,7 +49,7 @@ class PostgresPartitions:
                 subject=f"{log}/{partition}",
                 by=by,
                 before={"stopped": stop.reason, "next_offset": stop.next_offset},
-                after={"next_offset": said["next_offset"]},
+                after={"next_offset": next_offset},
             )
             audit(connection, act)
         return stop

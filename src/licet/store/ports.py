@@ -56,8 +56,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: dt.datetime | None
     source_time: dt.datetime | None
     outcome: Outcome
-    replay_of: int | None
-    payload: bytes | None
+    replay_of: int | None = None
+    payload: bytes | None = None
     replay_letter: int | None = None
     compared_at: int | None = None
     traceparent: str | None = None

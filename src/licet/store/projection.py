@@ -1,6 +1,5 @@
 """The worker's store: a batch becomes one PostgreSQL transaction."""
 
-import base64
 import contextlib
 import uuid
 from collections import defaultdict
@@ -23,6 +22,7 @@ from licet.store.audit import audit
 from licet.store.brake import BrakeWriter
 from licet.store.catalogs import find_current
 from licet.store.directory import name_queries
+from licet.store.overrides import ending
 from licet.store.ports import (
     Called,
     CustomerState,
@@ -39,6 +39,7 @@ from licet.store.ports import (
     StoreUnavailable,
     Wanted,
 )
+from licet.store.senders import headers_text, storable
 from licet.store.values import Act, NameKind
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
@@ -220,11 +221,13 @@ class PostgresTransaction(BrakeWriter):
             "key": customer_id.encode(),
             "named": [f'"{name}"'.encode() for name in names],
             "author": by.name,
+            "ended_by": by.name,
+            "end_reason": "the customer was erased",
             "revision": self.revision,
         }
-        queries = named_queries("licet.store", "sql/erase.sql")
-        cursors = {name: self._connection.execute(query, said) for name, query in queries.items()}
-        return [row[0] for row in cursors["end_overrides"]]
+        for query in named_queries("licet.store", "sql/erase.sql").values():
+            self._connection.execute(query, said)
+        return [row[0] for row in self._connection.execute(ending("customer"), said)]
 
     def audit(self, act: Act) -> None:
         """Keep who did it."""
@@ -348,7 +351,4 @@ def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
 
 
 def _dead_row(one: DeadLetter) -> tuple[Any, ...]:
-    headers = [[name, base64.b64encode(value or b"").decode()] for name, value in one.headers]
-    faults = _encode(one.faults).decode().replace("\\u0000", "\\ufffd")  # PostgreSQL keeps no U+0000
-    names = _encode(headers).decode().replace("\\u0000", "\\ufffd")
-    return (one.sequence, one.reason, faults, one.key, one.value, names)
+    return (one.sequence, one.reason, storable(one.faults), one.key, one.value, headers_text(one.headers))

@@ -1,7 +1,7 @@
 """What the doors saw: senders, and the bad posts of known ones. Written in batches, beside the road."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,24 +27,26 @@ class PostgresSenders(Reader):
         """Add what was seen and drop the letters beyond the bounds, in one transaction. Raises ``Unavailable``."""
         async with connection_of(self._pool) as connection, connection.transaction():
             if senders:
-                await connection.execute(self._sql["write_senders"], {"senders": _text(senders)})
+                await connection.execute(self._sql["write_senders"], {"senders": storable(senders)})
             if letters:
                 await connection.execute(
                     self._sql["keep_letters"],
                     {
                         "reasons": [letter.reason for letter in letters],
-                        "faults": [_text(letter.faults) for letter in letters],
+                        "faults": [storable(letter.faults) for letter in letters],
                         "values": [letter.value for letter in letters],
-                        "headers": [_text(_headers(letter)) for letter in letters],
+                        "headers": [headers_text(letter.headers) for letter in letters],
                         "at": [letter.at for letter in letters],
                     },
                 )
                 await connection.execute(self._sql["prune_letters"], self._bounds)
 
 
-def _headers(letter: DoorLetter) -> list[tuple[str, str]]:
-    return [(name, base64.b64encode(value).decode()) for name, value in letter.headers]
+def headers_text(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """Write a record's headers as a letter keeps them: JSON, the values in base64."""
+    return storable([(name, base64.b64encode(value or b"").decode()) for name, value in headers])
 
 
-def _text(value: Any) -> str:
-    return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")  # PostgreSQL keeps no U+0000
+def storable(value: Any) -> str:
+    """Write JSON that PostgreSQL keeps: without U+0000."""
+    return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")

@@ -12,7 +12,7 @@ VALUES (%(version)s, %(document)s, %(author)s, tstzrange(%(at)s, NULL), int8rang
 -- name: insert_sku
 -- Keep an SKU of a version.
 INSERT INTO sku (catalog_version, sku, title, flag_field, from_field, until_field, quantity_field, grace_days)
-VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from)s, %(until)s, %(quantity)s, %(grace)s)
+VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from_)s, %(until)s, %(quantity)s, %(grace_days)s)
 
 -- name: insert_feature
 -- Keep a feature of a version.
