@@ -36,12 +36,12 @@ def filled(query: bytes, **parts: sql.Composable) -> bytes:
     return sql.SQL(query.decode()).format(**parts).as_bytes()
 
 
-def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> str:
+def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000, **more: str) -> str:
     """Build the settings of a connection that reads: UTC, a statement limit, the process's name for the operator."""
-    return _conninfo(url, application, statement_timeout=timeout_ms)
+    return _conninfo(url, application, statement_timeout=timeout_ms, **more)
 
 
-def writer_conninfo(url: str, *, application: str) -> str:
+def writer_conninfo(url: str, *, application: str, **more: str) -> str:
     """Build the settings of a connection that writes.
 
     One that stands still in its transaction is ended after ``WRITER_TIMEOUT_MS``. A statement, and so a wait for a
@@ -54,10 +54,11 @@ def writer_conninfo(url: str, *, application: str) -> str:
         statement_timeout=patience,
         lock_timeout=patience,
         idle_in_transaction_session_timeout=WRITER_TIMEOUT_MS,
+        **more,
     )
 
 
-def _conninfo(url: str, application: str, **limits: int) -> str:
+def _conninfo(url: str, application: str, **limits: int | str) -> str:
     options = " ".join(f"-c {name}={value}" for name, value in {**limits, "timezone": "UTC"}.items())
     return make_conninfo(
         url,

@@ -9,10 +9,10 @@ import msgspec
 from licet.consume.fold import Customer
 from licet.consume.refold import moved_under
 from licet.domain.brake import Brake
-from licet.domain.errors import InvalidInput, NotFound, Unavailable
+from licet.domain.errors import InvalidInput, NotFound
 from licet.domain.ids import canonical_customer_id
 from licet.domain.principal import Actor, reason_faults
-from licet.store.ports import Folded, NameWrite, StoreUnavailable
+from licet.store.ports import Folded, NameWrite
 from licet.store.projection import PostgresProjection, PostgresTransaction
 from licet.store.values import Act, Action
 
@@ -62,22 +62,19 @@ class BrakeDesk:
         only = canonical_customer_id(wish.customer) if wish.customer is not None else None
         keep = frozenset(map(canonical_customer_id, wish.keep))
         named = keep | {only} if only is not None else keep
-        try:
-            with self._open() as store:
-                after = ""
-                while True:
-                    with store.transaction(0) as transaction:
-                        states = transaction.states(sorted(named))
-                        if unknown := sorted(named - states.keys()):
-                            raise NotFound(f"no customer has the id {', '.join(unknown)}")
-                        pairs = self._step(store, transaction, wish, only, keep, after)
-                    if pairs:
-                        yield len(pairs), transaction.revision
-                    if len(pairs) < CHUNK:
-                        return
-                    named, after = frozenset(), " ".join(pairs[-1])
-        except StoreUnavailable as error:
-            raise Unavailable(f"the store does not answer: {error}") from error
+        with self._open() as store:
+            after = ""
+            while True:
+                with store.transaction(0) as transaction:
+                    states = transaction.states(sorted(named))
+                    if unknown := sorted(named - states.keys()):
+                        raise NotFound(f"no customer has the id {', '.join(unknown)}")
+                    pairs = self._step(store, transaction, wish, only, keep, after)
+                if pairs:
+                    yield len(pairs), transaction.revision
+                if len(pairs) < CHUNK:
+                    return
+                named, after = frozenset(), " ".join(pairs[-1])
 
     def act(self, wishes: Sequence[Wish], most: int = STEPS) -> BrakeActed:
         """Do the same for several wishes, up to ``most`` transactions of them all. Raises what ``steps`` does."""

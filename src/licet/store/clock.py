@@ -10,14 +10,14 @@ from licet.store.sessions import Kept
 HANDS = (("license", "start"), ("license", "end"), ("override", "start"), ("override", "end"), ("grace", "end"))
 CHUNK = 500
 # All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
-_BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"
+_BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_sort", "enable_bitmapscan"), "off")
 
 
 class PostgresClock(Kept):
     """The boundaries. Every method raises ``Unavailable``."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(writer_conninfo(url, application="licet clock"))
+        super().__init__(writer_conninfo(url, application="licet clock", **_BY_INDEX))
         self._sql = dict(named_queries("licet.store", "sql/clock.sql"))
         for kind, boundary in HANDS:
             at, which = Identifier(f"{boundary}s_at"), Literal(boundary)
@@ -56,6 +56,3 @@ class PostgresClock(Kept):
             if due:
                 connection.execute(self._sql["move"], hand | {"at": due[-1][1], "row_id": due[-1][2]})
         return len(made)
-
-    def _prepare(self, connection: Connection) -> None:
-        connection.execute(_BY_INDEX)

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable
 
-import msgspec
 import psycopg
 from psycopg.sql import Identifier
 
@@ -16,41 +15,24 @@ from licet.store.customers import id_of
 from licet.store.pools import Pool, write_feed, writing
 from licet.store.values import Act, Action, NameKind, Written
 
-
-class _Kept(msgspec.Struct, frozen=True):
-    """How names of a kind are kept: where, under which word followers find them (an alias: with its customer)."""
-
-    table: str
-    column: str
-    feed: str
-    alone: bool = False
-
-
-_KEPT = {
-    NameKind.MEMBER: _Kept("user_membership", "user_id", "user"),
-    NameKind.DOMAIN: _Kept("customer_domain", "domain", "domain"),
-    NameKind.ALIAS: _Kept("customer_alias", "alias", "customer", alone=True),
+# Where names are kept, and what a name is called there.
+_TABLES = {
+    NameKind.MEMBER: ("user_membership", "user_id"),
+    NameKind.DOMAIN: ("customer_domain", "domain"),
+    NameKind.ALIAS: ("customer_alias", "alias"),
 }
-
-
-class _Held(msgspec.Struct, frozen=True):
-    """Who holds a name now; ``origin`` is None where nobody does."""
-
-    kind: NameKind
-    name: str
-    customer_id: str
-    holder: str | None
-    origin: str | None
+# The kind under which followers find it in the change feed; an alias is read with its customer.
+_FEED = {NameKind.MEMBER: "user", NameKind.DOMAIN: "domain", NameKind.ALIAS: "customer"}
+# Of a name's kind, the name, the customer, who holds it and where it came from (None: nobody does): the steps to take.
+_Judge = Callable[[NameKind, str, str, str | None, str | None], tuple[str, ...]]
 
 
 @functools.cache
 def name_queries(kind: NameKind) -> dict[str, bytes]:
     """Return the queries that write names of a kind."""
-    kept, queries = _KEPT[kind], named_queries("licet.store", "sql/directory.sql")
-    return {
-        name: filled(query, table=Identifier(kept.table), column=Identifier(kept.column))
-        for name, query in queries.items()
-    }
+    table, column = map(Identifier, _TABLES[kind])
+    queries = named_queries("licet.store", "sql/directory.sql")
+    return {name: filled(query, table=table, column=column) for name, query in queries.items()}
 
 
 class PostgresDirectory:
@@ -74,23 +56,20 @@ class PostgresDirectory:
         """
         return await self._write(kind, ref, name, by, _to_delete)
 
-    async def _write(
-        self, kind: NameKind, ref: CustomerRef, name: str, by: Actor, judge: Callable[[_Held], tuple[str, ...]]
-    ) -> Written:
-        kept, queries = _KEPT[kind], name_queries(kind)
+    async def _write(self, kind: NameKind, ref: CustomerRef, name: str, by: Actor, judge: _Judge) -> Written:
+        queries, alone = name_queries(kind), kind is NameKind.ALIAS
         async with writing(self._pool) as (connection, revision):
             customer_id = await id_of(connection, ref)
-            said = {"name": name, "customer_id": customer_id, "author": by.name, "revision": revision}
-            said["alone"] = kept.alone
+            said = {"name": name, "customer_id": customer_id, "author": by.name, "revision": revision, "alone": alone}
             found = await (await connection.execute(queries["find"], said)).fetchone()
-            steps = judge(_Held(kind, name, customer_id, *(found or (None, None))))
+            steps = judge(kind, name, customer_id, *(found or (None, None)))
             # Under the lock the revision before this one is committed, and says the same as the present state.
             written = Written(customer_id, revision if steps else revision - 1, changed=bool(steps))
             if not steps:
                 raise psycopg.Rollback
             for step in steps:
                 await connection.execute(queries[step], said)
-            await write_feed(connection, revision, kept.feed, customer_id if kind is NameKind.ALIAS else name)
+            await write_feed(connection, revision, _FEED[kind], customer_id if alone else name)
             act = Act(
                 action=Action(f"{kind.value}.{'put' if judge is _to_put else 'delete'}"),
                 subject=name,
@@ -103,10 +82,10 @@ class PostgresDirectory:
         return written
 
 
-def _to_put(held: _Held) -> tuple[str, ...]:
-    if held.holder is not None and held.holder != held.customer_id:
-        raise Conflict(f"the {held.kind.value} {held.name} is the customer {held.holder}'s; take it from there first")
-    match held.origin:
+def _to_put(kind: NameKind, name: str, customer_id: str, holder: str | None, origin: str | None) -> tuple[str, ...]:
+    if holder not in (None, customer_id):
+        raise Conflict(f"the {kind.value} {name} is the customer {holder}'s; take it from there first")
+    match origin:
         case "person":
             return ()
         case None:
@@ -115,9 +94,9 @@ def _to_put(held: _Held) -> tuple[str, ...]:
             return ("close", "open")
 
 
-def _to_delete(held: _Held) -> tuple[str, ...]:
-    if held.holder != held.customer_id:
+def _to_delete(kind: NameKind, name: str, customer_id: str, holder: str | None, origin: str | None) -> tuple[str, ...]:
+    if holder != customer_id:
         return ()
-    if held.origin == "source":
-        raise Conflict(f"a Salesforce field gives the {held.kind.value} {held.name} to this customer; change it there")
+    if origin == "source":
+        raise Conflict(f"a Salesforce field gives the {kind.value} {name} to this customer; change it there")
     return ("close",)

@@ -23,10 +23,10 @@ MOST = 10_000
 CHUNK = 1000
 _LOAD_TIMEOUT_MS = 120_000
 # All look-ups of a delta are by key: a plan made while a table was small must not scan it when it has grown.
-_BY_KEY = "".join(f" -c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin")) + " -c jit=off"
+_BY_KEY = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
 # A load follows the indexes, which have all in order: rows flow at once, where a sort of a million customers' licenses
 # came first and took the longer half.
-_IN_ORDER = "".join(f" -c enable_{way}=off" for way in ("sort", "bitmapscan", "hashjoin", "hashagg")) + " -c jit=off"
+_IN_ORDER = dict.fromkeys(("enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_hashagg", "jit"), "off")
 
 
 class PostgresFeed:
@@ -37,13 +37,9 @@ class PostgresFeed:
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0, traces: Callable[[str], None] | None = None) -> None:
-        def conninfo(what: str, timeout_ms: int, options: str) -> str:
-            made = reader_conninfo(url, application=f"licet web {what}", timeout_ms=timeout_ms)
-            limits = psycopg.conninfo.conninfo_to_dict(made)["options"]
-            return psycopg.conninfo.make_conninfo(made, options=f"{limits}{options}")
-
-        self._following = conninfo("follow", int(timeout * 1000), _BY_KEY)
-        self._loading = conninfo("load", _LOAD_TIMEOUT_MS, _IN_ORDER)
+        patience = int(timeout * 1000)
+        self._following = reader_conninfo(url, application="licet web follow", timeout_ms=patience, **_BY_KEY)
+        self._loading = reader_conninfo(url, application="licet web load", timeout_ms=_LOAD_TIMEOUT_MS, **_IN_ORDER)
         self._traces = traces
         self._connection: Connection | None = None
         self._open: set[Connection] = set()

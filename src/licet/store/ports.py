@@ -32,7 +32,6 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     licenses: Mapping[str, License]
     names: frozenset[Called] = frozenset()
     held: frozenset[str] = frozenset()
-    stored: bool = True
 
 
 class Exceptions(msgspec.Struct, frozen=True, gc=False):
