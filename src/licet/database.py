@@ -74,7 +74,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
-def cut(connection: AsyncConnection) -> None:
+def cut(connection: Connection | AsyncConnection) -> None:
     """End a session from this side, for a server that does not answer: a cancelled query would wait for it."""
     if not connection.closed:
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=socket.dup(connection.fileno())) as line:

@@ -26,9 +26,10 @@ def session(conninfo: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def moment(url: str, application: str) -> Iterator[Connection]:
+def moment(url: str, application: str, timeout_ms: int = 0, **more: str) -> Iterator[Connection]:
     """Lend one moment of the store, to read as long as it takes. Raises ``Unavailable``."""
-    with answering(), psycopg.connect(reader_conninfo(url, application=application, timeout_ms=0)) as connection:
+    conninfo = reader_conninfo(url, application=application, timeout_ms=timeout_ms, **more)
+    with answering(), psycopg.connect(conninfo) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection
@@ -58,6 +59,6 @@ class Kept:
                     self._connection = psycopg.connect(self._conninfo, autocommit=True)
                     self._prepare(self._connection)
                 yield self._connection
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 self.close()
                 raise
