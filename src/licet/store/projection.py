@@ -35,7 +35,6 @@ from licet.store.ports import (
     Inapplicable,
     Loaded,
     NameWrite,
-    Place,
     Standing,
     StoreUnavailable,
     Wanted,
@@ -169,13 +168,12 @@ class PostgresTransaction(BrakeWriter):
     def load(self, wanted: Wanted) -> Loaded:
         """Move the offsets and read what the batch needs, in one round trip."""
         moves = wanted.moves
-        rows = [
-            {"partition": partition, "before": before, "after": after} for partition, (before, after) in moves.items()
-        ]
+        rows = [{"partition": each, "before": before, "after": after} for each, (before, after) in moves.items()]
+        places = [dict(zip(("log", "partition", "offset"), place, strict=True)) for place in wanted.originals]
         with self._connection.pipeline():
             moved = self._run("advance", log=wanted.log, moves=rows_text(rows))
             earlier = self._run("earlier", event_ids=rows_text({key.event_id for key in wanted.events}))
-            originals = self._originals(wanted.originals) if wanted.originals else None
+            originals = self._run("originals", places=rows_text(places)) if places else None
             states = _ask_states(self._connection, wanted.customers)
         self.catalog = find_current(self._connection, self.catalog)
         return Loaded(
@@ -246,30 +244,23 @@ class PostgresTransaction(BrakeWriter):
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         return self._connection.execute(self._sql[query], parameters, binary=True)
 
-    def _originals(self, places: Collection[Place]) -> psycopg.Cursor[tuple[Any, ...]]:
-        rows = ({"log": log, "partition": partition, "offset": offset} for log, partition, offset in places)
-        return self._run("originals", places=rows_text(rows))
-
     def _write_names(self, names: Sequence[NameWrite]) -> set[str]:
         """Move aliases and domains; returns the other customers that lost one."""
         losers: set[str] = set()
         with self._connection.pipeline():
             for name in names:
-                if name.field is not None and self._kept(name, *name.field):
-                    continue
                 kind = NameKind(name.kind)
                 said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
+                if name.field is not None:
+                    keeper = self._run("keeps_alias", **said, field=name.field[0], place=name.field[1])
+                    if keeper.fetchone() is not None:
+                        continue
                 if kind is NameKind.ALIAS or not name.held:
                     taken = self._connection.execute(name_queries(kind)["take"], said | {"any": name.held}, binary=True)
                     losers |= {row[0] for row in taken}
                 if name.held:
                     self._connection.execute(name_queries(kind)["give"], said)
         return losers
-
-    def _kept(self, name: NameWrite, field: str, place: int) -> bool:
-        """Tell whether another customer keeps the alias."""
-        asked = {"name": name.name, "customer_id": name.customer_id, "field": field, "place": place}
-        return self._run("keeps_alias", **asked).fetchone() is not None
 
     def _copy(self, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
