@@ -7,13 +7,12 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from licet.consume.fold import Customer
-from licet.consume.refold import moved_under
+from licet.consume.refold import Refolding, moved_under
 from licet.domain.brake import Brake
 from licet.domain.errors import InvalidInput, NotFound
 from licet.domain.ids import canonical_customer_id
 from licet.domain.principal import Actor, reason_faults
-from licet.store.ports import Folded, NameWrite
-from licet.store.projection import PostgresProjection, PostgresTransaction
+from licet.store.ports import CatalogTransaction, Folded, NameWrite
 from licet.store.values import Act, Action
 
 CHUNK = 500
@@ -47,7 +46,7 @@ class BrakeActed(msgspec.Struct, frozen=True):
 class BrakeDesk:
     """Does what a person decides."""
 
-    def __init__(self, open_: Callable[[], AbstractContextManager[PostgresProjection]], brake: Brake) -> None:
+    def __init__(self, open_: Callable[[], AbstractContextManager[Refolding]], brake: Brake) -> None:
         self._open = open_
         self._brake = brake
 
@@ -83,8 +82,8 @@ class BrakeDesk:
 
     def _step(
         self,
-        store: PostgresProjection,
-        transaction: PostgresTransaction,
+        store: Refolding,
+        transaction: CatalogTransaction,
         wish: Wish,
         only: str | None,
         keep: frozenset[str],

@@ -4,17 +4,30 @@ A boundary that passes within the second is seen a moment after it; those of a d
 where the clock stood. Every worker has one: what they write is unique, and each looks again under the write lock.
 """
 
+from typing import Protocol
+
 from licet.observe.metrics import Metrics
-from licet.store.clock import PostgresClock
 
 # How soon a boundary is heard of that a change set for the next moment; half the second in which it must be written.
 LOOK_S = 0.5
 
 
+class Boundaries(Protocol):
+    """The store's side. Every method raises ``Unavailable``."""
+
+    def next_s(self) -> float | None:
+        """Return in how many seconds the next boundary passes, below zero where it has; None where none is known."""
+        ...
+
+    def strike(self) -> int:
+        """Write some that passed; returns how many of them time made."""
+        ...
+
+
 class Clock:
     """``step`` belongs to one thread."""
 
-    def __init__(self, boundaries: PostgresClock, metrics: Metrics) -> None:
+    def __init__(self, boundaries: Boundaries, metrics: Metrics) -> None:
         self._boundaries = boundaries
         self._metrics = metrics
 

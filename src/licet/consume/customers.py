@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from licet.consume.fold import Fold, World
+from licet.consume.refold import Refolding
 from licet.domain import ids
 from licet.domain.catalog import Catalog
 from licet.domain.errors import Conflict, InvalidInput, NotFound
 from licet.domain.filter import ERASED, RESTORED, Outcome
 from licet.domain.principal import Actor, reason_faults
-from licet.store.ports import CustomerState, Folded
-from licet.store.projection import PostgresProjection, PostgresTransaction
+from licet.store.ports import CatalogTransaction, CustomerState, Folded
 from licet.store.values import Act, Action
 
 
@@ -32,7 +32,7 @@ class CustomerDesk:
     """Restores and erases customers. Both raise ``InvalidInput``, ``NotFound`` and ``Unavailable``."""
 
     def __init__(
-        self, open_: Callable[[], AbstractContextManager[PostgresProjection]], clock: Callable[[], dt.datetime]
+        self, open_: Callable[[], AbstractContextManager[Refolding]], clock: Callable[[], dt.datetime]
     ) -> None:
         self._open = open_
         self._clock = clock
@@ -74,7 +74,7 @@ class CustomerDesk:
             return Acted(customer_id, transaction.revision)
 
     def _folded(
-        self, catalog: Catalog, transaction: PostgresTransaction, state: CustomerState, outcome: Outcome
+        self, catalog: Catalog, transaction: CatalogTransaction, state: CustomerState, outcome: Outcome
     ) -> Folded:
         customer_id, sequence = state.customer_id, transaction.first_sequence
         customers = {customer_id: state}

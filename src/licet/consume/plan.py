@@ -8,7 +8,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -18,11 +18,30 @@ from licet.domain import fields as read
 from licet.domain.catalog import Catalog, GrantValue, read_catalog
 from licet.domain.decision import Asked, Freshness, Held, Known, Reason, decide
 from licet.domain.license import Cause, License, Moment, Status
-from licet.store.planning import PostgresPlanning
 from licet.store.ports import CustomerState, Exceptions
 
 CHUNK = 500
 _FRESH = Freshness(0, 0, None)
+
+
+class PlanStore(Protocol):
+    """One moment of the store, for reading."""
+
+    def catalog(self) -> Catalog:
+        """Return the current catalog."""
+        ...
+
+    def count(self, after: str) -> int:
+        """Count the customers beyond an id."""
+        ...
+
+    def states(self, after: str, limit: int) -> Mapping[str, CustomerState]:
+        """Return the next customers beyond an id, in the order of their ids."""
+        ...
+
+    def exceptions(self, ids: Collection[str]) -> Mapping[str, Exceptions]:
+        """Return what a decision reads of these customers beside their licenses."""
+        ...
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +108,7 @@ class Plans:
     """Plans catalogs. Raises ``InvalidInput`` with every fault of the document, and ``Unavailable``."""
 
     def __init__(
-        self, open_: Callable[[], AbstractContextManager[PostgresPlanning]], clock: Callable[[], dt.datetime]
+        self, open_: Callable[[], AbstractContextManager[PlanStore]], clock: Callable[[], dt.datetime]
     ) -> None:
         self._open = open_
         self._clock = clock

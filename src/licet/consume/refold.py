@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import msgspec
 
@@ -10,14 +12,25 @@ from licet.consume.fold import Customer, folded
 from licet.consume.names import moved_names
 from licet.domain.catalog import Catalog
 from licet.domain.license import Cause, Moment
-from licet.store.ports import Called, NameWrite
-from licet.store.projection import PostgresProjection
+from licet.store.ports import Called, CatalogTransaction, NameWrite
 
 CHUNK = 500
 DONE = "~"  # sorts after every customer id
 
 
-def refold(store: PostgresProjection, moment_of: Callable[[int, Cause], Moment]) -> Generator[int]:
+class Refolding(Protocol):
+    """The store as a person's act needs it."""
+
+    def transaction(self, deliveries: int) -> AbstractContextManager[CatalogTransaction]:
+        """Open a transaction."""
+        ...
+
+    def current_catalog(self) -> Catalog:
+        """Return the current catalog."""
+        ...
+
+
+def refold(store: Refolding, moment_of: Callable[[int, Cause], Moment]) -> Generator[int]:
     """Bring every customer under the current catalog; yields how many each step reached.
 
     Each step is a transaction of at most ``CHUNK`` customers. Interrupted, it goes on where it stood; stops where a

@@ -18,7 +18,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,12 +34,26 @@ from licet.domain.payload import read_object
 from licet.queue.message import Envelope, Record
 from licet.queue.ports import Extent, LogSurvey, LogUnavailable
 from licet.store.ports import Account, Called, CustomerState, Entry, EventKey, Place, StoredCustomer, StoredName
-from licet.store.verification import PostgresVerification
 
 _NOBODY = uuid.UUID(int=0)
 _ACTS: Mapping[str | None, Outcome] = {outcome.reason: outcome for outcome in (RESTORED, ERASED)}
 SHOWN = 100  # findings kept in words; all are counted
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
+
+
+class Books(Protocol):
+    """The store's side: one moment of it. See ``store/verification.py`` for what each returns."""
+
+    def accounts(self) -> Sequence[Account]: ...  # noqa: D102
+    def ranges(self, kind: str, account: Account) -> Sequence[tuple[int, int]]: ...  # noqa: D102
+    def strays(self) -> Iterable[tuple[int, str, str]]: ...  # noqa: D102
+    def unheard(self) -> Iterable[tuple[str, str, str, str | None, str | None]]: ...  # noqa: D102
+    def catalogs(self) -> Sequence[tuple[int, str, int, str | None]]: ...  # noqa: D102
+    def entries(self) -> Iterator[tuple[str, Entry]]: ...  # noqa: D102
+    def customers(self) -> Iterator[tuple[str, StoredCustomer]]: ...  # noqa: D102
+    def licenses(self) -> Iterator[tuple[str, License]]: ...  # noqa: D102
+    def names(self) -> Iterator[tuple[str, StoredName]]: ...  # noqa: D102
+    def alias_held(self, alias: str) -> bool: ...  # noqa: D102
 
 
 class Report:
@@ -61,7 +75,7 @@ class Report:
         self.unchecked[what] = self.unchecked.get(what, 0) + 1
 
 
-def verify(books: PostgresVerification, survey: LogSurvey, told: Callable[[int], None]) -> Report:
+def verify(books: Books, survey: LogSurvey, told: Callable[[int], None]) -> Report:
     """Answer the three questions; ``told`` hears how many deliveries each step folded."""
     report = Report()
     _check_ledger(books, survey, report)
@@ -79,7 +93,7 @@ def verify(books: PostgresVerification, survey: LogSurvey, told: Callable[[int],
     return report
 
 
-def _check_ledger(books: PostgresVerification, survey: LogSurvey, report: Report) -> None:
+def _check_ledger(books: Books, survey: LogSurvey, report: Report) -> None:
     name: str = ""
     extents: Mapping[int, Extent] = {}
     try:
@@ -124,11 +138,7 @@ def _check_hole(survey: LogSurvey, account: Account, hole: tuple[int, int], repo
 
 
 def _check_names(
-    books: PostgresVerification,
-    customer_id: str,
-    said: AbstractSet[Called],
-    stored: Sequence[StoredName],
-    report: Report,
+    books: Books, customer_id: str, said: AbstractSet[Called], stored: Sequence[StoredName], report: Report
 ) -> None:
     """Hold the names that a customer's fields say against those that it has."""
     for one in stored:
@@ -139,7 +149,7 @@ def _check_names(
             report.fault(f"customer {customer_id}: a field says the {kind} {name}, and nobody was given it")
 
 
-def _check_acts(books: PostgresVerification, report: Report) -> None:
+def _check_acts(books: Books, report: Report) -> None:
     """Hold the names and overrides that people gave, by the audit, against those that there are."""
     for customer_id, kind, name, said, held in books.unheard():
         what = f"customer {customer_id}: the {kind} {name}"
@@ -165,7 +175,7 @@ def _without(ranges: Iterable[tuple[int, int]], skipped: Sequence[tuple[int, int
 
 
 def _by_customer(
-    books: PostgresVerification,
+    books: Books,
 ) -> Iterator[tuple[str, list[Entry], StoredCustomer | None, list[License], list[StoredName]]]:
     """Bring four streams together, each ordered by the customer's id."""
     streams: list[Iterator[tuple[str, Any]]] = [books.entries(), books.customers(), books.licenses(), books.names()]

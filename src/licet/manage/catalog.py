@@ -2,14 +2,14 @@
 
 from licet.domain.catalog import read_catalog
 from licet.domain.principal import Actor
-from licet.store.catalog_writer import PostgresCatalogs
+from licet.manage.ports import CatalogStore
 from licet.store.values import CatalogVersion
 
 
 class CatalogDesk:
     """Shows and applies catalogs. Both raise ``Unavailable`` where the store does not answer."""
 
-    def __init__(self, store: PostgresCatalogs) -> None:
+    def __init__(self, store: CatalogStore) -> None:
         self._store = store
 
     def show(self) -> CatalogVersion:

@@ -4,7 +4,7 @@ from licet.domain import ids
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Principal
-from licet.store.directory import PostgresDirectory
+from licet.manage.ports import DirectoryWriter
 from licet.store.values import NameKind, Written
 
 _CHECKS = {NameKind.MEMBER: ids.user_id, NameKind.DOMAIN: ids.verified_domain, NameKind.ALIAS: ids.alias}
@@ -17,7 +17,7 @@ class Directory:
     ``InvalidInput``, ``NotFound`` (customer), ``Conflict`` and ``Unavailable``.
     """
 
-    def __init__(self, writer: PostgresDirectory) -> None:
+    def __init__(self, writer: DirectoryWriter) -> None:
         self._writer = writer
 
     async def put(self, kind: NameKind, customer: str, name: str, by: Principal) -> tuple[str, Written]:

@@ -14,9 +14,8 @@ from licet.domain.errors import Fault, InvalidInput
 from licet.domain.fields import moment_of
 from licet.domain.principal import Actor
 from licet.manage.export_file import ExportReader, ExportWriter
-from licet.manage.ports import Bar
+from licet.manage.ports import Bar, DriftStore
 from licet.manage.repair import Orders, Repairs, Seen
-from licet.store.drift import PostgresDrift
 from licet.store.values import Reconciliation
 
 _TOLD = 20  # faults of a file that are told one by one
@@ -26,7 +25,7 @@ Tick = Callable[[int], object]
 class DriftDesk:
     """The operator's side of both. ``store`` lends a session of the store."""
 
-    def __init__(self, store: Callable[[], AbstractContextManager[PostgresDrift]]) -> None:
+    def __init__(self, store: Callable[[], AbstractContextManager[DriftStore]]) -> None:
         self._store = store
 
     def export(self, out: IO[str], *, as_csv: bool, begins: Tick, told: Tick) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from licet.domain.errors import Fault, InvalidInput, NotFound
 from licet.domain.ids import shown
 from licet.domain.principal import Actor, Scope
-from licet.store.keys import PostgresKeys
+from licet.manage.ports import KeyStore
 from licet.store.ports import StoredKey
 
 # 43 of 62 characters are 256 bits: nobody guesses one, so a plain hash keeps it. No sign breaks a double click.
@@ -33,7 +33,7 @@ class CreatedKey(msgspec.Struct, frozen=True):
 class Keys:
     """Makes, lists and revokes API keys. Every method raises ``Unavailable`` where the store does not answer."""
 
-    def __init__(self, store: PostgresKeys) -> None:
+    def __init__(self, store: KeyStore) -> None:
         self._store = store
 
     async def create(self, name: str, scopes: Collection[str], by: Actor) -> CreatedKey:

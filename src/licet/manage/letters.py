@@ -1,7 +1,8 @@
 """What people do with dead letters: replay them through the log, or drop them."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -12,10 +13,29 @@ from licet.domain.payload import read_object
 from licet.domain.principal import Actor, reason_faults
 from licet.queue.message import COMPARED_AT, DOOR, Message, Position
 from licet.queue.ports import AppendFailed, ChangeLog
-from licet.store.letters import PostgresLetters
 from licet.store.values import Letter, LetterState
 
 CHUNK = 100
+
+
+class LetterStore(Protocol):
+    """The store's side. Every method raises ``Unavailable``."""
+
+    async def get(self, letters: Sequence[int]) -> Sequence[Letter]:
+        """Return letters with their bytes and their fate, by number; those that are not there are left out."""
+        ...
+
+    async def open_letters(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[int]:
+        """Return the next open letters that the run has not replayed, in the order in which they were kept."""
+        ...
+
+    async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, by: Actor) -> None:
+        """Keep where the log has the replays of letters: (letter, partition, offset) of each."""
+        ...
+
+    async def note_drop(self, letter: int, reason: str, by: Actor) -> None:
+        """Keep that a letter was dropped, and why."""
+        ...
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -33,7 +53,7 @@ class LetterDesk:
     post that the door kept is replayed once the catalog reads it, and judged as if it had arrived when it was kept.
     """
 
-    def __init__(self, store: PostgresLetters, log: ChangeLog, catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, store: LetterStore, log: ChangeLog, catalog: Callable[[], Catalog]) -> None:
         self._store = store
         self._log = log
         self._catalog = catalog

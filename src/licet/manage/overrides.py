@@ -12,7 +12,8 @@ from licet.domain.catalog import Catalog
 from licet.domain.errors import Fault, Forbidden, InvalidInput
 from licet.domain.ids import CustomerRef, shown
 from licet.domain.principal import Actor, reason_faults
-from licet.store.overrides import May, PostgresOverrides, Stored, Wanted
+from licet.manage.ports import OverrideStore
+from licet.store.overrides import May, Stored, Wanted
 
 DEFAULT = dt.timedelta(hours=48)
 SUPPORTED = dt.timedelta(days=14)
@@ -51,9 +52,7 @@ class Overrides:
     ``Conflict``, ``Forbidden`` and ``Unavailable``.
     """
 
-    def __init__(
-        self, store: PostgresOverrides, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]
-    ) -> None:
+    def __init__(self, store: OverrideStore, catalog: Callable[[], Catalog], clock: Callable[[], dt.datetime]) -> None:
         self._store = store
         self._catalog = catalog
         self._clock = clock

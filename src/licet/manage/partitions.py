@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from licet.domain.errors import Conflict, Fault, InvalidInput, Unavailable
 from licet.domain.principal import Actor
+from licet.manage.ports import PartitionStore
 from licet.queue.ports import LogSurvey, LogUnavailable
-from licet.store.partitions import PostgresPartitions
 from licet.store.values import PartitionStop
 
 
 class PartitionDesk:
     """Every decision is kept with its author. Every method raises ``Unavailable``."""
 
-    def __init__(self, store: PostgresPartitions, survey: LogSurvey) -> None:
+    def __init__(self, store: PartitionStore, survey: LogSurvey) -> None:
         self._store = store
         self._survey = survey
 

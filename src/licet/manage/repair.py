@@ -18,9 +18,8 @@ from licet.domain.errors import Fault, InvalidInput
 from licet.domain.fields import microseconds, moment_of
 from licet.domain.filter import CLOCK_TOLERANCE
 from licet.domain.principal import Actor
-from licet.manage.ports import Bar
+from licet.manage.ports import Bar, DriftStore
 from licet.queue.message import Message
-from licet.store.drift import PostgresDrift
 from licet.store.values import Act, Action
 
 SOURCE = "reconcile"
@@ -56,7 +55,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 class Repairs:
     """The repairs of one comparison; ``plan`` is an empty file."""
 
-    def __init__(self, orders: Orders, layout: Layout, store: PostgresDrift, plan: IO[bytes]) -> None:
+    def __init__(self, orders: Orders, layout: Layout, store: DriftStore, plan: IO[bytes]) -> None:
         self._orders, self._store, self._plan = orders, store, plan
         self._layout, self._source = layout, layout.catalog.source
         self._counts: Counter[Repair] = Counter()

@@ -12,21 +12,51 @@ The last holds by order: who leads opens the topic, which cuts off all who opene
 session that leads. So no one sends what was read before another led.
 """
 
+from typing import Protocol
+
 from licet.domain.catalog import Catalog, read_catalog
 from licet.observe.metrics import Metrics
 from licet.publish.event import announcement
 from licet.queue.ports import Announcer
-from licet.store.outbox import PostgresOutbox
+from licet.store.steps import Step
 
 CHUNK = 500
 # How soon another publisher takes over, and what a lost notification costs.
 LOOK_S = 1.0
 
 
+class Outbox(Protocol):
+    """The store's side; ``store.steps`` has the words. Every method but ``close`` raises ``Unavailable``."""
+
+    def lead(self) -> bool:
+        """Become or stay the one publisher; False while another is."""
+        ...
+
+    def ahead(self, limit: int) -> Step:
+        """Return the next step, about ``limit`` customers in whole revisions, without what is in it."""
+        ...
+
+    def read(self, step: Step, known_catalog: int) -> Step:
+        """Return the step with what is in it; fails where the session that leads has ended meanwhile."""
+        ...
+
+    def told(self, step: Step) -> None:
+        """Remember that the topic has a step."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return once a writer has committed, or after the time."""
+        ...
+
+    def close(self) -> None:
+        """Let another lead."""
+        ...
+
+
 class Publisher:
     """``step`` belongs to one thread; ``close`` it after each failure: nothing half done may go on."""
 
-    def __init__(self, outbox: PostgresOutbox, announcer: Announcer, metrics: Metrics) -> None:
+    def __init__(self, outbox: Outbox, announcer: Announcer, metrics: Metrics) -> None:
         self._outbox = outbox
         self._announcer = announcer
         self._metrics = metrics

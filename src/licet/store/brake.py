@@ -49,10 +49,7 @@ class BrakeWriter:
     def release(
         self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
     ) -> list[tuple[str, str]]:
-        """End some holds; those of the customers ``keep`` become this person's overrides, and last as long.
-
-        Returns the (customer, SKU) pairs in order, from beyond ``after`` (both, with a space); perhaps ``only`` of one.
-        """
+        """End some holds; those of the customers ``keep`` become this person's overrides, and last as long."""
         self._ask("in_order")
         pairs = [(row[0], row[1]) for row in self._ask("held", only=only, after=after, limit=limit)]
         self._end(pairs, by.name, reason)
@@ -65,7 +62,7 @@ class BrakeWriter:
         return pairs
 
     def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> list[tuple[str, str]]:
-        """Hold some of what ended before any was held; returns the same."""
+        """Hold some of what ended before any was held."""
         pairs = [(row[0], row[1]) for row in self._ask("ended", window=brake.window, after=after, limit=limit)]
         self._hold(_named(pairs), Room(why=f"{HELD}: {reason}", hold=brake.hold), by.name)
         return pairs

@@ -13,7 +13,7 @@ from licet.store.values import Act, Action, CatalogVersion
 
 
 class PostgresCatalogs:
-    """Keeps catalog versions. Every method raises ``Unavailable``."""
+    """Keeps catalog versions; see ``manage.ports``. Every method raises ``Unavailable``."""
 
     def __init__(self, url: str) -> None:
         self._conninfo = writer_conninfo(url, application="licet catalog")

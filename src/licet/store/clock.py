@@ -14,7 +14,7 @@ _BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_sort", "enable_bitmapscan")
 
 
 class PostgresClock(Kept):
-    """The boundaries. Every method raises ``Unavailable``."""
+    """See ``consume.clock.Boundaries``."""
 
     def __init__(self, url: str) -> None:
         super().__init__(writer_conninfo(url, application="licet clock", **_BY_INDEX))

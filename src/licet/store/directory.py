@@ -36,7 +36,7 @@ def name_queries(kind: NameKind) -> dict[str, bytes]:
 
 
 class PostgresDirectory:
-    """Writes the directory. Each write is one transaction under the one write lock."""
+    """Writes the directory; see ``manage.ports``. Each write is one transaction under the one write lock."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

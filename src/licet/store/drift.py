@@ -26,10 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PostgresDrift:
-    """A file's rows go to a temporary table, so that the database does the joining.
-
-    ``compared_at``: the revision and the last sequence number of the moment that was read last.
-    """
+    """See ``manage.drift.DriftStore``. A file's rows go to a temporary table, so that the database does the joining."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -50,7 +47,7 @@ class PostgresDrift:
             yield customer, deleted, _fields(fields)
 
     def load(self, rows: Iterable[tuple[int, str, Said]]) -> None:
-        """Take a file's rows: line, customer, what it says."""
+        """Take a file's rows."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(self._sql["create_file"])
             with cursor.copy(self._sql["copy_file"]) as copy:
@@ -59,7 +56,7 @@ class PostgresDrift:
             cursor.execute(self._sql["analyze_file"])
 
     def twice(self) -> list[tuple[str, list[int]]]:
-        """Return customers that stand in the file more than once, with two of their lines; the first twenty."""
+        """Return customers that stand in the file more than once."""
         return list(self._connection.execute(self._sql["twice"]))
 
     def pairs(self) -> Iterator[Pair]:

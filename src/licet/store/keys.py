@@ -12,7 +12,7 @@ from licet.store.values import Act, Action
 
 
 class PostgresKeys(Reader):
-    """Keeps API keys by their hashes."""
+    """Keeps API keys; see ``manage.ports``."""
 
     files = ("keys",)
 

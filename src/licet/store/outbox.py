@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder(list[Believed]).decode
 
 
 class PostgresOutbox(Kept):
-    """Its session holds the lock of the one publisher. Every method but ``close`` raises ``Unavailable``."""
+    """See ``publish.publisher.Outbox``. Its session holds the lock of the one publisher."""
 
     def __init__(self, url: str, topic: str) -> None:
         super().__init__(writer_conninfo(url, application="licet publisher"))

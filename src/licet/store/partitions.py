@@ -13,7 +13,7 @@ from licet.store.values import Act, Action, PartitionStop
 
 
 class PostgresPartitions:
-    """Keeps stops and decisions. Every method raises ``Unavailable``."""
+    """Keeps stops and decisions; see ``manage.ports``. Every method raises ``Unavailable``."""
 
     def __init__(self, url: str) -> None:
         self._conninfo = writer_conninfo(url, application="licet partition")
@@ -25,10 +25,7 @@ class PostgresPartitions:
             return [PartitionStop(*row) for row in connection.execute(self._sql["stops"])]
 
     def decide(self, log: str, partition: int, by: Actor, accepted: int | None) -> PartitionStop:
-        """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop.
-
-        What the ledger has from ``accepted`` on is set aside under another log's name. Raises ``NotFound``.
-        """
+        """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop."""
         place = {"log": log, "partition": partition}
         with session(self._conninfo) as connection, connection.transaction():
             row = connection.execute(self._sql["lift"], place).fetchone()

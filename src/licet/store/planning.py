@@ -17,7 +17,7 @@ _overrides = msgspec.json.Decoder(list[OverrideRow])
 
 
 class PostgresPlanning:
-    """One moment of the store."""
+    """See ``consume.plan.PlanStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

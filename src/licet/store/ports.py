@@ -1,6 +1,7 @@
 """What the store must do, split by who asks: readers and writers are different types."""
 
 import datetime as dt
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
@@ -14,6 +15,8 @@ from licet.domain.errors import Fault
 from licet.domain.fields import Fields
 from licet.domain.filter import Earlier, Outcome
 from licet.domain.license import License
+from licet.domain.principal import Actor
+from licet.store.values import Act
 
 # What a customer is called by one of its fields, and the name.
 Calling = Literal["alias", "domain"]
@@ -209,6 +212,57 @@ class Transaction(Protocol):
 
         Returns them, each with why. A stopped partition stays so until a person has decided.
         """
+        ...
+
+
+class CatalogTransaction(Protocol):
+    """A transaction in which what a person did reaches customers: a catalog, a restoration, an erasure."""
+
+    @property
+    def revision(self) -> int:
+        """The revision that this transaction writes."""
+        ...
+
+    @property
+    def first_sequence(self) -> int:
+        """The first of the sequence numbers that the transaction took when it began."""
+        ...
+
+    def unfolded(self, version: int, limit: int) -> Sequence[str]:
+        """Return up to ``limit`` customers that the catalog version has not reached yet, by id."""
+        ...
+
+    def states(self, customer_ids: Sequence[str]) -> Mapping[str, CustomerState]:
+        """Return the state of each customer that is stored."""
+        ...
+
+    def write(self, folded: Folded) -> None:
+        """Write a fold."""
+        ...
+
+    def mark_refolded(self, version: int, customer_id: str) -> None:
+        """Remember that the catalog version has reached all customers up to this id."""
+        ...
+
+    def release(
+        self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """End some of the safety brake's holds; those of the customers ``keep`` become this person's overrides.
+
+        Returns the (customer, SKU) pairs in order, from beyond ``after`` (both, with a space); perhaps ``only`` of one.
+        """
+        ...
+
+    def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Hold some of what ended before the safety brake held any; returns the same."""
+        ...
+
+    def erase(self, customer_id: str, by: Actor) -> list[uuid.UUID]:
+        """Empty all that is kept of a customer beside its row and its licenses."""
+        ...
+
+    def audit(self, act: Act) -> None:
+        """Keep what a person did."""
         ...
 
 

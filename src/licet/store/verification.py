@@ -19,7 +19,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 
 
 class PostgresVerification:
-    """The books: one moment of the store, while workers go on."""
+    """See ``consume.verify.Books``. All of it is one moment of the store, while workers go on."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
