@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 # A writer that is paused or cut off is thrown out after this long, so that it holds the one write lock no longer.
@@ -30,12 +31,17 @@ def named_queries(package: str, file: str) -> dict[str, bytes]:
     return {name: body.strip().encode() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000) -> str:
+def filled(query: bytes, **parts: sql.Composable) -> bytes:
+    """Put tables, columns and literals in the place of a query's ``{name}``."""
+    return sql.SQL(query.decode()).format(**parts).as_bytes()
+
+
+def reader_conninfo(url: str, *, application: str, timeout_ms: int = 5000, **more: str) -> str:
     """Build the settings of a connection that reads: UTC, a statement limit, the process's name for the operator."""
-    return _conninfo(url, application, statement_timeout=timeout_ms)
+    return _conninfo(url, application, statement_timeout=timeout_ms, **more)
 
 
-def writer_conninfo(url: str, *, application: str) -> str:
+def writer_conninfo(url: str, *, application: str, **more: str) -> str:
     """Build the settings of a connection that writes.
 
     One that stands still in its transaction is ended after ``WRITER_TIMEOUT_MS``. A statement, and so a wait for a
@@ -48,10 +54,11 @@ def writer_conninfo(url: str, *, application: str) -> str:
         statement_timeout=patience,
         lock_timeout=patience,
         idle_in_transaction_session_timeout=WRITER_TIMEOUT_MS,
+        **more,
     )
 
 
-def _conninfo(url: str, application: str, **limits: int) -> str:
+def _conninfo(url: str, application: str, **limits: int | str) -> str:
     options = " ".join(f"-c {name}={value}" for name, value in {**limits, "timezone": "UTC"}.items())
     return make_conninfo(
         url,
@@ -67,7 +74,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
-def cut(connection: AsyncConnection) -> None:
+def cut(connection: Connection | AsyncConnection) -> None:
     """End a session from this side, for a server that does not answer: a cancelled query would wait for it."""
     if not connection.closed:
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=socket.dup(connection.fileno())) as line:

@@ -9,7 +9,7 @@ import pytest
 from licet.domain.catalog import read_catalog
 from licet.domain.change import CustomerChange
 from licet.domain.fields import Written, microseconds
-from licet.domain.filter import INAPPLICABLE, OUTCOMES, RULES, UNREADABLE, Earlier, Facts, Kind, judge
+from licet.domain.filter import INAPPLICABLE, OUTCOMES, UNREADABLE, Earlier, Facts, Kind, judge
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 CATALOG = read_catalog('[[exclude]]\nname = "tests"\nfield = "Type"\nequals = ["Test"]')
@@ -72,7 +72,7 @@ def test_every_rule_at_once_and_then_without_the_first_one_by_one() -> None:
         change |= cure.pop("change", {})
         said |= cure
         told.append(judge(facts(change, **said)).rule)
-    assert told == [rule.name for rule in RULES]
+    assert told == [outcome.rule for outcome in OUTCOMES]
 
 
 def test_every_outcome_is_one_that_the_ledger_knows() -> None:

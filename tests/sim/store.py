@@ -103,8 +103,10 @@ class MemoryStore:
             deleted=write.deleted,
             fields=_decode_fields(fields),
             licenses=dict(self.open.get(customer_id, {})),
-            source_aliases=frozenset(alias for alias, holder in self.aliases.items() if holder == customer_id),
-            source_domains=frozenset(domain for domain, holder in self.domains if holder == customer_id),
+            names=frozenset(
+                [("alias", alias) for alias, holder in self.aliases.items() if holder == customer_id]
+                + [("domain", domain) for domain, holder in self.domains if holder == customer_id]
+            ),
             held=frozenset(sku for held, sku in self.holds if held == customer_id),
         )
 
@@ -130,7 +132,7 @@ class MemoryStore:
         for delivery in folded.deliveries:
             self.keep_delivery(revision, delivery)
         self.dead.update({letter.sequence: letter for letter in folded.dead_letters})
-        losers = self._move_names(folded.aliases, folded.domains)
+        losers = self._move_names(folded.names)
         for write in folded.customers:
             self.customers[write.customer_id] = (write, _encode(write.fields))
         for row in folded.closes:
@@ -167,17 +169,18 @@ class MemoryStore:
             if row.valid_to is None and held is not None and held.row not in closed:
                 raise Inapplicable("ExclusionViolation: two open rows of one customer and SKU")
 
-    def _move_names(self, aliases: Collection[NameWrite], domains: Collection[NameWrite]) -> set[str]:
+    def _move_names(self, names: Collection[NameWrite]) -> set[str]:
         losers = set()
-        for name in aliases:
+        for name in names:
+            if name.kind == "domain":
+                (self.domains.add if name.held else self.domains.discard)((name.name, name.customer_id))
+                continue
             holder = self.aliases.get(name.name)
             if holder is not None and (name.held or holder == name.customer_id):
                 del self.aliases[name.name]
                 losers |= {holder} - {name.customer_id}
             if name.held:
                 self.aliases[name.name] = name.customer_id
-        for name in domains:
-            (self.domains.add if name.held else self.domains.discard)((name.name, name.customer_id))
         return losers
 
 

@@ -43,7 +43,7 @@ from licet.store.overrides import PostgresOverrides
 from licet.store.partitions import PostgresPartitions
 from licet.store.planning import open_planning
 from licet.store.pools import Pool, reader_pool, writer_pool
-from licet.store.projection import PostgresProjection
+from licet.store.projection import PostgresProjection, open_projection
 from licet.store.prune import prune
 from licet.store.verification import open_books
 
@@ -130,12 +130,12 @@ def catalog_plans(settings: Settings) -> Plans:
 
 def customer_desk(settings: Settings) -> CustomerDesk:
     """Build what a person does to whole customers."""
-    return CustomerDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), utc_now)
+    return CustomerDesk(functools.partial(open_projection, settings.database_url), utc_now)
 
 
 def brake_desk(settings: Settings) -> BrakeDesk:
     """Build what a person does to the safety brake's holds."""
-    return BrakeDesk(lambda: contextlib.closing(PostgresProjection(settings.database_url)), build_brake(settings))
+    return BrakeDesk(functools.partial(open_projection, settings.database_url), build_brake(settings))
 
 
 @contextlib.asynccontextmanager

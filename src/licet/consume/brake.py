@@ -9,10 +9,10 @@ import msgspec
 from licet.consume.fold import Customer
 from licet.consume.refold import Refolding, moved_under
 from licet.domain.brake import Brake
-from licet.domain.errors import InvalidInput, NotFound, Unavailable
+from licet.domain.errors import InvalidInput, NotFound
 from licet.domain.ids import canonical_customer_id
 from licet.domain.principal import Actor, reason_faults
-from licet.store.ports import CatalogTransaction, Folded, NameWrite, StoreUnavailable
+from licet.store.ports import CatalogTransaction, Folded, NameWrite
 from licet.store.values import Act, Action
 
 CHUNK = 500
@@ -61,22 +61,19 @@ class BrakeDesk:
         only = canonical_customer_id(wish.customer) if wish.customer is not None else None
         keep = frozenset(map(canonical_customer_id, wish.keep))
         named = keep | {only} if only is not None else keep
-        try:
-            with self._open() as store:
-                after = ""
-                while True:
-                    with store.transaction(0) as transaction:
-                        states = transaction.states(sorted(named))
-                        if unknown := sorted(named - states.keys()):
-                            raise NotFound(f"no customer has the id {', '.join(unknown)}")
-                        pairs = self._step(store, transaction, wish, only, keep, after)
-                    if pairs:
-                        yield len(pairs), transaction.revision
-                    if len(pairs) < CHUNK:
-                        return
-                    named, after = frozenset(), " ".join(pairs[-1])
-        except StoreUnavailable as error:
-            raise Unavailable(f"the store does not answer: {error}") from error
+        with self._open() as store:
+            after = ""
+            while True:
+                with store.transaction(0) as transaction:
+                    states = transaction.states(sorted(named))
+                    if unknown := sorted(named - states.keys()):
+                        raise NotFound(f"no customer has the id {', '.join(unknown)}")
+                    pairs = self._step(store, transaction, wish, only, keep, after)
+                if pairs:
+                    yield len(pairs), transaction.revision
+                if len(pairs) < CHUNK:
+                    return
+                named, after = frozenset(), " ".join(pairs[-1])
 
     def act(self, wishes: Sequence[Wish], most: int = STEPS) -> BrakeActed:
         """Do the same for several wishes, up to ``most`` transactions of them all. Raises what ``steps`` does."""
@@ -99,13 +96,12 @@ class BrakeDesk:
         if not pairs:
             return ()
         ids, catalog = sorted({customer_id for customer_id, _ in pairs}), store.current_catalog()
-        names: tuple[list[NameWrite], list[NameWrite]] = [], []
+        names: list[NameWrite] = []
         for state in transaction.states(ids).values():
             if state.deleted and state.customer_id not in keep:  # it has its names while it is held
                 customer = Customer(state.customer_id, msgspec.structs.replace(state, deleted=not state.held))
-                for every, its in zip(names, moved_under(customer, customer.names(catalog), catalog), strict=True):
-                    every.extend(its)
-        transaction.write(Folded(aliases=names[0], domains=names[1], touched=ids))
+                names += moved_under(customer, customer.names(catalog), catalog)
+        transaction.write(Folded(names=names, touched=ids))
         transaction.audit(
             Act(
                 action=Action.BRAKE_RESTORE if wish.restore else Action.BRAKE_RELEASE,

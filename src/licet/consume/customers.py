@@ -5,7 +5,6 @@ them as their cause, and ``licet verify`` folds them again.
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -15,10 +14,10 @@ from licet.consume.fold import Fold, World
 from licet.consume.refold import Refolding
 from licet.domain import ids
 from licet.domain.catalog import Catalog
-from licet.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from licet.domain.errors import Conflict, InvalidInput, NotFound
 from licet.domain.filter import ERASED, RESTORED, Outcome
 from licet.domain.principal import Actor, reason_faults
-from licet.store.ports import CatalogTransaction, CustomerState, Folded, StoreUnavailable
+from licet.store.ports import CatalogTransaction, CustomerState, Folded
 from licet.store.values import Act, Action
 
 
@@ -53,44 +52,35 @@ class CustomerDesk:
         customer_id = ids.canonical_customer_id(customer)
         if faults := reason_faults(reason):
             raise InvalidInput.of(*faults)
-        try:
-            with self._open() as store, store.transaction(1) as transaction:
-                states = transaction.states([customer_id])
-                if customer_id not in states:
-                    raise NotFound(f"no customer has the id {customer_id}")
-                state = states[customer_id]
-                if outcome is RESTORED and not state.deleted:
-                    raise Conflict(f"the customer {customer_id} is not deleted: there is nothing to restore")
-                transaction.write(self._folded(store.current_catalog(), transaction, state, outcome))
-                ended = transaction.erase(customer_id, by) if outcome is ERASED else ()
-                act = Act(
-                    action=Action.CUSTOMER_ERASE if outcome is ERASED else Action.CUSTOMER_RESTORE,
-                    subject=customer_id,
-                    by=by,
-                    customer_id=customer_id,
-                    before={"deleted": state.deleted} | ({"overrides": ended} if ended else {}),
-                    after={"deleted": outcome is ERASED, "erased": outcome is ERASED},
-                    reason=reason,
-                )
-                transaction.audit(act)
-                return Acted(customer_id, transaction.revision)
-        except StoreUnavailable as error:
-            raise Unavailable(f"the store does not answer: {error}") from error
+        with self._open() as store, store.transaction(1) as transaction:
+            states = transaction.states([customer_id])
+            if customer_id not in states:
+                raise NotFound(f"no customer has the id {customer_id}")
+            state = states[customer_id]
+            if outcome is RESTORED and not state.deleted:
+                raise Conflict(f"the customer {customer_id} is not deleted: there is nothing to restore")
+            transaction.write(self._folded(store.current_catalog(), transaction, state, outcome))
+            ended = transaction.erase(customer_id, by) if outcome is ERASED else ()
+            act = Act(
+                action=Action.CUSTOMER_ERASE if outcome is ERASED else Action.CUSTOMER_RESTORE,
+                subject=customer_id,
+                by=by,
+                customer_id=customer_id,
+                before={"deleted": state.deleted} | ({"overrides": ended} if ended else {}),
+                after={"deleted": outcome is ERASED, "erased": outcome is ERASED},
+                reason=reason,
+            )
+            transaction.audit(act)
+            return Acted(customer_id, transaction.revision)
 
     def _folded(
         self, catalog: Catalog, transaction: CatalogTransaction, state: CustomerState, outcome: Outcome
     ) -> Folded:
-        world = World(
-            catalog=catalog,
-            revision=transaction.revision,
-            first_sequence=transaction.first_sequence,
-            customers={state.customer_id: state},
-            earlier={},
-            originals={},
-            organization=None,
-            new_id=uuid.uuid4,
-        )
+        customer_id, sequence = state.customer_id, transaction.first_sequence
+        customers = {customer_id: state}
         times = [field.time for field in state.fields.values() if field.time is not None]
-        folding = Fold(world, None)
-        folding.act(state.customer_id, outcome, self._clock(), transaction.first_sequence, max(times, default=None))
+        folding = Fold(
+            World(catalog=catalog, revision=transaction.revision, first_sequence=sequence, customers=customers), None
+        )
+        folding.act(customer_id, outcome, self._clock(), sequence, max(times, default=None))
         return folding.folded()

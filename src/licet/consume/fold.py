@@ -7,12 +7,13 @@ twice in memory and written once.
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import msgspec
 
-from licet.consume.names import Names, moved_names, named
+from licet.consume.names import moved_names, named
 from licet.consume.read import Read, Readable, Unreadable
 from licet.domain import fields as read
 from licet.domain import ids
@@ -24,6 +25,7 @@ from licet.domain.fields import Field, Fields, Written, microseconds, moment_of,
 from licet.domain.filter import ERASED, INAPPLICABLE, PEOPLE, UNREADABLE, Earlier, Facts, Kind, Outcome, judge
 from licet.domain.license import Cause, License, Moment, Terms, derive, transition
 from licet.store.ports import (
+    Called,
     CustomerState,
     CustomerWrite,
     DeadLetter,
@@ -45,10 +47,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     first_sequence: int
     customers: Mapping[str, CustomerState]
-    earlier: Mapping[EventKey, Sequence[Earlier]]
-    originals: Mapping[Place, int]
-    organization: str | None
-    new_id: Callable[[], uuid.UUID]
+    earlier: Mapping[EventKey, Sequence[Earlier]] = {}
+    originals: Mapping[Place, int] = {}
+    organization: str | None = None
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4
     room: Room | None = None
 
 
@@ -65,7 +67,7 @@ class Customer:
         self.closes: list[License] = []
         self.delivery: int | None = None
         self.written = False
-        self.held = Names(state.source_aliases, state.source_domains) if state else Names()
+        self.held: AbstractSet[Called] = state.names if state else frozenset()
         self.braked = state.held if state else frozenset()
         self.retired: set[str] = set()
 
@@ -117,19 +119,30 @@ class Customer:
             delivery=self.delivery,
         )
 
-    def names(self, catalog: Catalog) -> Names:
+    def names(self, catalog: Catalog) -> AbstractSet[Called]:
         """Return the aliases and the e-mail domains that the fields give."""
         if self.deleted:
-            return Names()
-        aliases = set()
+            return frozenset()
+        names = named("domain", ids.verified_domain, read.text(self.fields, catalog.source.domain))
         for system, field in catalog.source.aliases.items():
             value = read.text(self.fields, field)
-            aliases |= named(ids.alias, f"{system}:{value}" if value else None)
-        return Names(aliases, named(ids.verified_domain, read.text(self.fields, catalog.source.domain)))
+            names |= named("alias", ids.alias, f"{system}:{value}" if value else None)
+        return names
 
-    def names_under(self, catalog: Catalog) -> Names:
+    def names_under(self, catalog: Catalog) -> AbstractSet[Called]:
         """Return the same of a catalog that follows another; who was deleted before keeps what the brake left it."""
         return self.held if self.gone and self.deleted else self.names(catalog)
+
+
+def folded(written: Collection[Customer], catalog: Catalog, **more: Any) -> Folded:
+    """Return what is to be written of some customers, and ``more`` of the same transaction."""
+    return Folded(
+        customers=[customer.write(catalog) for customer in written],
+        closes=[row for customer in written for row in customer.closes],
+        licenses=[row for customer in written for row in customer.licenses()],
+        retired=[(customer.customer_id, sku) for customer in written for sku in sorted(customer.retired)],
+        **more,
+    )
 
 
 def fold(reads: Sequence[Read], world: World, *, inapplicable: str | None = None) -> Folded:
@@ -153,8 +166,7 @@ class Fold:
         self.originals = dict(world.originals)
         self.deliveries: list[Delivery] = []
         self.dead: list[DeadLetter] = []
-        self.aliases: list[NameWrite] = []
-        self.domains: list[NameWrite] = []
+        self.names: list[NameWrite] = []
         self.touched: set[str] = set()
         self.ends = 0
         self.ended: dict[tuple[str, str], tuple[License, bool]] = {}  # those that stay so; whether each is held
@@ -194,82 +206,64 @@ class Fold:
                 received_at=at,
                 source_time=moment_of(time) if time is not None else None,
                 outcome=outcome,
-                replay_of=None,
-                payload=None,
             )
         )
 
     def folded(self) -> Folded:
         """Return all that is to be written."""
-        written = [customer for customer in self.customers.values() if customer.written]
-        catalog = self.world.catalog
-        return Folded(
+        return folded(
+            [customer for customer in self.customers.values() if customer.written],
+            self.world.catalog,
             deliveries=self.deliveries,
             dead_letters=self.dead,
-            customers=[customer.write(catalog) for customer in written],
-            closes=[row for customer in written for row in customer.closes],
-            licenses=[row for customer in written for row in customer.licenses()],
-            aliases=self.aliases,
-            domains=self.domains,
+            names=self.names,
             touched=self.touched,
             ends=self.ends,
             passed=[row for row, held in self.ended.values() if not held],
             holds=[row for row, held in self.ended.values() if held],
             room=self.world.room,
-            retired=[(customer.customer_id, sku) for customer in written for sku in sorted(customer.retired)],
         )
 
     def _unreadable(self, one: Unreadable, sequence: int) -> None:
-        envelope = one.envelope
-        self.deliveries.append(
-            Delivery(
-                log=one.record.log,
-                partition=one.record.partition,
-                offset=one.record.offset,
-                sequence=sequence,
-                source=envelope.source if envelope else None,
-                event_id=envelope.event_id if envelope else None,
-                customer_id=None,
-                payload_hash=one.payload_hash,
-                received_at=envelope.received_at if envelope else one.record.appended_at,
-                source_time=None,
-                outcome=UNREADABLE,
-                replay_of=self.originals.get(envelope.replay_of) if envelope and envelope.replay_of else None,
-                payload=one.record.value,
-                replay_letter=envelope.replay_letter if envelope else None,
-                traceparent=envelope.sampled if envelope else None,
-            )
-        )
+        replay_of = one.envelope.replay_of if one.envelope is not None else None
+        self._note(one, sequence, UNREADABLE, self.originals.get(replay_of) if replay_of else None)
         self._bury(one, sequence, UNREADABLE, one.faults)
 
     def _readable(self, one: Readable, sequence: int) -> None:
-        change, envelope = one.change, one.envelope
-        original = self.originals.get(envelope.replay_of) if envelope.replay_of else None
+        change, replay_of = one.change, one.envelope.replay_of
+        original = self.originals.get(replay_of) if replay_of else None
         key = EventKey(change.source, change.event_id, change.customer_id)
         outcome = INAPPLICABLE if self.inapplicable is not None else self._judge(one, key, sequence, original)
         self.earlier[key].append(Earlier(change.payload_hash, outcome.kind is Kind.DEAD))
-        self.deliveries.append(
-            Delivery(
-                log=one.record.log,
-                partition=one.record.partition,
-                offset=one.record.offset,
-                sequence=sequence,
-                source=change.source,
-                event_id=change.event_id,
-                customer_id=change.customer_id,
-                payload_hash=change.payload_hash,
-                received_at=change.received_at,
-                source_time=change.source_time,
-                outcome=outcome,
-                replay_of=original,
-                payload=one.record.value,
-                replay_letter=envelope.replay_letter,
-                compared_at=envelope.compared_at[1] if envelope.compared_at is not None else None,
-                traceparent=envelope.sampled,
-            )
-        )
+        self._note(one, sequence, outcome, original)
         if outcome.kind is Kind.DEAD:
             self._bury(one, sequence, outcome, self._faults(one, outcome))
+
+    def _note(self, one: Read, sequence: int, outcome: Outcome, original: int | None) -> None:
+        """Write the delivery into the ledger, as far as it could be read."""
+        record, envelope = one.record, one.envelope
+        change = one.change if isinstance(one, Readable) else None
+        compared_at = envelope.compared_at if envelope is not None and change is not None else None
+        self.deliveries.append(
+            Delivery(
+                log=record.log,
+                partition=record.partition,
+                offset=record.offset,
+                sequence=sequence,
+                source=envelope.source if envelope else None,
+                event_id=envelope.event_id if envelope else None,
+                customer_id=change.customer_id if change else None,
+                payload_hash=one.change.payload_hash if isinstance(one, Readable) else one.payload_hash,
+                received_at=envelope.received_at if envelope else record.appended_at,
+                source_time=change.source_time if change else None,
+                outcome=outcome,
+                replay_of=original,
+                payload=record.value,
+                replay_letter=envelope.replay_letter if envelope else None,
+                compared_at=compared_at[1] if compared_at is not None else None,
+                traceparent=envelope.sampled if envelope else None,
+            )
+        )
 
     def _judge(self, one: Readable, key: EventKey, sequence: int, original: int | None) -> Outcome:
         change, catalog = one.change, self.world.catalog
@@ -333,8 +327,7 @@ class Fold:
         held = self._brake(customer, moved, at)
         # A name is whose it was last said to be: what a change does not alter it does not take back.
         after = before if held and customer.deleted else customer.names(self.world.catalog)
-        self.aliases += moved_names(customer.customer_id, before.aliases, after.aliases)
-        self.domains += moved_names(customer.customer_id, before.domains, after.domains)
+        self.names += moved_names(customer.customer_id, before, after)
         self.touched.add(customer.customer_id)
 
     def _brake(self, customer: Customer, moved: Sequence[tuple[Terms | None, License]], at: dt.datetime) -> bool:

@@ -167,11 +167,8 @@ def _effects(
                 "changes" if was.allowed is comes.allowed else "gains" if comes.allowed else "loses"
             )
             yield Effect(customer.customer_id, name, "feature", feature, effect, was, comes)
-    wanted = customer.names_under(proposed)
-    for moved in moved_names(customer.customer_id, customer.held.aliases, wanted.aliases):
-        yield Effect(customer.customer_id, name, "alias", moved.name, "gains" if moved.held else "loses")
-    for moved in moved_names(customer.customer_id, customer.held.domains, wanted.domains):
-        yield Effect(customer.customer_id, name, "domain", moved.name, "gains" if moved.held else "loses")
+    for moved in moved_names(customer.customer_id, customer.held, customer.names_under(proposed)):
+        yield Effect(customer.customer_id, name, moved.kind, moved.name, "gains" if moved.held else "loses")
 
 
 def _told(

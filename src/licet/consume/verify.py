@@ -13,15 +13,16 @@ It streams: of the store it holds one customer at a time.
 """
 
 import hashlib
+import heapq
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
 
 import msgspec
 
 from licet.consume.fold import Customer, Fold, World
-from licet.consume.names import Names
 from licet.consume.read import Readable
 from licet.domain.catalog import Catalog, read_catalog
 from licet.domain.change import Identity, read_change
@@ -32,12 +33,11 @@ from licet.domain.license import Cause, License, Moment
 from licet.domain.payload import read_object
 from licet.queue.message import Envelope, Record
 from licet.queue.ports import Extent, LogSurvey, LogUnavailable
-from licet.store.ports import Account, CustomerState, Entry, EventKey, Place, StoredCustomer, StoredName
+from licet.store.ports import Account, Called, CustomerState, Entry, EventKey, Place, StoredCustomer, StoredName
 
 _NOBODY = uuid.UUID(int=0)
 _ACTS: Mapping[str | None, Outcome] = {outcome.reason: outcome for outcome in (RESTORED, ERASED)}
 SHOWN = 100  # findings kept in words; all are counted
-T = TypeVar("T")
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
 
 
@@ -137,16 +137,16 @@ def _check_hole(survey: LogSurvey, account: Account, hole: tuple[int, int], repo
         report.fault(f"{where}: {lost} records without an outcome, at the offsets {start} to {stop - 1}")
 
 
-def _check_names(books: Books, customer_id: str, said: Names, stored: Sequence[StoredName], report: Report) -> None:
+def _check_names(
+    books: Books, customer_id: str, said: AbstractSet[Called], stored: Sequence[StoredName], report: Report
+) -> None:
     """Hold the names that a customer's fields say against those that it has."""
-    for kind, wanted in (("alias", said.aliases), ("domain", said.domains)):
-        rows = [one for one in stored if one.kind == kind]
-        for one in rows:
-            if one.open and one.origin == "source" and one.name not in wanted:
-                report.fault(f"customer {customer_id}: the {kind} {one.name} is held, and no field says it")
-        for name in sorted(wanted - {one.name for one in rows}):
-            if kind == "domain" or not books.alias_held(name):
-                report.fault(f"customer {customer_id}: a field says the {kind} {name}, and nobody was given it")
+    for one in stored:
+        if one.open and one.origin == "source" and (one.kind, one.name) not in said:
+            report.fault(f"customer {customer_id}: the {one.kind} {one.name} is held, and no field says it")
+    for kind, name in sorted(said - {(one.kind, one.name) for one in stored}):
+        if kind == "domain" or not books.alias_held(name):
+            report.fault(f"customer {customer_id}: a field says the {kind} {name}, and nobody was given it")
 
 
 def _check_acts(books: Books, report: Report) -> None:
@@ -178,39 +178,18 @@ def _by_customer(
     books: Books,
 ) -> Iterator[tuple[str, list[Entry], StoredCustomer | None, list[License], list[StoredName]]]:
     """Bring four streams together, each ordered by the customer's id."""
-    entries, stored, licenses = _Groups(books.entries()), _Groups(books.customers()), _Groups(books.licenses())
-    names = _Groups(books.names())
-    while True:
-        waiting = [key for key in (entries.key, stored.key, licenses.key, names.key) if key is not None]
-        if not waiting:
-            return
-        customer_id = min(waiting)
-        yield (
-            customer_id,
-            entries.take(customer_id),
-            next(iter(stored.take(customer_id)), None),
-            licenses.take(customer_id),
-            names.take(customer_id),
-        )
+    streams: list[Iterator[tuple[str, Any]]] = [books.entries(), books.customers(), books.licenses(), books.names()]
+    numbered = [zip(stream, itertools.repeat(number), strict=False) for number, stream in enumerate(streams)]
+    for customer_id, some in itertools.groupby(heapq.merge(*numbered, key=_customer), key=_customer):
+        its: tuple[list[Any], ...] = ([], [], [], [])
+        for (_, one), number in some:
+            its[number].append(one)
+        entries, stored, licenses, names = its
+        yield customer_id, entries, stored[0] if stored else None, licenses, names
 
 
-class _Groups(Generic[T]):
-    """A stream of (key, value), ordered by key and taken key by key; ``key`` is the one that waits."""
-
-    def __init__(self, stream: Iterator[tuple[str, T]]) -> None:
-        self._stream = stream
-        self._head = next(stream, None)
-
-    @property
-    def key(self) -> str | None:
-        return self._head[0] if self._head is not None else None
-
-    def take(self, key: str) -> list[T]:
-        taken = []
-        while self._head is not None and self._head[0] == key:
-            taken.append(self._head[1])
-            self._head = next(self._stream, None)
-        return taken
+def _customer(one: tuple[tuple[str, Any], int]) -> str:
+    return one[0][0]
 
 
 class _Memory:
@@ -272,7 +251,7 @@ class _Refold:
         stored: StoredCustomer | None,
         licenses: Sequence[License],
         report: Report,
-    ) -> Names | None:
+    ) -> AbstractSet[Called] | None:
         """Fold a customer again, and report where the store says something else.
 
         Returns the names that its fields say; None where they are not known, or the catalog has not reached it yet.
@@ -322,8 +301,6 @@ class _Refold:
             customers={memory.customer_id: memory.state()} if memory.there else {},
             earlier=memory.earlier,
             originals=replays,
-            organization=None,
-            new_id=uuid.uuid4,
         )
         folding = Fold(world, None)
         for entry in entries:

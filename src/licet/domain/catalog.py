@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -163,26 +163,21 @@ def read_catalog(text: str, version: int = 0) -> Catalog:
     faults = _faults(document)
     if faults:
         raise InvalidInput.of(*_located(faults, text))
+    skus = document.skus.items()
+    grants = {
+        feature: tuple((name, sku.grants[feature]) for name, sku in skus if feature in sku.grants)
+        for feature in document.features
+    }
     return Catalog(
         version=version,
         source=document.source,
         features=document.features,
         skus=document.skus,
         exclusions=tuple(document.exclude),
-        roles=_roles(document),
-        grants={
-            feature: tuple(
-                (sku, entry.grants[feature]) for sku, entry in document.skus.items() if feature in entry.grants
-            )
-            for feature in document.features
-        },
-        names={
-            feature: frozenset(
-                {f"feature:{feature}", *(sku for sku, entry in document.skus.items() if feature in entry.grants)}
-            )
-            for feature in document.features
-        },
-        grace={name: dt.timedelta(days=sku.grace_days) for name, sku in document.skus.items() if sku.grace_days},
+        roles={field: role for field, role, _ in _uses(document)},
+        grants=grants,
+        names={feature: frozenset({f"feature:{feature}", *dict(granted)}) for feature, granted in grants.items()},
+        grace={name: dt.timedelta(days=sku.grace_days) for name, sku in skus if sku.grace_days},
         zone=zoneinfo.ZoneInfo(document.source.time_zone),
         text=text,
     )
@@ -222,38 +217,23 @@ def _located(faults: Sequence[Fault], text: str) -> list[Fault]:
     return located
 
 
-def _roles(document: _Document) -> dict[str, Role]:
-    return {field: role for field, role, _ in _uses(document)}
-
-
 def _uses(document: _Document) -> list[tuple[str, Role, str]]:
     """List every (field, role, place in the catalog)."""
     source = document.source
-    uses = [
-        (field, Role.TEXT, f"source.{place}")
-        for place, field in (
-            ("name", source.name),
-            ("account_manager", source.account_manager),
-            ("sales_engineer", source.sales_engineer),
-            ("domain", source.domain),
-        )
-        if field
-    ]
+    texts = ("name", "account_manager", "sales_engineer", "domain")
+    uses = [(field, Role.TEXT, f"source.{place}") for place in texts if (field := getattr(source, place))]
     uses += [(field, Role.TEXT, f"source.aliases.{system}") for system, field in source.aliases.items()]
     uses.append((source.deleted, Role.FLAG, "source.deleted"))
     if source.terms_field:
         uses.append((source.terms_field, Role.FLAG, "source.terms"))
     for name, sku in document.skus.items():
         uses.append((sku.flag, Role.FLAG, f"skus.{name}.flag"))
-        uses += [
-            (field, role, f"skus.{name}.{place}")
-            for place, field, role in (
-                ("from", sku.from_, Role.START),
-                ("until", sku.until, Role.END),
-                ("quantity", sku.quantity, Role.QUANTITY),
-            )
-            if field
-        ]
+        more = (
+            (sku.from_, Role.START, "from"),
+            (sku.until, Role.END, "until"),
+            (sku.quantity, Role.QUANTITY, "quantity"),
+        )
+        uses += [(field, role, f"skus.{name}.{place}") for field, role, place in more if field]
     return uses
 
 
@@ -275,34 +255,26 @@ def _faults(document: _Document) -> list[Fault]:
         if not _SYSTEM.match(system)
     ]
     for name, sku in document.skus.items():
-        faults += [
-            Fault(f"skus.{name}.grants", shown(feature), "a feature of the [features] table")
-            for feature in sku.grants
-            if feature not in document.features
-        ]
-        faults += [
-            Fault(f"skus.{name}.grants.{feature}", "false", "true or a number; leave out what is not granted")
-            for feature, value in sku.grants.items()
-            if value is False
-        ]
-        faults += [
-            Fault(f"skus.{name}.grants.{feature}", shown(value), "true or a number")
-            for feature, value in sku.grants.items()
-            if isinstance(value, float) and not math.isfinite(value)
-        ]
-    faults += [
-        Fault(f"exclude.{rule.name}", "no values", "equals = […] or ends_with = […]")
-        for rule in document.exclude
-        if not rule.equals and not rule.ends_with
-    ]
-    faults += [
-        Fault(f"exclude.{rule.name}", shown(rule.field), "a field that does not name the change itself")
-        for rule in document.exclude
-        if rule.field in document.source.envelope
-    ]
+        faults += _ungranted(f"skus.{name}.grants", sku, document.features)
+    for rule in document.exclude:
+        if not rule.equals and not rule.ends_with:
+            faults.append(Fault(f"exclude.{rule.name}", "no values", "equals = […] or ends_with = […]"))
+        if rule.field in document.source.envelope:
+            found = shown(rule.field)
+            faults.append(Fault(f"exclude.{rule.name}", found, "a field that does not name the change itself"))
     if b"\\u0000" in msgspec.json.encode(document):
         faults.append(Fault("catalog", "U+0000", "text that PostgreSQL can keep"))
     return faults + _unnamed(document) + _clashes(document)
+
+
+def _ungranted(at: str, sku: Sku, features: Container[str]) -> Iterator[Fault]:
+    for feature, value in sku.grants.items():
+        if feature not in features:
+            yield Fault(at, shown(feature), "a feature of the [features] table")
+        if value is False:
+            yield Fault(f"{at}.{feature}", "false", "true or a number; leave out what is not granted")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield Fault(f"{at}.{feature}", shown(value), "true or a number")
 
 
 def _unnamed(document: _Document) -> list[Fault]:

@@ -147,29 +147,27 @@ def read_moment(text: str, zone: dt.tzinfo | None) -> dt.datetime | None:
 
 def flag(fields: Fields, name: str) -> bool | None:
     """Return what a flag says, or None where it is unknown."""
-    known = fields.get(name)
-    return known.value if known is not None and isinstance(known.value, bool) else None
+    said = _said(fields, name)
+    return said if isinstance(said, bool) else None
 
 
 def text(fields: Fields, name: str | None) -> str | None:
     """Return a field's text, or None where it has none."""
-    known = fields.get(name) if name else None
-    return known.value or None if known is not None and isinstance(known.value, str) else None
+    said = _said(fields, name)
+    return said or None if isinstance(said, str) else None
 
 
 def quantity(fields: Fields, name: str | None) -> int | None:
     """Return a field's whole number, or None where it has none."""
-    known = fields.get(name) if name else None
-    return whole(known.value) if known is not None else None
+    return whole(_said(fields, name))
 
 
 def starts(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | None:
     """Return the moment from which the field lets a license begin; never, where it cannot be read."""
-    known = fields.get(name) if name else None
-    if known is None or known.value in (None, ""):
+    said = _said(fields, name)
+    if said in (None, ""):
         return None
-    moment = read_moment(known.value, catalog.zone) if isinstance(known.value, str) else None
-    return moment or NEVER
+    return (read_moment(said, catalog.zone) if isinstance(said, str) else None) or NEVER
 
 
 def ends(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | None:
@@ -177,10 +175,9 @@ def ends(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | No
 
     A date is inclusive: it ends at the next midnight of the catalog's time zone.
     """
-    known = fields.get(name) if name else None
-    if known is None or known.value in (None, ""):
+    said = _said(fields, name)
+    if said in (None, ""):
         return None
-    said = known.value
     if isinstance(said, str) and _DATE.match(said):
         try:
             said = (dt.date.fromisoformat(said) + dt.timedelta(days=1)).isoformat()
@@ -188,5 +185,9 @@ def ends(fields: Fields, name: str | None, catalog: Catalog) -> dt.datetime | No
             return None
         except ValueError:
             return _EPOCH
-    moment = read_moment(said, catalog.zone) if isinstance(said, str) else None
-    return moment or _EPOCH
+    return (read_moment(said, catalog.zone) if isinstance(said, str) else None) or _EPOCH
+
+
+def _said(fields: Fields, name: str | None) -> Any:
+    known = fields.get(name) if name else None
+    return known.value if known is not None else None

@@ -62,15 +62,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     organization: str | None
 
 
-class Rule(msgspec.Struct, frozen=True):
-    """One row of the table."""
-
-    name: str
-    kind: Kind
-    reason: str | None
-    matches: Callable[[Facts], bool]
-
-
 def _wrong_organization(facts: Facts) -> bool:
     return facts.organization is not None and facts.change.organization_id != facts.organization
 
@@ -109,20 +100,19 @@ def _unchanged(facts: Facts) -> bool:
     return not facts.new_customer and not facts.written.changed
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("wrong_organization", Kind.DEAD, "wrong_organization", _wrong_organization),
-    Rule("unknown_original", Kind.DEAD, "unknown_original", lambda facts: not facts.original_known),
-    Rule("source_time_in_future", Kind.DEAD, "source_time_in_future", _source_time_in_future),
-    Rule("duplicate", Kind.IGNORED, "duplicate", _duplicate),
-    Rule("event_id_reused", Kind.DEAD, "event_id_reused", _event_id_reused),
-    Rule("excluded", Kind.IGNORED, "excluded", _excluded),
-    Rule("tombstoned", Kind.IGNORED, "tombstoned", _tombstoned),
-    Rule("superseded", Kind.SUPERSEDED, None, _superseded),
-    Rule("unchanged", Kind.IGNORED, "unchanged", _unchanged),
-    Rule("applied", Kind.APPLIED, None, lambda _: True),
+RULES: tuple[tuple[Outcome, Callable[[Facts], bool]], ...] = (
+    (Outcome(Kind.DEAD, "wrong_organization", "wrong_organization"), _wrong_organization),
+    (Outcome(Kind.DEAD, "unknown_original", "unknown_original"), lambda facts: not facts.original_known),
+    (Outcome(Kind.DEAD, "source_time_in_future", "source_time_in_future"), _source_time_in_future),
+    (Outcome(Kind.IGNORED, "duplicate", "duplicate"), _duplicate),
+    (Outcome(Kind.DEAD, "event_id_reused", "event_id_reused"), _event_id_reused),
+    (Outcome(Kind.IGNORED, "excluded", "excluded"), _excluded),
+    (Outcome(Kind.IGNORED, "tombstoned", "tombstoned"), _tombstoned),
+    (Outcome(Kind.SUPERSEDED, None, "superseded"), _superseded),
+    (Outcome(Kind.IGNORED, "unchanged", "unchanged"), _unchanged),
+    (Outcome(Kind.APPLIED, None, "applied"), lambda _: True),
 )
-OUTCOMES: tuple[Outcome, ...] = tuple(Outcome(rule.kind, rule.reason, rule.name) for rule in RULES)
-_TABLE = tuple(zip(RULES, OUTCOMES, strict=True))
+OUTCOMES: tuple[Outcome, ...] = tuple(outcome for outcome, _ in RULES)
 
 # What ends a delivery before any rule can look at it; see consume/read.py.
 UNREADABLE = Outcome(Kind.DEAD, "unreadable", "unreadable")
@@ -136,7 +126,7 @@ PEOPLE = "people"
 
 def judge(facts: Facts) -> Outcome:
     """Return the outcome of the first rule that matches."""
-    for rule, outcome in _TABLE:
-        if rule.matches(facts):
+    for outcome, matches in RULES:
+        if matches(facts):
             return outcome
     raise AssertionError("the last rule matches everything")

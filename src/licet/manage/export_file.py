@@ -33,7 +33,6 @@ class ExportReader:
         self._csv = path.suffix == ".csv"
         self._layout = layout
         self.promised: int | None = None
-        self.columns: frozenset[str] = frozenset()
 
     @property
     def position(self) -> int:
@@ -58,16 +57,12 @@ class ExportReader:
                 yield line, row
 
     def _objects(self) -> Iterator[tuple[int, dict[str, Any] | InvalidInput]]:
-        columns: set[str] = set()
         for line, raw in enumerate(self._raw, 1):
             try:
-                row = read_object(raw.rstrip(b"\r\n"), "the row")
+                row: dict[str, Any] | InvalidInput = read_object(raw.rstrip(b"\r\n"), "the row")
             except InvalidInput as error:
-                yield line, error
-            else:
-                columns.update(row)
-                yield line, row
-        self.columns = frozenset(columns)
+                row = error
+            yield line, row
 
     def _cells(self) -> Iterator[tuple[int, dict[str, Any] | InvalidInput]]:
         with io.TextIOWrapper(self._raw, "utf-8-sig", newline="") as text:
@@ -87,7 +82,6 @@ class ExportReader:
         if key not in heads or twice is not None:
             found = f"the column {shown(twice)} twice" if twice is not None else f"no column {key}"
             raise InvalidInput.of(Fault("line 1", found, f"a header row with {key}, each column once"))
-        self.columns = frozenset(heads)
 
     def _object(self, heads: Sequence[str], cells: Sequence[str]) -> dict[str, Any] | InvalidInput:
         if cells and cells[0] == END:

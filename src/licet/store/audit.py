@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Iterator
 from typing import Any, overload
 
 import msgspec
-import psycopg
 
-from licet.database import AsyncConnection, Connection, named_queries, reader_conninfo
-from licet.domain.errors import Unavailable
-from licet.store.pools import Pool, connection_of
+from licet.database import AsyncConnection, Connection, named_queries
+from licet.store.pools import Reader
+from licet.store.sessions import moment
 from licet.store.values import Act, AuditEntry, Page
 
 _entries = msgspec.json.Decoder(list[AuditEntry])
@@ -21,24 +20,15 @@ def audit(connection: Connection, act: Act) -> object: ...
 def audit(connection: AsyncConnection, act: Act) -> Awaitable[object]: ...
 def audit(connection: Connection | AsyncConnection, act: Act) -> object:
     """Keep an act, in the caller's transaction. To be awaited where the connection is."""
-    said = {
-        "actor": str(act.by),
-        "via": act.by.via.value,
-        "action": act.action.value,
-        "customer_id": act.customer_id,
-        "subject": act.subject,
-        "before": _json(act.before),
-        "after": _json(act.after),
-        "reason": act.reason,
-    }
+    states = {"before": _json(act.before), "after": _json(act.after)}
+    said = msgspec.structs.asdict(act) | {"actor": str(act.by), "via": act.by.via.value} | states
     return connection.execute(_sql()["insert_entry"], said)
 
 
-class PostgresAudit:
+class PostgresAudit(Reader):
     """Reads the audit for people."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    files = ("audit",)
 
     async def search(
         self, customer: str | None, actor: str | None, action: str | None, before: int | None, limit: int
@@ -48,10 +38,7 @@ class PostgresAudit:
         Raises ``Unavailable``.
         """
         asked = {"customer": customer, "actor": actor, "action": action, "before_entry": before, "limit": limit + 1}
-        async with connection_of(self._pool) as connection:
-            row = await (await connection.execute(_sql()["list_entries"], asked)).fetchone()
-        found = _entries.decode(row[0] if row is not None else "[]")
-        return Page(found[:limit], more=len(found) > limit)
+        return Page.of(_entries.decode(await self._one("list_entries", **asked)), limit)
 
 
 def export_audit(url: str, since: dt.datetime | None) -> Iterator[str]:
@@ -59,15 +46,9 @@ def export_audit(url: str, since: dt.datetime | None) -> Iterator[str]:
 
     Raises ``Unavailable``.
     """
-    try:
-        with (
-            psycopg.connect(reader_conninfo(url, application="licet audit", timeout_ms=0)) as connection,
-            connection.cursor("audit") as cursor,
-        ):
-            for (line,) in cursor.execute(_sql()["export_entries"], {"since": since}):
-                yield line
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error
+    with moment(url, "licet audit") as connection, connection.cursor("audit") as cursor:
+        for (line,) in cursor.execute(_sql()["export_entries"], {"since": since}):
+            yield line
 
 
 def _sql() -> dict[str, bytes]:

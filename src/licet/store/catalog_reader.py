@@ -1,28 +1,21 @@
 """Catalog versions for the web process."""
 
-from licet.database import named_queries
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Reader
 from licet.store.values import CatalogText, CatalogVersion, Page
 
 
-class PostgresCatalogReader:
+class PostgresCatalogReader(Reader):
     """Reads catalog versions; see ``answer.ports``."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = named_queries("licet.store", "sql/catalogs.sql")
+    files = ("catalogs",)
 
     async def catalog(self, version: int | None = None) -> CatalogText:
         """Return a version, or the current one. Raises ``Unavailable``, and ``LookupError`` where there is none."""
-        async with connection_of(self._pool) as connection:
-            row = await (await connection.execute(self._sql["document"], {"version": version})).fetchone()
-        if row is None:
-            raise LookupError("the store has no catalog: run `licet migrate`" if version is None else str(version))
-        return CatalogText(*row)
+        for row in await self._rows("document", version=version):
+            return CatalogText(*row)
+        raise LookupError("the store has no catalog: run `licet migrate`" if version is None else str(version))
 
     async def versions(self, before: int | None, limit: int) -> Page:
         """Return versions below the one given, the current one first. Raises ``Unavailable``."""
-        asked = {"before": before, "limit": limit + 1}
-        async with connection_of(self._pool) as connection:
-            rows = await (await connection.execute(self._sql["versions"], asked)).fetchall()
-        return Page([CatalogVersion(*row) for row in rows[:limit]], more=len(rows) > limit)
+        rows = await self._rows("versions", before=before, limit=limit + 1)
+        return Page.of([CatalogVersion(*row) for row in rows], limit)

@@ -1,16 +1,14 @@
 """The catalog's writing side, for the operator: synchronous, one connection per call."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psycopg
 
-from licet.database import Connection, writer_conninfo
+from licet.database import writer_conninfo
 from licet.domain.catalog import read_catalog
-from licet.domain.errors import Conflict, Unavailable
+from licet.domain.errors import Conflict
 from licet.domain.principal import Actor
 from licet.store.audit import audit
 from licet.store.catalogs import begin, find_version, insert_version
+from licet.store.sessions import session
 from licet.store.values import Act, Action, CatalogVersion
 
 
@@ -22,7 +20,7 @@ class PostgresCatalogs:
 
     def current(self) -> CatalogVersion:
         """Return the current version. Raises ``LookupError`` where the store has none."""
-        with self._connection() as connection:
+        with session(self._conninfo) as connection:
             return find_version(connection)
 
     def replace(self, document: str, by: Actor, base: int | None = None) -> CatalogVersion | None:
@@ -31,7 +29,7 @@ class PostgresCatalogs:
         Raises ``InvalidInput`` for a document that is no catalog, ``Conflict`` where ``base`` is
         another than the current version.
         """
-        with self._connection() as connection:
+        with session(self._conninfo) as connection:
             with connection.transaction():
                 began = begin(connection)  # the write lock first: two operators at once follow each other
                 before = find_version(connection)
@@ -45,11 +43,3 @@ class PostgresCatalogs:
                 audit(connection, act)
             after = find_version(connection)
             return after if after.version != before.version else None
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"the store does not answer: {error}") from error

@@ -3,6 +3,7 @@
 from typing import Any
 
 import psycopg
+from msgspec.structs import asdict
 
 from licet.database import named_queries
 from licet.domain.catalog import Catalog, read_catalog
@@ -25,16 +26,15 @@ def insert_version(connection: psycopg.Connection[Any], catalog: Catalog, author
     connection.execute(sql["close_version"], version)
     connection.execute(sql["insert_version"], {**version, "document": catalog.text, "author": author})
     for name, sku in catalog.skus.items():
-        fields = {"flag": sku.flag, "from": sku.from_, "until": sku.until, "quantity": sku.quantity}
-        said = {**version, **fields, "sku": name, "title": sku.title, "grace": sku.grace_days}
-        connection.execute(sql["insert_sku"], said)
+        connection.execute(sql["insert_sku"], version | asdict(sku) | {"sku": name})
     for name, feature in catalog.features.items():
         connection.execute(sql["insert_feature"], {**version, "feature": name, "title": feature.title})
     for name, sku in catalog.skus.items():
         for granted, value in sku.grants.items():
             grant = {"sku": name, "feature": granted, "value": None if value is True else value}
             connection.execute(sql["insert_grant"], {**version, **grant})
-    connection.execute(sql["write_feed"], {"revision": revision, "subject": str(catalog.version)})
+    told = {"revision": revision, "kind": "catalog", "subject": str(catalog.version)}
+    connection.execute(named_queries("licet.store", "sql/projection.sql")["write_feed"], told)
 
 
 def find_version(connection: psycopg.Connection[Any]) -> CatalogVersion:

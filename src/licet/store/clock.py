@@ -1,28 +1,29 @@
 """What time changes, written as any other writer writes: under the one lock, with a revision and the feed."""
 
-import contextlib
-from collections.abc import Iterator
+from psycopg.sql import SQL, Identifier, Literal
 
-import psycopg
-
-from licet.database import Connection, named_queries, writer_conninfo
-from licet.domain.errors import Unavailable
+from licet.database import Connection, filled, named_queries, writer_conninfo
 from licet.store.catalogs import begin
+from licet.store.sessions import Kept
 
-# Each has its queries ``next_…`` and ``due_…`` in sql/clock.sql.
+# Each kind has its query in sql/clock.sql, of which ``next_…`` and ``due_…`` are made for each of its boundaries.
 HANDS = (("license", "start"), ("license", "end"), ("override", "start"), ("override", "end"), ("grace", "end"))
 CHUNK = 500
 # All look-ups follow the indexes of boundaries: a plan made while the table was small must not scan it later.
-_BY_INDEX = "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"
+_BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_sort", "enable_bitmapscan"), "off")
 
 
-class PostgresClock:
-    """See ``consume.clock.Boundaries``. One connection, made when it is needed and made anew when it broke."""
+class PostgresClock(Kept):
+    """See ``consume.clock.Boundaries``."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Connection | None = None
-        self._sql = named_queries("licet.store", "sql/clock.sql")
+        super().__init__(writer_conninfo(url, application="licet clock", **_BY_INDEX))
+        self._sql = dict(named_queries("licet.store", "sql/clock.sql"))
+        for kind, boundary in HANDS:
+            at, which = Identifier(f"{boundary}s_at"), Literal(boundary)
+            for name, until, limit in (("next", "'infinity'::timestamptz", 1), ("due", "clock_timestamp()", CHUNK)):
+                made = filled(self._sql[kind], at=at, boundary=which, until=SQL(until), limit=Literal(limit))
+                self._sql[f"{name}_{kind}_{boundary}"] = made
 
     def next_s(self) -> float | None:
         """Return in how many seconds the next boundary passes, below zero where it has; None where none is known."""
@@ -37,12 +38,6 @@ class PostgresClock:
             due = [hand for hand in HANDS if (self._next_s(connection, *hand) or 0) < 0]
             return sum(self._move(connection, *hand) for hand in due)
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
     def _next_s(self, connection: Connection, kind: str, boundary: str) -> float | None:
         row = connection.execute(self._sql[f"next_{kind}_{boundary}"]).fetchone()
         return row[0] if row is not None else None
@@ -52,24 +47,12 @@ class PostgresClock:
         hand = {"kind": kind, "boundary": boundary}
         with connection.transaction():
             connection.execute(self._sql["hold"])
-            due = connection.execute(self._sql[f"due_{kind}_{boundary}"], {"limit": CHUNK}).fetchall()
-            made = [row for row in due if row[4]]
+            due = connection.execute(self._sql[f"due_{kind}_{boundary}"]).fetchall()
+            made = [row for row in due if row[5]]
             if made:
-                ats, _, ids, customers, _ = map(list, zip(*made, strict=True))
+                _, ats, _, ids, customers, _ = map(list, zip(*made, strict=True))
                 written = {"revision": begin(connection)[0], "ids": ids, "ats": ats, "customers": customers}
                 connection.execute(self._sql["write"], hand | written)
             if due:
-                connection.execute(self._sql["move"], hand | {"at": due[-1][0], "row_id": due[-1][1]})
+                connection.execute(self._sql["move"], hand | {"at": due[-1][1], "row_id": due[-1][2]})
         return len(made)
-
-    @contextlib.contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        try:
-            if self._connection is None:
-                conninfo = writer_conninfo(self._url, application="licet clock")
-                self._connection = psycopg.connect(conninfo, autocommit=True)
-                self._connection.execute(_BY_INDEX)
-            yield self._connection
-        except psycopg.OperationalError as error:
-            self.close()
-            raise Unavailable(f"the store does not answer: {error}") from error

@@ -1,32 +1,38 @@
 """The store's writing side for what people say: who is a member, which domain and which alias is whose."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
 import psycopg
+from psycopg.sql import Identifier
 
-from licet.database import AsyncConnection, named_queries
-from licet.domain.errors import Conflict, NotFound
+from licet.database import filled, named_queries
+from licet.domain.errors import Conflict
 from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.customers import unknown
-from licet.store.pools import Pool, connection_of
+from licet.store.customers import id_of
+from licet.store.pools import Pool, write_feed, writing
 from licet.store.values import Act, Action, NameKind, Written
 
+# Where names are kept, and what a name is called there.
+_TABLES = {
+    NameKind.MEMBER: ("user_membership", "user_id"),
+    NameKind.DOMAIN: ("customer_domain", "domain"),
+    NameKind.ALIAS: ("customer_alias", "alias"),
+}
 # The kind under which followers find it in the change feed; an alias is read with its customer.
 _FEED = {NameKind.MEMBER: "user", NameKind.DOMAIN: "domain", NameKind.ALIAS: "customer"}
+# Of a name's kind, the name, the customer, who holds it and where it came from (None: nobody does): the steps to take.
+_Judge = Callable[[NameKind, str, str, str | None, str | None], tuple[str, ...]]
 
 
-class _Held(msgspec.Struct, frozen=True):
-    """Who holds a name now; ``origin`` is None where nobody does."""
-
-    kind: NameKind
-    name: str
-    customer_id: str
-    holder: str | None
-    origin: str | None
+@functools.cache
+def name_queries(kind: NameKind) -> dict[str, bytes]:
+    """Return the queries that write names of a kind."""
+    table, column = map(Identifier, _TABLES[kind])
+    queries = named_queries("licet.store", "sql/directory.sql")
+    return {name: filled(query, table=table, column=column) for name, query in queries.items()}
 
 
 class PostgresDirectory:
@@ -34,11 +40,6 @@ class PostgresDirectory:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._sql = {
-            **named_queries("licet.store", "sql/directory.sql"),
-            **_some("sql/projection.sql", "begin", "log_revision"),
-            **_some("sql/customers.sql", "find_customer_id"),
-        }
 
     async def put(self, kind: NameKind, ref: CustomerRef, name: str, by: Actor) -> Written:
         """Give the name to the customer. Nothing is written where a person gave it before.
@@ -55,53 +56,36 @@ class PostgresDirectory:
         """
         return await self._write(kind, ref, name, by, _to_delete)
 
-    async def _write(
-        self, kind: NameKind, ref: CustomerRef, name: str, by: Actor, judge: Callable[[_Held], tuple[str, ...]]
-    ) -> Written:
-        async with connection_of(self._pool) as connection, connection.transaction() as transaction:
-            revision = await self._begin(connection)
-            customer = await self._row(connection, "find_customer_id", customer_id=ref.customer_id, alias=ref.alias)
-            if customer is None:
-                raise NotFound(unknown(ref))
-            said = {"name": name, "customer_id": customer[0], "author": by.name, "revision": revision}
-            found = await self._row(connection, f"find_{kind.name.lower()}", **said)
-            steps = judge(_Held(kind, name, customer[0], *(found or (None, None))))
+    async def _write(self, kind: NameKind, ref: CustomerRef, name: str, by: Actor, judge: _Judge) -> Written:
+        queries, alone = name_queries(kind), kind is NameKind.ALIAS
+        async with writing(self._pool) as (connection, revision):
+            customer_id = await id_of(connection, ref)
+            said = {"name": name, "customer_id": customer_id, "author": by.name, "revision": revision, "alone": alone}
+            found = await (await connection.execute(queries["find"], said)).fetchone()
+            steps = judge(kind, name, customer_id, *(found or (None, None)))
             # Under the lock the revision before this one is committed, and says the same as the present state.
-            written = Written(customer[0], revision if steps else revision - 1, changed=bool(steps))
+            written = Written(customer_id, revision if steps else revision - 1, changed=bool(steps))
             if not steps:
-                raise psycopg.Rollback(transaction)
+                raise psycopg.Rollback
             for step in steps:
-                await connection.execute(self._sql[f"{step}_{kind.name.lower()}"], said)
-            subject = customer[0] if kind is NameKind.ALIAS else name
-            await connection.execute(
-                self._sql["write_feed"], {"revision": revision, "kind": _FEED[kind], "subject": subject}
-            )
+                await connection.execute(queries[step], said)
+            await write_feed(connection, revision, _FEED[kind], customer_id if alone else name)
             act = Act(
                 action=Action(f"{kind.value}.{'put' if judge is _to_put else 'delete'}"),
                 subject=name,
                 by=by,
-                customer_id=customer[0],
+                customer_id=customer_id,
                 before={"origin": found[1]} if found else None,
                 after={"origin": "person"} if judge is _to_put else None,
             )
             await audit(connection, act)
         return written
 
-    async def _begin(self, connection: AsyncConnection) -> int:
-        row = await self._row(connection, "begin", deliveries=0)
-        assert row is not None  # noqa: S101 the singleton row of the schema
-        await connection.execute(self._sql["log_revision"])
-        revision: int = row[0]
-        return revision
 
-    async def _row(self, connection: AsyncConnection, query: str, **parameters: Any) -> tuple[Any, ...] | None:
-        return await (await connection.execute(self._sql[query], parameters)).fetchone()
-
-
-def _to_put(held: _Held) -> tuple[str, ...]:
-    if held.holder is not None and held.holder != held.customer_id:
-        raise Conflict(f"the {held.kind.value} {held.name} is the customer {held.holder}'s; take it from there first")
-    match held.origin:
+def _to_put(kind: NameKind, name: str, customer_id: str, holder: str | None, origin: str | None) -> tuple[str, ...]:
+    if holder not in (None, customer_id):
+        raise Conflict(f"the {kind.value} {name} is the customer {holder}'s; take it from there first")
+    match origin:
         case "person":
             return ()
         case None:
@@ -110,14 +94,9 @@ def _to_put(held: _Held) -> tuple[str, ...]:
             return ("close", "open")
 
 
-def _to_delete(held: _Held) -> tuple[str, ...]:
-    if held.holder != held.customer_id:
+def _to_delete(kind: NameKind, name: str, customer_id: str, holder: str | None, origin: str | None) -> tuple[str, ...]:
+    if holder != customer_id:
         return ()
-    if held.origin == "source":
-        raise Conflict(f"a Salesforce field gives the {held.kind.value} {held.name} to this customer; change it there")
+    if origin == "source":
+        raise Conflict(f"a Salesforce field gives the {kind.value} {name} to this customer; change it there")
     return ("close",)
-
-
-def _some(file: str, *names: str) -> dict[str, bytes]:
-    queries = named_queries("licet.store", file)
-    return {name: queries[name] for name in names}

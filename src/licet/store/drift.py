@@ -11,12 +11,12 @@ import psycopg
 from licet.database import Connection, named_queries, reader_conninfo
 from licet.domain.catalog import Catalog
 from licet.domain.drift import Pair, Said
-from licet.domain.errors import Unavailable
 from licet.domain.fields import Field, Fields
 from licet.domain.principal import Actor
 from licet.store.audit import audit
 from licet.store.catalogs import find_current
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Reader
+from licet.store.sessions import session
 from licet.store.values import Act, Page, Reconciliation
 
 _CHUNK = 2000
@@ -96,27 +96,21 @@ class PostgresDrift:
         return row[0] if row is not None else 0
 
 
-class PostgresReconciliations:
+class PostgresReconciliations(Reader):
     """Reads what reconciliations came to."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    files = ("drift",)
 
     async def search(self, before: int | None, limit: int) -> Page:
         """Return reconciliations, the last first, from below the one given. Raises ``Unavailable``."""
-        query = named_queries("licet.store", "sql/drift.sql")["list_reconciliations"]
-        async with connection_of(self._pool) as connection:
-            rows = await (await connection.execute(query, {"before": before, "limit": limit + 1})).fetchall()
-        return Page([Reconciliation(*row) for row in rows[:limit]], more=len(rows) > limit)
+        rows = await self._rows("list_reconciliations", before=before, limit=limit + 1)
+        return Page.of([Reconciliation(*row) for row in rows], limit)
 
 
 @contextmanager
 def open_drift(url: str) -> Iterator[PostgresDrift]:
     """Lend a session; each stream of it is one moment of the store. Raises ``Unavailable``."""
     conninfo = reader_conninfo(url, application="licet reconcile", timeout_ms=0)
-    try:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield PostgresDrift(connection)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error
+    with session(conninfo) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield PostgresDrift(connection)

@@ -1,17 +1,16 @@
 """The change feed's reading side: all of it at one moment, then what changed after a position."""
 
 import contextlib
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import psycopg
 
-from licet.database import Connection, named_queries, reader_conninfo
+from licet.database import Connection, cut, named_queries, reader_conninfo
 from licet.domain.errors import Unavailable
 from licet.store.records import CustomerRecord, Delta, Load, NameRecord, Position, Records
+from licet.store.sessions import Kept, moment
 from licet.store.values import CatalogText
 
 CHANNEL = "licet_revision"
@@ -22,13 +21,13 @@ MOST = 10_000
 CHUNK = 1000
 _LOAD_TIMEOUT_MS = 120_000
 # All look-ups of a delta are by key: a plan made while a table was small must not scan it when it has grown.
-_BY_KEY = "".join(f" -c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin")) + " -c jit=off"
+_BY_KEY = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
 # A load follows the indexes, which have all in order: rows flow at once, where a sort of a million customers' licenses
 # came first and took the longer half.
-_IN_ORDER = "".join(f" -c enable_{way}=off" for way in ("sort", "bitmapscan", "hashjoin", "hashagg")) + " -c jit=off"
+_IN_ORDER = dict.fromkeys(("enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_hashagg", "jit"), "off")
 
 
-class PostgresFeed:
+class PostgresFeed(Kept):
     """Reads the feed; see ``answer.ports.Feed``. Blocking, for one thread at a time; only ``cut`` is for any thread.
 
     ``since`` and ``wait`` share a connection, made when it is needed and made anew when it broke; each load has one of
@@ -36,29 +35,25 @@ class PostgresFeed:
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0, traces: Callable[[str], None] | None = None) -> None:
-        def conninfo(what: str, timeout_ms: int, options: str) -> str:
-            made = reader_conninfo(url, application=f"licet web {what}", timeout_ms=timeout_ms)
-            limits = psycopg.conninfo.conninfo_to_dict(made)["options"]
-            return psycopg.conninfo.make_conninfo(made, options=f"{limits}{options}")
-
-        self._following = conninfo("follow", int(timeout * 1000), _BY_KEY)
-        self._loading = conninfo("load", _LOAD_TIMEOUT_MS, _IN_ORDER)
+        patience = int(timeout * 1000)
+        super().__init__(reader_conninfo(url, application="licet web follow", timeout_ms=patience, **_BY_KEY))
+        self._url = url
         self._traces = traces
-        self._connection: Connection | None = None
-        self._open: set[Connection] = set()
+        self._loads: set[Connection] = set()
         self._sql = named_queries("licet.store", "sql/feed.sql")
 
     @contextlib.contextmanager
     def load(self) -> Iterator[Load]:
         """Lend all that a decision reads, at one moment. Raises ``Unavailable``."""
-        with _told(), self._connect(self._loading) as connection:
+        with moment(self._url, "licet web load", _LOAD_TIMEOUT_MS, **_IN_ORDER) as connection:
+            self._loads.add(connection)
             try:
                 row = connection.execute(self._sql["head"]).fetchone()
                 if row is None:
                     raise Unavailable("the store has no catalog: run `licet migrate`")
                 yield Load(Position(*row[:3]), row[3], CatalogText(*row[4:]), self._chunks(connection))
             finally:
-                self._open.discard(connection)
+                self._loads.discard(connection)
 
     def since(self, position: Position, limit: int = MOST) -> Delta | None:
         """Return what changed after a position up to now; None where only a new load helps.
@@ -94,38 +89,16 @@ class PostgresFeed:
 
     def cut(self) -> None:
         """End all connections: what waits for a server that hangs without a word fails at once."""
-        for connection in list(self._open):
-            with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
-                wire.shutdown(socket.SHUT_RDWR)
+        for connection in [*self._loads, self._connection]:
+            if connection is not None:
+                cut(connection)
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._open.discard(connection)
-            connection.close()
-
-    @contextlib.contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        """Lend the follower's connection; what breaks it closes it."""
-        with _told():
-            try:
-                if self._connection is None:
-                    self._connection = self._connect(self._following)
-                    self._connection.execute(f"LISTEN {CHANNEL}".encode())
-                    if self._traces is not None:
-                        self._connection.execute(f"LISTEN {TRACES}".encode())
-                yield self._connection
-            except psycopg.Error:
-                self.close()
-                raise
-
-    def _connect(self, conninfo: str) -> Connection:
-        connection: Connection = psycopg.connect(conninfo, autocommit=conninfo == self._following)
+    def _prepare(self, connection: Connection) -> None:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        self._open.add(connection)
-        return connection
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+        if self._traces is not None:
+            connection.execute(f"LISTEN {TRACES}".encode())
 
     def _named(
         self, connection: Connection, query: str, names: Sequence[str], kind: Callable[..., Any]
@@ -142,11 +115,3 @@ class PostgresFeed:
                 cursor.execute(self._sql[f"all_{place}"], binary=True)
                 while rows := cursor.fetchmany(CHUNK):
                     yield Records(**{place: [kind(*row) for row in rows]})
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error

@@ -4,25 +4,21 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from licet.database import named_queries
 from licet.domain.principal import Actor, Scope
 from licet.store.audit import audit
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Reader, connection_of
 from licet.store.ports import StoredKey
 from licet.store.values import Act, Action
 
 
-class PostgresKeys:
-    """Keeps API keys; see ``manage.ports``. Every method raises ``Unavailable`` where the store does not answer."""
+class PostgresKeys(Reader):
+    """Keeps API keys; see ``manage.ports``."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = named_queries("licet.store", "sql/keys.sql")
+    files = ("keys",)
 
     async def all(self) -> Sequence[StoredKey]:
         """Return all keys, revoked ones too, the oldest first."""
-        async with connection_of(self._pool) as connection:
-            return [_key(row) for row in await (await connection.execute(self._sql["list_keys"])).fetchall()]
+        return [_key(*row) for row in await self._rows("list_keys")]
 
     async def insert(self, key_id: str, name: str, digest: bytes, scopes: Collection[Scope], by: Actor) -> StoredKey:
         """Keep a new key. ``digest`` is SHA-256 of its secret."""
@@ -32,7 +28,7 @@ class PostgresKeys:
         async with connection_of(self._pool) as connection, connection.transaction():
             rows = await (await connection.execute(self._sql["insert_key"], key)).fetchall()
             await audit(connection, act)
-        return _key(rows[0])
+        return _key(*rows[0])
 
     async def revoke(self, key_id: str, by: Actor) -> StoredKey | None:
         """End a key; returns it as it stands now, None where there is none of this id."""
@@ -41,7 +37,7 @@ class PostgresKeys:
             if row is None:
                 return None
             *found, before = row
-            key = _key(tuple(found))
+            key = _key(*found)
             if before is None:
                 said = {"name": key.name, "scopes": sorted(key.scopes)}
                 await audit(connection, Act(action=Action.KEY_REVOKE, subject=key_id, by=by, before=said))
@@ -51,20 +47,9 @@ class PostgresKeys:
         """Remember when each key was last used."""
         if used:
             async with connection_of(self._pool) as connection:
-                await connection.execute(
-                    self._sql["touch_keys"], {"key_ids": list(used), "moments": list(used.values())}
-                )
+                said = {"key_ids": list(used), "moments": list(used.values())}
+                await connection.execute(self._sql["touch_keys"], said)
 
 
-def _key(row: tuple[Any, ...]) -> StoredKey:
-    key_id, name, digest, scopes, author, created_at, last_used_at, revoked_at = row
-    return StoredKey(
-        key_id=key_id,
-        name=name,
-        hash=bytes(digest),
-        scopes=frozenset(scopes),
-        author=author,
-        created_at=created_at,
-        last_used_at=last_used_at,
-        revoked_at=revoked_at,
-    )
+def _key(key_id: str, name: str, digest: bytes, scopes: Collection[str], *rest: Any) -> StoredKey:
+    return StoredKey(key_id, name, digest, frozenset(scopes), *rest)

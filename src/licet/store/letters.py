@@ -2,46 +2,39 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from licet.database import named_queries
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.pools import Pool, connection_of
+from licet.store.pools import Reader, connection_of
 from licet.store.values import Act, Action, Letter, LetterLine, Page
 
 _lines = msgspec.json.Decoder(list[LetterLine])
 _letters = msgspec.json.Decoder(list[Letter])
 
 
-class PostgresLetters:
-    """Reads dead letters and keeps what people do with them. Every method raises ``Unavailable``."""
+class PostgresLetters(Reader):
+    """Reads dead letters and keeps what people do with them."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._sql = named_queries("licet.store", "sql/letters.sql")
+    files = ("letters",)
 
     async def search(self, state: str | None, reason: str | None, before: int | None, limit: int) -> Page:
         """Return letters of a state and a reason (None: any), the one kept last first."""
-        [(text,)] = await self._ask("list_letters", state=state, reason=reason, before=before, limit=limit + 1)
-        found = _lines.decode(text)
-        return Page(found[:limit], more=len(found) > limit)
+        text = await self._one("list_letters", state=state, reason=reason, before=before, limit=limit + 1)
+        return Page.of(_lines.decode(text), limit)
 
     async def get(self, letters: Sequence[int]) -> Sequence[Letter]:
         """Return letters with their bytes and their fate, by number; those that are not there are left out."""
-        [(text,)] = await self._ask("find_letters", letters=list(letters))
-        return _letters.decode(text)
+        return _letters.decode(await self._one("find_letters", letters=list(letters)))
 
     async def count_open(self, run: uuid.UUID, reason: str | None) -> int:
         """Count the open letters that the run has not replayed."""
-        [(count,)] = await self._ask("count_open", run=run, reason=reason)
-        return int(count)
+        return int(await self._one("count_open", run=run, reason=reason))
 
     async def open_letters(self, run: uuid.UUID, reason: str | None, after: int, limit: int) -> Sequence[int]:
         """Return the next open letters that the run has not replayed, in the order in which they were kept."""
-        rows = await self._ask("open_letters", run=run, reason=reason, after=after, limit=limit)
+        rows = await self._rows("open_letters", run=run, reason=reason, after=after, limit=limit)
         return [letter for (letter,) in rows]
 
     async def note_replays(self, replayed: Sequence[tuple[int, int, int]], run: uuid.UUID, by: Actor) -> None:
@@ -57,7 +50,3 @@ class PostgresLetters:
         async with connection_of(self._pool) as connection, connection.transaction():
             await connection.execute(self._sql["note_drop"], {"letter": letter, "reason": reason, "author": by.name})
             await audit(connection, Act(action=Action.LETTER_DROP, subject=str(letter), by=by, reason=reason))
-
-    async def _ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        async with connection_of(self._pool) as connection:
-            return await (await connection.execute(self._sql[query], parameters)).fetchall()

@@ -3,10 +3,6 @@
 Nothing is written twice: the feed says whom a revision touched, the license rows' ``recorded`` says what was true then.
 """
 
-import contextlib
-import datetime as dt
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,19 +12,19 @@ from licet.database import Connection, named_queries, writer_conninfo
 from licet.domain.errors import Unavailable
 from licet.store.feed import CHANNEL
 from licet.store.records import Position
+from licet.store.sessions import Kept
 from licet.store.steps import Believed, Step, Touch
 
 _LOCK = {"lock_class": 0x6C696371, "publisher": 10_002}  # beside the queue's (queue/leases.py, queue/drain.py)
 _decode = msgspec.json.Decoder(list[Believed]).decode
 
 
-class PostgresOutbox:
-    """See ``publish.publisher.Outbox``. One connection, whose session holds the lock of the one publisher."""
+class PostgresOutbox(Kept):
+    """See ``publish.publisher.Outbox``. Its session holds the lock of the one publisher."""
 
     def __init__(self, url: str, topic: str) -> None:
-        self._conninfo = writer_conninfo(url, application="licet publisher")
+        super().__init__(writer_conninfo(url, application="licet publisher"))
         self._topic = topic
-        self._connection: Connection | None = None
         self._sql = named_queries("licet.store", "sql/outbox.sql")
 
     def lead(self) -> bool:
@@ -42,8 +38,7 @@ class PostgresOutbox:
         with self._lent() as connection:
             row = connection.execute(self._sql["ahead"], {"topic": self._topic, "limit": limit}).fetchone()
         assert row is not None  # noqa: S101 the singleton row of the schema
-        epoch, head, after, sequence, upto, behind_s = row
-        return Step(epoch=epoch, head=head, after=after, upto=upto, behind_s=behind_s, sequence=sequence)
+        return Step(*row)
 
     def read(self, step: Step, known_catalog: int) -> Step:
         """Return the step with what is in it, read in the session that leads: where that has ended, it fails."""
@@ -52,7 +47,7 @@ class PostgresOutbox:
             rows = connection.execute(self._sql["read"], span, binary=True).fetchall()
             catalogs = connection.execute(self._sql["catalogs"], span).fetchall()
         last = rows[-1][6] if rows else step.sequence
-        touches = [_touch(*row) for row in rows]
+        touches = [_touch(row) for row in rows]
         return msgspec.structs.replace(step, sequence=last, touches=touches, catalogs=catalogs)
 
     def told(self, step: Step) -> None:
@@ -68,40 +63,14 @@ class PostgresOutbox:
             for _ in connection.notifies(timeout=seconds, stop_after=1):
                 pass
 
-    def close(self) -> None:
-        """Let go of the connection, and with it of the lock."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    @contextlib.contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        try:
-            if self._connection is None:
-                self._connection = psycopg.connect(self._conninfo, autocommit=True)
-                self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                self._connection.execute(self._sql["ready"])
-                self._connection.execute(f"LISTEN {CHANNEL}".encode())
-            yield self._connection
-        except psycopg.OperationalError as error:
-            self.close()
-            raise Unavailable(f"the store does not answer: {error}") from error
+    def _prepare(self, connection: Connection) -> None:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.execute(self._sql["ready"])
+        connection.execute(f"LISTEN {CHANNEL}".encode())
 
 
-def _touch(
-    epoch: uuid.UUID, revision: int, tag: int, at: dt.datetime, customer_id: str, gone: bool, _: int, *rest: Any
-) -> Touch:
-    cause, first, catalog, former, states = rest
+def _touch(row: tuple[Any, ...]) -> Touch:
+    *position, at, customer_id, gone, _, cause, first, catalog, former, states = row
     before, after = _decode(states)
-    return Touch(
-        position=Position(epoch, revision, tag),
-        at=at,
-        customer_id=customer_id,
-        gone=gone,
-        cause=msgspec.Raw(cause.encode()),
-        first=first,
-        catalog=catalog,
-        former=former,
-        before=before,
-        after=after,
-    )
+    cause = msgspec.Raw(cause.encode())
+    return Touch(Position(*position), at, customer_id, gone, cause, first, catalog, former, before, after)

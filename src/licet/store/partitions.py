@@ -1,14 +1,14 @@
 """Stopped partitions in the store, for the operator: synchronous, one connection per call."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import psycopg
+from msgspec.structs import asdict
 
-from licet.database import Connection, named_queries, writer_conninfo
-from licet.domain.errors import NotFound, Unavailable
+from licet.database import named_queries, writer_conninfo
+from licet.domain.errors import NotFound
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.sessions import session
 from licet.store.values import Act, Action, PartitionStop
 
 
@@ -21,27 +21,20 @@ class PostgresPartitions:
 
     def stops(self) -> Sequence[PartitionStop]:
         """Return the stopped partitions, the one that stopped first first."""
-        with self._connection() as connection:
+        with session(self._conninfo) as connection:
             return [PartitionStop(*row) for row in connection.execute(self._sql["stops"])]
 
     def decide(self, log: str, partition: int, by: Actor, accepted: int | None) -> PartitionStop:
         """Let a stopped partition go on, at the offset ``accepted`` or (None) where it stands; returns its stop."""
         place = {"log": log, "partition": partition}
-        with self._connection() as connection, connection.transaction():
+        with session(self._conninfo) as connection, connection.transaction():
             row = connection.execute(self._sql["lift"], place).fetchone()
             if row is None:
                 raise NotFound(f"partition {partition} of {log} is not stopped")
             stop = PartitionStop(*row)
-            said = {
-                **place,
-                "action": "resume" if accepted is None else "accept",
-                "reason": stop.reason,
-                "detail": stop.detail,
-                "stopped_at": stop.stopped_at,
-                "from_offset": stop.next_offset,
-                "next_offset": stop.next_offset if accepted is None else accepted,
-                "author": by.name,
-            }
+            next_offset = stop.next_offset if accepted is None else accepted
+            said = asdict(stop) | {"author": by.name, "from_offset": stop.next_offset, "next_offset": next_offset}
+            said["action"] = "resume" if accepted is None else "accept"
             decision = connection.execute(self._sql["decide"], said).fetchone()
             if accepted is not None:
                 told = {**place, "next_offset": accepted, "decision": str(decision[0] if decision else "")}
@@ -53,15 +46,7 @@ class PostgresPartitions:
                 subject=f"{log}/{partition}",
                 by=by,
                 before={"stopped": stop.reason, "next_offset": stop.next_offset},
-                after={"next_offset": said["next_offset"]},
+                after={"next_offset": next_offset},
             )
             audit(connection, act)
         return stop
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"the store does not answer: {error}") from error

@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
-import psycopg
 
-from licet.database import Connection, named_queries, reader_conninfo
+from licet.database import Connection, named_queries
 from licet.domain.catalog import Catalog
-from licet.domain.errors import Unavailable
 from licet.store.catalogs import find_current
 from licet.store.ports import CustomerState, Exceptions
 from licet.store.projection import read_states
+from licet.store.sessions import moment
 from licet.store.values import OverrideRow
 
 _overrides = msgspec.json.Decoder(list[OverrideRow])
@@ -52,10 +51,5 @@ class PostgresPlanning:
 @contextmanager
 def open_planning(url: str) -> Iterator[PostgresPlanning]:
     """Open one moment of the store. Raises ``Unavailable``."""
-    try:
-        with psycopg.connect(reader_conninfo(url, application="licet catalog plan", timeout_ms=0)) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            yield PostgresPlanning(connection)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error
+    with moment(url, "licet catalog plan") as connection:
+        yield PostgresPlanning(connection)

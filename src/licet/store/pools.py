@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from licet.database import AsyncConnection, reader_conninfo, writer_conninfo
+from licet.database import AsyncConnection, named_queries, reader_conninfo, writer_conninfo
 from licet.domain.errors import Unavailable
 
 Pool = AsyncConnectionPool[AsyncConnection]
@@ -50,6 +51,43 @@ async def connection_of(pool: Pool, wait: float | None = None) -> AsyncIterator[
             yield connection
     except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise Unavailable(f"the store does not answer: {type(error).__name__}") from error
+
+
+class Reader:
+    """Asks the queries of some ``files`` over a pool. Every method raises ``Unavailable`` where the store is away."""
+
+    files: ClassVar[tuple[str, ...]]
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql: dict[str, bytes] = {}
+        for file in self.files:
+            self._sql |= named_queries("licet.store", f"sql/{file}.sql")
+
+    async def _rows(self, query: str, **asked: Any) -> list[tuple[Any, ...]]:
+        async with connection_of(self._pool) as connection:
+            return await (await connection.execute(self._sql[query], asked)).fetchall()
+
+    async def _one(self, query: str, **asked: Any) -> Any:
+        """Return what the first row says first; None where there is none."""
+        rows = await self._rows(query, **asked)
+        return rows[0][0] if rows else None
+
+
+@asynccontextmanager
+async def writing(pool: Pool) -> AsyncIterator[tuple[AsyncConnection, int]]:
+    """Lend a connection in a transaction under the one write lock, and its revision. Raises ``Unavailable``."""
+    sql = named_queries("licet.store", "sql/projection.sql")
+    async with connection_of(pool) as connection, connection.transaction():
+        [(revision, *_)] = await (await connection.execute(sql["begin"], {"deliveries": 0})).fetchall()
+        await connection.execute(sql["log_revision"])
+        yield connection, revision
+
+
+async def write_feed(connection: AsyncConnection, revision: int, kind: str, subject: str) -> None:
+    """Tell followers whom a revision touched."""
+    sql = named_queries("licet.store", "sql/projection.sql")
+    await connection.execute(sql["write_feed"], {"revision": revision, "kind": kind, "subject": subject})
 
 
 async def store_ready(pool: Pool) -> str | None:

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -18,6 +18,10 @@ from licet.domain.license import License
 from licet.domain.principal import Actor
 from licet.store.values import Act
 
+# What a customer is called by one of its fields, and the name.
+Calling = Literal["alias", "domain"]
+Called = tuple[Calling, str]
+
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a fold must know of a customer. ``licenses`` holds the open row per SKU.
@@ -29,10 +33,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deleted: bool
     fields: Fields
     licenses: Mapping[str, License]
-    source_aliases: frozenset[str] = frozenset()
-    source_domains: frozenset[str] = frozenset()
+    names: frozenset[Called] = frozenset()
     held: frozenset[str] = frozenset()
-    stored: bool = True
 
 
 class Exceptions(msgspec.Struct, frozen=True, gc=False):
@@ -56,8 +58,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: dt.datetime | None
     source_time: dt.datetime | None
     outcome: Outcome
-    replay_of: int | None
-    payload: bytes | None
+    replay_of: int | None = None
+    payload: bytes | None = None
     replay_letter: int | None = None
     compared_at: int | None = None
     traceparent: str | None = None
@@ -94,6 +96,7 @@ class NameWrite(msgspec.Struct, frozen=True):
     """
 
     customer_id: str
+    kind: Calling
     name: str
     held: bool
     field: tuple[str, int] | None = None
@@ -112,8 +115,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     customers: Sequence[CustomerWrite] = ()
     closes: Sequence[License] = ()
     licenses: Sequence[License] = ()
-    aliases: Sequence[NameWrite] = ()
-    domains: Sequence[NameWrite] = ()
+    names: Sequence[NameWrite] = ()
     touched: Collection[str] = ()
     ends: int = 0
     passed: Collection[License] = ()
@@ -309,7 +311,7 @@ class StoreUnavailable(Exception):
     """The store cannot be reached, or threw the writer out; nothing of the transaction was kept."""
 
 
-class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+class StoredKey(msgspec.Struct, frozen=True):
     """An API key without its secret. ``hash`` is SHA-256 of the secret."""
 
     key_id: str
@@ -351,9 +353,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class StoredName(msgspec.Struct, frozen=True):
-    """A name that a customer has, or had (``open`` False). ``kind``: ``alias`` or ``domain``."""
+    """A name that a customer has, or had (``open`` False)."""
 
-    kind: str
+    kind: Calling
     name: str
     origin: str
     open: bool

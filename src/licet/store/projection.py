@@ -1,26 +1,31 @@
 """The worker's store: a batch becomes one PostgreSQL transaction."""
 
-import base64
 import contextlib
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import psycopg
+from msgspec.structs import astuple
 
 from licet.database import WRITER_TIMEOUT_MS, Connection, named_queries, writer_conninfo
 from licet.domain.catalog import Catalog
+from licet.domain.errors import Unavailable
 from licet.domain.fields import Field
 from licet.domain.filter import Earlier
 from licet.domain.ids import is_salesforce_id
 from licet.domain.license import Cause, License, Status, Terms
 from licet.domain.principal import Actor
 from licet.store.audit import audit
-from licet.store.brake import BrakeWriter
+from licet.store.brake import BrakeWriter, rows_text
 from licet.store.catalogs import find_current
+from licet.store.directory import name_queries
+from licet.store.overrides import ending
 from licet.store.ports import (
+    Called,
     CustomerState,
     DeadLetter,
     DeadLimit,
@@ -30,15 +35,14 @@ from licet.store.ports import (
     Inapplicable,
     Loaded,
     NameWrite,
-    Place,
     Standing,
     StoreUnavailable,
     Wanted,
 )
-from licet.store.values import Act
+from licet.store.senders import headers_text, storable
+from licet.store.values import Act, NameKind
 
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
-_encode = msgspec.json.encode
 _MOST_TRACES = 100  # a notification holds 8,000 bytes
 # Trying again cannot help. A text too long for an index is an OperationalError to the driver.
 _REFUSED = (
@@ -62,59 +66,47 @@ class PostgresProjection:
     @contextmanager
     def transaction(self, deliveries: int) -> Iterator["PostgresTransaction"]:
         """Open a transaction; see ``store.ports.Projection``."""
-        try:
-            connection = self._connect()
-            with connection.transaction():
-                transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
-                yield transaction
-            self._catalog = transaction.catalog or self._catalog
-        except _REFUSED as error:
-            raise Inapplicable(f"{type(error).__name__}: {error}") from error
-        except psycopg.Error as error:
-            if isinstance(error, (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
+        with self._lent() as connection:
+            try:
+                with connection.transaction():
+                    transaction = PostgresTransaction(connection, self._sql, self._catalog, deliveries)
+                    yield transaction
+            except _REFUSED as error:
+                raise Inapplicable(f"{type(error).__name__}: {error}") from error
+            except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
                 self._evict()
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+                raise
+        self._catalog = transaction.catalog or self._catalog
 
     def positions(self, log: str, partitions: Collection[int]) -> Sequence[Standing]:
         """Return where each partition stands that has an offset or is stopped; stops those of a log made anew."""
         asked = {"log": log, "partitions": list(partitions)}
-        found = self._execute("positions", asked).fetchall()
-        if len(found) < len(partitions):
-            self._stop_recreated(asked)
-            found = self._execute("positions", asked).fetchall()
+        with self._lent() as connection:
+            found = connection.execute(self._sql["positions"], asked).fetchall()
+            if len(found) < len(partitions):
+                with connection.transaction():
+                    connection.execute(self._sql["hold_stops"])
+                    connection.execute(self._sql["stop_recreated"], asked)
+                found = connection.execute(self._sql["positions"], asked).fetchall()
         return [Standing(*row) for row in found]
-
-    def _stop_recreated(self, asked: Mapping[str, Any]) -> None:
-        try:
-            with self._connect().transaction():
-                self._connect().execute(self._sql["hold_stops"])
-                self._connect().execute(self._sql["stop_recreated"], asked)
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def stop(self, log: str, partition: int, at: int | None, reason: str, detail: str) -> None:
         """Stop a partition that stands at this offset until a person has decided."""
         detail = detail.replace("\x00", "\ufffd")  # PostgreSQL keeps no U+0000
-        self._execute("stop", {"log": log, "partition": partition, "at": at, "reason": reason, "detail": detail})
+        said = {"log": log, "partition": partition, "at": at, "reason": reason, "detail": detail}
+        with self._lent() as connection:
+            connection.execute(self._sql["stop"], said)
 
     def tell_progress(self, log: str, seconds_ago: Mapping[int, float]) -> None:
         """Say up to when each partition is applied."""
         partitions = ({"partition": partition, "ago": ago} for partition, ago in seconds_ago.items())
-        try:
-            self._connect().execute(self._sql["tell_progress"], {"log": log, "partitions": _json(partitions)})
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        with self._lent() as connection:
+            connection.execute(self._sql["tell_progress"], {"log": log, "partitions": rows_text(partitions)})
 
     def current_catalog(self) -> Catalog:
         """Return the current catalog."""
-        try:
-            self._catalog = find_current(self._connect(), self._catalog)
-        except psycopg.Error as error:
-            self.close()
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        with self._lent() as connection:
+            self._catalog = find_current(connection, self._catalog)
         return self._catalog
 
     def close(self) -> None:
@@ -128,9 +120,11 @@ class PostgresProjection:
         with contextlib.suppress(psycopg.Error):  # the next wait in vain tries it again
             self._connect().execute(self._sql["evict"], {"idle_ms": WRITER_TIMEOUT_MS // 2})
 
-    def _execute(self, query: str, parameters: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """Lend the connection; what breaks it closes it."""
         try:
-            return self._connect().execute(self._sql[query], parameters)
+            yield self._connect()
         except psycopg.Error as error:
             self.close()
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
@@ -140,6 +134,16 @@ class PostgresProjection:
             conninfo = writer_conninfo(self._url, application="licet worker")
             self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=1)
         return self._connection
+
+
+@contextmanager
+def open_projection(url: str) -> Iterator[PostgresProjection]:
+    """Lend the store for what a person does. Raises ``Unavailable``."""
+    try:
+        with contextlib.closing(PostgresProjection(url)) as projection:
+            yield projection
+    except StoreUnavailable as error:
+        raise Unavailable(f"the store does not answer: {error}") from error
 
 
 class PostgresTransaction(BrakeWriter):
@@ -164,17 +168,12 @@ class PostgresTransaction(BrakeWriter):
     def load(self, wanted: Wanted) -> Loaded:
         """Move the offsets and read what the batch needs, in one round trip."""
         moves = wanted.moves
+        rows = [{"partition": each, "before": before, "after": after} for each, (before, after) in moves.items()]
+        places = [dict(zip(("log", "partition", "offset"), place, strict=True)) for place in wanted.originals]
         with self._connection.pipeline():
-            moved = self._run(
-                "advance",
-                log=wanted.log,
-                moves=_json(
-                    {"partition": partition, "before": before, "after": after}
-                    for partition, (before, after) in moves.items()
-                ),
-            )
-            earlier = self._run("earlier", event_ids=_json({key.event_id for key in wanted.events}))
-            originals = self._originals(wanted.originals) if wanted.originals else None
+            moved = self._run("advance", log=wanted.log, moves=rows_text(rows))
+            earlier = self._run("earlier", event_ids=rows_text({key.event_id for key in wanted.events}))
+            originals = self._run("originals", places=rows_text(places)) if places else None
             states = _ask_states(self._connection, wanted.customers)
         self.catalog = find_current(self._connection, self.catalog)
         return Loaded(
@@ -189,13 +188,9 @@ class PostgresTransaction(BrakeWriter):
         """Write a fold."""
         self._copy("copy_deliveries", [_delivery_row(one, self.revision) for one in folded.deliveries])
         self._copy("copy_dead_letters", [_dead_row(one) for one in folded.dead_letters])
-        if folded.aliases or folded.domains:
-            with self._connection.pipeline():
-                losers = self._write_names(folded.aliases, folded.domains)
-        else:
-            losers = set()
+        losers = self._write_names(folded.names) if folded.names else set()
         if folded.customers:
-            self._run("write_customers", revision=self.revision, customers=_json(folded.customers))
+            self._run("write_customers", revision=self.revision, customers=rows_text(folded.customers))
         if folded.closes:
             self._run("close_licenses", revision=self.revision, rows=_array(row.row for row in folded.closes))
         self._copy("copy_licenses", [_license_row(row) for row in folded.licenses])
@@ -234,11 +229,13 @@ class PostgresTransaction(BrakeWriter):
             "key": customer_id.encode(),
             "named": [f'"{name}"'.encode() for name in names],
             "author": by.name,
+            "ended_by": by.name,
+            "end_reason": "the customer was erased",
             "revision": self.revision,
         }
-        queries = named_queries("licet.store", "sql/erase.sql")
-        cursors = {name: self._connection.execute(query, said) for name, query in queries.items()}
-        return [row[0] for row in cursors["end_overrides"]]
+        for query in named_queries("licet.store", "sql/erase.sql").values():
+            self._connection.execute(query, said)
+        return [row[0] for row in self._connection.execute(ending("customer"), said)]
 
     def audit(self, act: Act) -> None:
         """Keep who did it."""
@@ -247,30 +244,23 @@ class PostgresTransaction(BrakeWriter):
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[Any, ...]]:
         return self._connection.execute(self._sql[query], parameters, binary=True)
 
-    def _originals(self, places: Collection[Place]) -> psycopg.Cursor[tuple[Any, ...]]:
-        rows = ({"log": log, "partition": partition, "offset": offset} for log, partition, offset in places)
-        return self._run("originals", places=_json(rows))
-
-    def _write_names(self, aliases: Sequence[NameWrite], domains: Sequence[NameWrite]) -> set[str]:
+    def _write_names(self, names: Sequence[NameWrite]) -> set[str]:
         """Move aliases and domains; returns the other customers that lost one."""
         losers: set[str] = set()
-        for kind, names in (("alias", aliases), ("domain", domains)):
+        with self._connection.pipeline():
             for name in names:
+                kind = NameKind(name.kind)
                 said = {"name": name.name, "customer_id": name.customer_id, "revision": self.revision}
-                if name.field is not None and self._kept(name, *name.field):
-                    continue
-                if kind == "alias":
-                    losers |= {row[0] for row in self._run("take_alias", **said, held=name.held)}
-                elif not name.held:
-                    self._run("take_domain", **said)
+                if name.field is not None:
+                    keeper = self._run("keeps_alias", **said, field=name.field[0], place=name.field[1])
+                    if keeper.fetchone() is not None:
+                        continue
+                if kind is NameKind.ALIAS or not name.held:
+                    taken = self._connection.execute(name_queries(kind)["take"], said | {"any": name.held}, binary=True)
+                    losers |= {row[0] for row in taken}
                 if name.held:
-                    self._run(f"give_{kind}", **said)
+                    self._connection.execute(name_queries(kind)["give"], said)
         return losers
-
-    def _kept(self, name: NameWrite, field: str, place: int) -> bool:
-        """Tell whether another customer keeps the alias."""
-        asked = {"name": name.name, "customer_id": name.customer_id, "field": field, "place": place}
-        return self._run("keeps_alias", **asked).fetchone() is not None
 
     def _copy(self, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
@@ -290,11 +280,6 @@ def _ask_states(connection: Connection, customer_ids: Collection[str]) -> tuple[
     return tuple(connection.execute(sql[name], asked, binary=True) for name in ("customers", "licenses", "names"))
 
 
-def _json(rows: Iterable[object]) -> str:
-    """Write rows for ``json_to_recordset``: 500 of them in 0.3 ms, where a list for ``unnest`` takes 1 ms a column."""
-    return _encode(list(rows)).decode()
-
-
 def _array(items: Iterable[object]) -> str:
     """Write an array of numbers or of customer ids, whose characters need no escape."""
     return '{"' + '","'.join(map(str, items)) + '"}' if (items := list(items)) else "{}"
@@ -312,29 +297,30 @@ def _customers(
 ) -> Mapping[str, CustomerState]:
     held: dict[str, dict[str, License]] = {}
     for row in licenses:
-        license_ = _license(row)
+        license_ = license_of(row)
         held.setdefault(license_.customer_id, {})[license_.sku] = license_
-    aliases: dict[str, set[str]] = {}
-    domains: dict[str, set[str]] = {}
-    braked: dict[str, set[str]] = {}
-    for customer_id, is_alias, name in names:
-        kind = braked if is_alias is None else aliases if is_alias else domains
-        kind.setdefault(customer_id, set()).add(name)
+    called: defaultdict[str, set[Called]] = defaultdict(set)
+    braked: defaultdict[str, set[str]] = defaultdict(set)
+    for customer_id, kind, name in names:
+        if kind is None:
+            braked[customer_id].add(name)
+        else:
+            called[customer_id].add((kind, name))
     return {
         customer_id: CustomerState(
             customer_id=customer_id,
             deleted=deleted,
             fields=_decode_fields(fields),
             licenses=held.get(customer_id, {}),
-            source_aliases=frozenset(aliases.get(customer_id, ())),
-            source_domains=frozenset(domains.get(customer_id, ())),
+            names=frozenset(called.get(customer_id, ())),
             held=frozenset(braked.get(customer_id, ())),
         )
         for customer_id, deleted, fields in customers
     }
 
 
-def _license(row: tuple[Any, ...]) -> License:
+def license_of(row: Sequence[Any]) -> License:
+    """Make a license of what a query says of the one row; its end is for the caller to add."""
     number, license_id, customer_id, sku, status, starts, ends, quantity, valid, recorded, delivery, catalog = row
     return License(
         row=number,
@@ -349,50 +335,16 @@ def _license(row: tuple[Any, ...]) -> License:
 
 
 def _license_row(row: License) -> tuple[Any, ...]:
-    terms, closed = row.terms, row.closed_by
-    return (
-        row.license_id.hex,
-        row.customer_id,
-        row.sku,
-        terms.status.value,
-        terms.starts_at,
-        terms.ends_at,
-        terms.quantity,
-        f"[{row.valid_from.isoformat()},{row.valid_to.isoformat() if row.valid_to else ''})",
-        f"[{row.recorded_from},)",
-        row.opened_by.delivery,
-        row.opened_by.catalog,
-        closed.delivery if closed else None,
-        closed.catalog if closed else None,
-    )
+    valid_to = row.valid_to.isoformat() if row.valid_to else ""
+    valid, recorded = f"[{row.valid_from.isoformat()},{valid_to})", f"[{row.recorded_from},)"
+    causes = (*astuple(row.opened_by), *astuple(row.closed_by or Cause()))
+    return (row.license_id.hex, row.customer_id, row.sku, *astuple(row.terms), valid, recorded, *causes)
 
 
 def _delivery_row(one: Delivery, revision: int) -> tuple[Any, ...]:
-    outcome = one.outcome
-    return (
-        one.log,
-        one.partition,
-        one.offset,
-        one.sequence,
-        revision,
-        one.source,
-        one.event_id,
-        one.customer_id,
-        one.payload_hash,
-        one.received_at,
-        one.source_time,
-        outcome.kind.value,
-        outcome.reason,
-        outcome.rule,
-        one.replay_of,
-        one.payload,
-        one.replay_letter,
-        one.compared_at,
-    )
+    *place, outcome, replay_of, payload, replay_letter, compared_at, _ = astuple(one)
+    return (*place, *astuple(outcome), replay_of, payload, replay_letter, compared_at, revision)
 
 
 def _dead_row(one: DeadLetter) -> tuple[Any, ...]:
-    headers = [[name, base64.b64encode(value or b"").decode()] for name, value in one.headers]
-    faults = _encode(one.faults).decode().replace("\\u0000", "\\ufffd")  # PostgreSQL keeps no U+0000
-    names = _encode(headers).decode().replace("\\u0000", "\\ufffd")
-    return (one.sequence, one.reason, faults, one.key, one.value, names)
+    return (one.sequence, one.reason, storable(one.faults), one.key, one.value, headers_text(one.headers))

@@ -5,12 +5,10 @@ Neither ``revision_log`` nor ``change_feed``: what stands beyond the lowest ``pu
 
 from collections.abc import Iterator
 
-import psycopg
-
 from licet.database import named_queries, writer_conninfo
-from licet.domain.errors import Unavailable
 from licet.domain.principal import Actor
 from licet.store.audit import audit
+from licet.store.sessions import session
 from licet.store.values import Act, Action
 
 CHUNK = 5000
@@ -23,18 +21,14 @@ def prune(url: str, days: int, by: Actor) -> Iterator[tuple[int, int, int]]:
     run it again. Raises ``Unavailable``.
     """
     sql = named_queries("licet.store", "sql/prune.sql")
-    try:
-        with psycopg.connect(writer_conninfo(url, application="licet prune"), autocommit=True) as connection:
-            row = connection.execute(sql["last"], {"days": days}).fetchone()
-            revision, end = row if row is not None else (0, 0)
-            for after in range(0, end if revision else 0, CHUNK):
-                part = {"after": after, "upto": after + CHUNK, "revision": revision, "days": days}
-                with connection.transaction():
-                    emptied = connection.execute(sql["prune_payloads"], part).rowcount
-                    connection.execute(sql["prune_letters"], part)
-                    if after == 0:
-                        said = {"older_than_days": days, "up_to_revision": revision}
-                        audit(connection, Act(action=Action.PRUNE, subject="payloads", by=by, after=said))
-                yield min(after + CHUNK, end), end, emptied
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error
+    with session(writer_conninfo(url, application="licet prune")) as connection:
+        [(revision, end)] = connection.execute(sql["last"], {"days": days})
+        for after in range(0, end if revision else 0, CHUNK):
+            part = {"after": after, "upto": after + CHUNK, "revision": revision, "days": days}
+            with connection.transaction():
+                emptied = connection.execute(sql["prune_payloads"], part).rowcount
+                connection.execute(sql["prune_letters"], part)
+                if after == 0:
+                    said = {"older_than_days": days, "up_to_revision": revision}
+                    audit(connection, Act(action=Action.PRUNE, subject="payloads", by=by, after=said))
+            yield min(after + CHUNK, end), end, emptied

@@ -19,7 +19,7 @@ class Believed(msgspec.Struct, frozen=True):
     aliases: list[str]
 
 
-class Touch(msgspec.Struct, frozen=True, kw_only=True):
+class Touch(msgspec.Struct, frozen=True):
     """One customer that one revision touched, as it was believed just before and from there on.
 
     ``gone``: the customer was erased then, or has been since. ``cause`` is JSON; ``first`` the first boundary where
@@ -39,7 +39,7 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
     after: Believed
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True):
     """What to tell next: the revisions beyond ``after`` up to ``upto``, of ``head`` that there are.
 
     ``behind_s``: the age of the first one. ``sequence``: the last delivery of what was told, and once the step is
@@ -49,8 +49,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     epoch: uuid.UUID
     head: int
     after: int
+    sequence: int
     upto: int
     behind_s: float
-    sequence: int
     touches: Sequence[Touch] = ()
     catalogs: Sequence[tuple[int, str]] = ()

@@ -178,6 +178,11 @@ class Page(msgspec.Struct, frozen=True):
     rows: Sequence[Any]
     more: bool
 
+    @classmethod
+    def of(cls, found: Sequence[Any], limit: int) -> "Page":
+        """Make a page of rows of which one more than the limit was asked for."""
+        return cls(found[:limit], more=len(found) > limit)
+
 
 class Written(msgspec.Struct, frozen=True):
     """What a change of the directory came to: the customer, the revision that includes it, whether it wrote."""

@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-import psycopg
+from msgspec.structs import replace
 
-from licet.database import Connection, named_queries, reader_conninfo
-from licet.domain.errors import Unavailable
+from licet.database import Connection, named_queries
 from licet.domain.fields import Field
-from licet.domain.license import Cause, License, Status, Terms
+from licet.domain.license import Cause, License
 from licet.store.ports import Account, Entry, StoredCustomer, StoredName
+from licet.store.projection import license_of
+from licet.store.sessions import moment
 
 _CHUNK = 2000
 _decode_fields = msgspec.json.Decoder(dict[str, Field]).decode
@@ -66,24 +67,10 @@ class PostgresVerification:
 
     def licenses(self) -> Iterator[tuple[str, License]]:
         """Return every license row that was ever believed, customer by customer."""
-        for row in self._stream("licenses"):
-            customer_id, license_id, sku, status, starts, ends, quantity, since, till, believed, until, *causes = row
-            opened, opened_catalog, closed, closed_catalog = causes
-            yield (
-                customer_id,
-                License(
-                    license_id=license_id,
-                    customer_id=customer_id,
-                    sku=sku,
-                    terms=Terms(Status(status), starts, ends, quantity),
-                    valid_from=since,
-                    valid_to=till,
-                    recorded_from=believed,
-                    recorded_to=until,
-                    opened_by=Cause(opened, opened_catalog),
-                    closed_by=Cause(closed, closed_catalog) if closed or closed_catalog else None,
-                ),
-            )
+        for *row, valid_to, recorded_to, delivery, catalog in self._stream("licenses"):
+            closed_by = Cause(delivery, catalog) if delivery or catalog else None
+            one = replace(license_of(row), valid_to=valid_to, recorded_to=recorded_to, closed_by=closed_by)
+            yield one.customer_id, one
 
     def names(self) -> Iterator[tuple[str, StoredName]]:
         """Return every alias and e-mail domain that a customer has or had, customer by customer."""
@@ -104,11 +91,5 @@ class PostgresVerification:
 @contextmanager
 def open_books(url: str) -> Iterator[PostgresVerification]:
     """Open one moment of the store. Raises ``Unavailable``."""
-    conninfo = reader_conninfo(url, application="licet verify", timeout_ms=0)
-    try:
-        with psycopg.connect(conninfo) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            yield PostgresVerification(connection)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"the store does not answer: {error}") from error
+    with moment(url, "licet verify") as connection:
+        yield PostgresVerification(connection)

@@ -37,28 +37,10 @@ ON CONFLICT (customer_id, sku) DO UPDATE SET ended_at = excluded.ended_at
 -- name: hold
 -- Keep access to what ended. It starts a minute before, for a web process whose clock is behind.
 INSERT INTO override (override_id, customer_id, sku, effect, kind, starts_at, ends_at, reason, author, valid, recorded)
-SELECT gen_random_uuid(), customer_id, sku, 'grant', 'brake', least(since, now - interval '1 minute'),
-       now + %(hold)s::interval, %(reason)s, %(author)s, tstzrange(coalesce(since, now), NULL),
+SELECT gen_random_uuid(), customer_id, sku, 'grant', 'brake', least(valid_from, now - interval '1 minute'),
+       now + %(hold)s::interval, %(reason)s, %(author)s, tstzrange(coalesce(valid_from, now), NULL),
        int8range(%(revision)s, NULL)
-FROM json_to_recordset(%(holds)s) AS h (customer_id text, sku text, since timestamptz), clock_timestamp() AS now
-
--- name: end_holds
--- End holds before their time. Each is looked up by its key (LATERAL … LIMIT), whatever the planner knows of the table.
-WITH ended AS (
-    UPDATE override SET recorded = int8range(lower(recorded), %(revision)s)
-    WHERE row_id = ANY(ARRAY(
-        SELECT o.row_id FROM json_to_recordset(%(pairs)s) AS p (customer_id text, sku text)
-        CROSS JOIN LATERAL (SELECT row_id FROM override
-                            WHERE customer_id = p.customer_id AND sku = p.sku
-                              AND kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded) LIMIT 1) AS o))
-    RETURNING *
-)
-INSERT INTO override (override_id, customer_id, sku, effect, kind, starts_at, ends_at, reason, author, ended_by,
-                      end_reason, valid, recorded)
-SELECT override_id, customer_id, sku, effect, kind, starts_at, ends_at, reason, author, %(ended_by)s, %(end_reason)s,
-       tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
-       int8range(%(revision)s, NULL)
-FROM ended
+FROM json_to_recordset(%(holds)s) AS h (customer_id text, sku text, valid_from timestamptz), clock_timestamp() AS now
 
 -- name: keep
 -- Make a person's overrides of the holds of some customers that this revision has ended; their time stays.

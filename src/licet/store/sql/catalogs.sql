@@ -12,7 +12,7 @@ VALUES (%(version)s, %(document)s, %(author)s, tstzrange(%(at)s, NULL), int8rang
 -- name: insert_sku
 -- Keep an SKU of a version.
 INSERT INTO sku (catalog_version, sku, title, flag_field, from_field, until_field, quantity_field, grace_days)
-VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from)s, %(until)s, %(quantity)s, %(grace)s)
+VALUES (%(version)s, %(sku)s, %(title)s, %(flag)s, %(from_)s, %(until)s, %(quantity)s, %(grace_days)s)
 
 -- name: insert_feature
 -- Keep a feature of a version.
@@ -21,10 +21,6 @@ INSERT INTO feature (catalog_version, feature, title) VALUES (%(version)s, %(fea
 -- name: insert_grant
 -- Keep what an SKU of a version grants.
 INSERT INTO sku_feature (catalog_version, sku, feature, value) VALUES (%(version)s, %(sku)s, %(feature)s, %(value)s)
-
--- name: write_feed
--- Say that the catalog changed.
-INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, 'catalog', %(subject)s)
 
 -- name: document
 -- Return a version of the catalog, or the current one where none is named.

@@ -1,131 +1,50 @@
--- The clock's hands: one pair of queries for each kind of boundary. A further kind needs its row of clock_position, an
--- index such as license_ends, and its pair. The position stands in subqueries: joined, it would be no bound of the index.
+-- The clock's hands: a query for each kind of what has a start or an end. "at" is the column that says it, "boundary" is
+-- which, "until" and "limit" how far to look. A further kind needs its row of clock_position, an index such as
+-- license_ends, and its query. The position stands in subqueries: joined, it would be no bound of the index.
 
 -- name: hold
 -- Take the write lock, and no revision yet: what is due may be no longer so.
 SELECT FROM revision FOR UPDATE
 
--- name: next_license_start
--- Return in how many seconds the next start passes; below zero it has.
-SELECT extract(epoch FROM l.starts_at - clock_timestamp())::float8
-FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
-ORDER BY l.starts_at, l.row_id LIMIT 1
-
--- name: next_license_end
--- Return in how many seconds the next end passes; below zero it has.
-SELECT extract(epoch FROM l.ends_at - clock_timestamp())::float8
-FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
-ORDER BY l.ends_at, l.row_id LIMIT 1
-
--- name: due_license_start
--- Under the lock: return the starts that passed and were not looked at, each with whether time made it. Time did where
--- the license stood with this start at that very moment; a change that came later and told of it is its own cause.
-SELECT l.starts_at, l.row_id, l.license_id, l.customer_id, EXISTS (
+-- name: license
+-- Return boundaries up to a moment that were not looked at: in how many seconds each passes (below zero it has), and
+-- whether time makes it. Time does where the license stood with this start (or end) at that very moment; a change that
+-- came later and told of it is its own cause. What is due is asked for under the lock.
+SELECT extract(epoch FROM l.{at} - clock_timestamp())::float8, l.{at}, l.row_id, l.license_id, l.customer_id, EXISTS (
     SELECT FROM license k
     JOIN revision_log began ON began.revision = lower(k.recorded)
     LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
     WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
-      AND upper_inf(k.valid) AND k.starts_at = l.starts_at AND began.recorded_at < l.starts_at
-      AND (ended.recorded_at >= l.starts_at OR upper_inf(k.recorded)))
+      AND upper_inf(k.valid) AND k.{at} = l.{at} AND began.recorded_at < l.{at}
+      AND (ended.recorded_at >= l.{at} OR upper_inf(k.recorded)))
 FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.starts_at IS NOT NULL
-  AND (l.starts_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'start'))
-  AND l.starts_at <= clock_timestamp()
-ORDER BY l.starts_at, l.row_id LIMIT %(limit)s
+WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.{at} IS NOT NULL
+  AND (l.{at}, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = {boundary}))
+  AND l.{at} <= {until}
+ORDER BY l.{at}, l.row_id LIMIT {limit}
 
--- name: due_license_end
--- The same of ends.
-SELECT l.ends_at, l.row_id, l.license_id, l.customer_id, EXISTS (
-    SELECT FROM license k
-    JOIN revision_log began ON began.revision = lower(k.recorded)
-    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
-    WHERE k.customer_id = l.customer_id AND k.sku = l.sku AND k.license_id = l.license_id AND k.status = 'active'
-      AND upper_inf(k.valid) AND k.ends_at = l.ends_at AND began.recorded_at < l.ends_at
-      AND (ended.recorded_at >= l.ends_at OR upper_inf(k.recorded)))
-FROM license l
-WHERE upper_inf(l.valid) AND upper_inf(l.recorded) AND l.status = 'active' AND l.ends_at IS NOT NULL
-  AND (l.ends_at, l.row_id) > ((SELECT at FROM clock_position WHERE kind = 'license' AND boundary = 'end'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'license' AND boundary = 'end'))
-  AND l.ends_at <= clock_timestamp()
-ORDER BY l.ends_at, l.row_id LIMIT %(limit)s
-
--- name: next_override_start
--- The same of overrides, of whatever kind and effect.
-SELECT extract(epoch FROM o.starts_at - clock_timestamp())::float8
-FROM override o
-WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
-ORDER BY o.starts_at, o.row_id LIMIT 1
-
--- name: next_override_end
--- The same of their ends.
-SELECT extract(epoch FROM o.ends_at - clock_timestamp())::float8
-FROM override o
-WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
-                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
-ORDER BY o.ends_at, o.row_id LIMIT 1
-
--- name: due_override_start
--- One that was ended or replaced is no longer current. One that began as it was made has no start by time.
-SELECT o.starts_at, o.row_id, o.override_id, o.customer_id, EXISTS (
+-- name: override
+-- The same of overrides, of whatever kind and effect. One that was ended or replaced is no longer current. One that began as it was made has no start by time.
+SELECT extract(epoch FROM o.{at} - clock_timestamp())::float8, o.{at}, o.row_id, o.override_id, o.customer_id, EXISTS (
     SELECT FROM override k
     JOIN revision_log began ON began.revision = lower(k.recorded)
     LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
     WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
-      AND k.starts_at = o.starts_at AND began.recorded_at < o.starts_at
-      AND (ended.recorded_at >= o.starts_at OR upper_inf(k.recorded)))
+      AND k.{at} = o.{at} AND began.recorded_at < o.{at}
+      AND (ended.recorded_at >= o.{at} OR upper_inf(k.recorded)))
 FROM override o
 WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.starts_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'start'),
-                                (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'start'))
-  AND o.starts_at <= clock_timestamp()
-ORDER BY o.starts_at, o.row_id LIMIT %(limit)s
+  AND (o.{at}, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = {boundary}),
+                            (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = {boundary}))
+  AND o.{at} <= {until}
+ORDER BY o.{at}, o.row_id LIMIT {limit}
 
--- name: due_override_end
--- The same of ends.
-SELECT o.ends_at, o.row_id, o.override_id, o.customer_id, EXISTS (
-    SELECT FROM override k
-    JOIN revision_log began ON began.revision = lower(k.recorded)
-    LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
-    WHERE k.override_id = o.override_id AND k.customer_id = o.customer_id AND upper_inf(k.valid)
-      AND k.ends_at = o.ends_at AND began.recorded_at < o.ends_at
-      AND (ended.recorded_at >= o.ends_at OR upper_inf(k.recorded)))
-FROM override o
-WHERE upper_inf(o.valid) AND upper_inf(o.recorded)
-  AND (o.ends_at, o.row_id) > ((SELECT at FROM clock_position WHERE kind = 'override' AND boundary = 'end'),
-                              (SELECT row_id FROM clock_position WHERE kind = 'override' AND boundary = 'end'))
-  AND o.ends_at <= clock_timestamp()
-ORDER BY o.ends_at, o.row_id LIMIT %(limit)s
-
--- name: next_grace_end
--- The same of graces, of each SKU as long as the current catalog says: so the index is walked SKU by SKU.
-SELECT extract(epoch FROM d.at - clock_timestamp())::float8
-FROM sku s JOIN catalog_version v ON v.version = s.catalog_version AND upper_inf(v.recorded)
-CROSS JOIN LATERAL (
-    SELECT grace_from(l.status, l.starts_at, l.ends_at, l.valid) + make_interval(hours => 24 * s.grace_days) AS at
-    FROM license l
-    WHERE l.sku = s.sku AND upper_inf(l.valid) AND upper_inf(l.recorded)
-      AND grace_from(l.status, l.starts_at, l.ends_at, l.valid) IS NOT NULL
-      AND (grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id)
-          > ((SELECT at FROM clock_position WHERE kind = 'grace') - make_interval(hours => 24 * s.grace_days),
-             (SELECT row_id FROM clock_position WHERE kind = 'grace'))
-    ORDER BY l.sku, grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id LIMIT 1
-) AS d
-WHERE s.grace_days > 0 ORDER BY d.at LIMIT 1
-
--- name: due_grace_end
--- The same of ends of graces: the license ended so, and the catalog said so, at that very moment, and both still do. A
--- catalog that shortens what is under way is its own cause.
-SELECT d.at, d.row_id, d.license_id, d.customer_id, EXISTS (
+-- name: grace
+-- The same of ends of graces, of each SKU as long as the current catalog says: so the index is walked SKU by SKU. Time
+-- makes one where the license ended so, and the catalog said so, at that very moment, and both still do. A catalog that
+-- shortens what is under way is its own cause.
+SELECT extract(epoch FROM d.at - clock_timestamp())::float8, d.at, d.row_id, d.license_id, d.customer_id, EXISTS (
     SELECT FROM license k
     JOIN revision_log began ON began.revision = lower(k.recorded)
     LEFT JOIN revision_log ended ON ended.revision = upper(k.recorded)
@@ -150,11 +69,11 @@ FROM (
               > ((SELECT at FROM clock_position WHERE kind = 'grace') - make_interval(hours => 24 * s.grace_days),
                  (SELECT row_id FROM clock_position WHERE kind = 'grace'))
           AND grace_from(l.status, l.starts_at, l.ends_at, l.valid)
-              <= clock_timestamp() - make_interval(hours => 24 * s.grace_days)
-        ORDER BY l.sku, grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id LIMIT %(limit)s
+              <= {until} - make_interval(hours => 24 * s.grace_days)
+        ORDER BY l.sku, grace_from(l.status, l.starts_at, l.ends_at, l.valid), l.row_id LIMIT {limit}
     ) AS each
     WHERE s.grace_days > 0
-    ORDER BY each.at, each.row_id LIMIT %(limit)s
+    ORDER BY each.at, each.row_id LIMIT {limit}
 ) AS d
 ORDER BY d.at, d.row_id
 

@@ -37,19 +37,3 @@ WHERE customer_id = %(customer_id)s
 -- name: erase_ends
 -- Forget which of a customer's licenses the safety brake let end: nobody restores them by that.
 DELETE FROM brake_end WHERE customer_id = %(customer_id)s
-
--- name: end_overrides
--- End a customer's current overrides, by whoever erases it; returns them.
-WITH ended AS (
-    UPDATE override SET recorded = int8range(lower(recorded), %(revision)s)
-    WHERE customer_id = %(customer_id)s AND upper_inf(valid) AND upper_inf(recorded)
-    RETURNING *
-)
-INSERT INTO override (override_id, customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author,
-                      ended_by, end_reason, valid, recorded)
-SELECT override_id, customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author,
-       %(author)s, 'the customer was erased',
-       tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
-       int8range(%(revision)s, NULL)
-FROM ended
-RETURNING override_id

@@ -18,11 +18,12 @@ FROM (SELECT * FROM override
         AND (%(after)s::uuid IS NULL OR override_id > %(after)s::uuid)
       ORDER BY override_id LIMIT %(limit)s) AS page
 
--- name: close_override
--- End what is current: close what was believed, write its copy with "valid" cut.
+-- name: end
+-- End the current ones of the overrides whose rows "which" finds: close what was believed, write its copy with "valid" cut.
+-- Returns them.
 WITH ended AS (
     UPDATE override SET recorded = int8range(lower(recorded), %(revision)s)
-    WHERE override_id = %(override_id)s AND upper_inf(valid) AND upper_inf(recorded)
+    WHERE row_id = ANY(ARRAY({which})) AND upper_inf(valid) AND upper_inf(recorded)
     RETURNING *
 )
 INSERT INTO override (override_id, customer_id, sku, feature, effect, kind, value, starts_at, ends_at, reason, author,
@@ -31,7 +32,23 @@ SELECT override_id, customer_id, sku, feature, effect, kind, value, starts_at, e
        %(ended_by)s, %(end_reason)s,
        tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
        int8range(%(revision)s, NULL)
-FROM ended
+FROM ended RETURNING override_id
+
+-- name: rows_of_id
+-- Find an override's rows, to end it.
+SELECT row_id FROM override WHERE override_id = %(override_id)s
+
+-- name: rows_of_customer
+-- Find a customer's rows, to end all its overrides.
+SELECT row_id FROM override WHERE customer_id = %(customer_id)s
+
+-- name: rows_of_holds
+-- Find the safety brake's rows, to end holds. Each is looked up by its key (LATERAL … LIMIT), whatever the planner knows
+-- of the table.
+SELECT o.row_id FROM json_to_recordset(%(pairs)s) AS p (customer_id text, sku text)
+CROSS JOIN LATERAL (SELECT row_id FROM override
+                    WHERE customer_id = p.customer_id AND sku = p.sku
+                      AND kind = 'brake' AND upper_inf(valid) AND upper_inf(recorded) LIMIT 1) AS o
 
 -- name: open_override
 -- Write the override as it is from now on, or from where the row before ends.

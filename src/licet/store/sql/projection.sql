@@ -126,10 +126,10 @@ WHERE customer_id = ANY(%(customer_ids)s::text[]) AND coalesce(upper(valid), 'in
 -- name: names
 -- Return the aliases and domains that Salesforce's fields gave to each customer, and (neither) the SKUs that the safety
 -- brake holds.
-SELECT customer_id, true, alias FROM customer_alias
+SELECT customer_id, 'alias', alias FROM customer_alias
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 UNION ALL
-SELECT customer_id, false, domain FROM customer_domain
+SELECT customer_id, 'domain', domain FROM customer_domain
 WHERE customer_id = ANY(%(customer_ids)s::text[]) AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
 UNION ALL
 SELECT customer_id, NULL, sku FROM override
@@ -163,8 +163,8 @@ COPY license (license_id, customer_id, sku, status, starts_at, ends_at, quantity
 
 -- name: copy_deliveries
 -- Insert ledger rows.
-COPY delivery (log, partition, "offset", sequence, revision, source, event_id, customer_id, payload_hash, received_at,
-               source_time, outcome, reason, rule, replay_of, payload, replay_letter, compared_at) FROM STDIN
+COPY delivery (log, partition, "offset", sequence, source, event_id, customer_id, payload_hash, received_at, source_time,
+               outcome, reason, rule, replay_of, payload, replay_letter, compared_at, revision) FROM STDIN
 
 -- name: copy_dead_letters
 -- Keep what could not be applied.
@@ -173,6 +173,10 @@ COPY dead_letter (sequence, reason, faults, key, value, headers) FROM STDIN
 -- name: copy_feed
 -- Say whom this revision touched.
 COPY change_feed (revision, kind, subject) FROM STDIN
+
+-- name: write_feed
+-- Say what this revision touched.
+INSERT INTO change_feed (revision, kind, subject) VALUES (%(revision)s, %(kind)s, %(subject)s)
 
 -- name: keeps_alias
 -- Return who keeps an alias that a catalog change would give to another: the holder's own field says it too, and either
@@ -184,48 +188,6 @@ WHERE a.alias = %(name)s AND a.origin = 'source' AND upper_inf(a.valid) AND uppe
   AND c.fields -> %(field)s ->> 0 = substr(%(name)s, strpos(%(name)s, ':') + 1)
   AND ((c.fields -> %(field)s ->> 1)::bigint > %(place)s
        OR lower(a.recorded) < (SELECT lower(recorded) FROM catalog_version WHERE upper_inf(recorded)))
-
--- name: take_alias
--- End the alias where another customer's Salesforce field, or this one's, held it; a person's stays. Returns who lost it.
-WITH ended AS (
-    UPDATE customer_alias SET recorded = int8range(lower(recorded), %(revision)s)
-    WHERE alias = %(name)s AND origin = 'source' AND upper_inf(valid) AND upper_inf(recorded)
-      AND (%(held)s OR customer_id = %(customer_id)s)
-    RETURNING *
-), past AS (
-    INSERT INTO customer_alias (alias, customer_id, origin, author, valid, recorded)
-    SELECT alias, customer_id, origin, author,
-           tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
-           int8range(%(revision)s, NULL)
-    FROM ended WHERE lower(recorded) < %(revision)s
-)
-SELECT customer_id FROM ended WHERE customer_id <> %(customer_id)s
-
--- name: give_alias
--- Give the alias to the customer, unless a person gave it to one.
-INSERT INTO customer_alias (alias, customer_id, origin, author, valid, recorded)
-VALUES (%(name)s, %(customer_id)s, 'source', 'salesforce', tstzrange(clock_timestamp(), NULL), int8range(%(revision)s, NULL))
-ON CONFLICT DO NOTHING
-
--- name: take_domain
--- End the domain where this customer's Salesforce field gave it.
-WITH ended AS (
-    UPDATE customer_domain SET recorded = int8range(lower(recorded), %(revision)s)
-    WHERE domain = %(name)s AND customer_id = %(customer_id)s AND origin = 'source'
-      AND upper_inf(valid) AND upper_inf(recorded)
-    RETURNING *
-)
-INSERT INTO customer_domain (domain, customer_id, origin, author, valid, recorded)
-SELECT domain, customer_id, origin, author,
-       tstzrange(lower(valid), greatest(clock_timestamp(), lower(valid) + interval '1 microsecond')),
-       int8range(%(revision)s, NULL)
-FROM ended WHERE lower(recorded) < %(revision)s
-
--- name: give_domain
--- Give the domain to the customer.
-INSERT INTO customer_domain (domain, customer_id, origin, author, valid, recorded)
-VALUES (%(name)s, %(customer_id)s, 'source', 'salesforce', tstzrange(clock_timestamp(), NULL), int8range(%(revision)s, NULL))
-ON CONFLICT DO NOTHING
 
 -- name: unfolded
 -- Return the next customers that the catalog has not reached; none where it is no longer the current one.

@@ -48,8 +48,8 @@ FROM customer c ORDER BY customer_id
 
 -- name: licenses
 -- Return the license rows, customer by customer.
-SELECT customer_id, license_id, sku, status, starts_at, ends_at, quantity, lower(valid), upper(valid), lower(recorded),
-       upper(recorded), opened_delivery, opened_catalog, closed_delivery, closed_catalog
+SELECT NULL, license_id, customer_id, sku, status, starts_at, ends_at, quantity, lower(valid), lower(recorded),
+       opened_delivery, opened_catalog, upper(valid), upper(recorded), closed_delivery, closed_catalog
 FROM license ORDER BY customer_id, row_id
 
 -- name: names
