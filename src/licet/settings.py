@@ -157,7 +157,7 @@ class Settings:
     )
     console: str = setting(
         "on",
-        "`off`: no page at /console. `licet web` has one only with LICET_CONSOLE_OIDC_CLIENT_ID.",
+        "`off`: no page at /console.",
         _one_of("on", "off"),
     )
     console_url: str | None = setting(

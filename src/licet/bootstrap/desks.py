@@ -27,6 +27,7 @@ from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
 from licet.manage.partitions import PartitionDesk
 from licet.manage.repair import Orders
+from licet.manage.sessions import Sessions
 from licet.queue.message import Message
 from licet.queue.ports import AppendFailed
 from licet.settings import Settings
@@ -45,6 +46,7 @@ from licet.store.planning import open_planning
 from licet.store.pools import Pool, reader_pool, writer_pool
 from licet.store.projection import PostgresProjection
 from licet.store.prune import prune
+from licet.store.sessions import PostgresSessions
 from licet.store.verification import open_books
 
 
@@ -57,6 +59,13 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
         yield Keys(PostgresKeys(pool))
     finally:
         await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def session_desk(settings: Settings) -> AsyncIterator[Sessions]:
+    """Lend what lets people into the console, and ends their sessions."""
+    async with writer_pool(settings.database_url, 1) as pool:
+        yield Sessions(PostgresSessions(pool))
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,7 @@ from licet.console.app import Console, build_console
 from licet.console.desks import Desks
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
-from licet.console.sign_in import Links
+from licet.console.sign_in import Terminal, Ways
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
@@ -43,6 +43,7 @@ from licet.edge.check import Check
 from licet.edge.front import Front, Route
 from licet.edge.operations import Operations
 from licet.edge.past import PastCheck
+from licet.edge.problems import problem_of
 from licet.edge.traced import Traced
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
@@ -50,6 +51,7 @@ from licet.edge.webhook import Webhook
 from licet.manage.directory import Directory
 from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
+from licet.manage.sessions import Sessions
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.ports import ChangeLog
@@ -72,6 +74,7 @@ from licet.store.overrides import PostgresOverrides
 from licet.store.pools import Pool, reader_pool, store_ready, writer_pool
 from licet.store.pulse import PostgresPulse
 from licet.store.senders import PostgresSenders
+from licet.store.sessions import PostgresSessions
 
 if TYPE_CHECKING:
     from licet.observe.traces import Traces
@@ -111,12 +114,13 @@ class _Parts(msgspec.Struct, frozen=True):
     tokens: Tokens | None
     metrics: Metrics
     traces: "Traces | None"
+    console: Console | None
 
 
-def build_web(settings: Settings, links: Links | None = None) -> Web:
+def build_web(settings: Settings, terminal: Terminal | None = None) -> Web:
     """Build the door, the API and the console. Nothing is connected before ``running()`` is entered.
 
-    ``links`` let the person at this machine into the console.
+    ``terminal`` is where the console may print a link that signs in.
     """
     metrics = Metrics()
     readers, writers = reader_pool(settings.database_url), writer_pool(settings.database_url)
@@ -144,6 +148,11 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
     check = Check(checker, latest, KeptAnswers(latest, utc_now), authenticator, metrics)
     tokens = build_tokens(settings)
     asking = Asking(Asker(checker, tokens if settings.oidc_audience else None), history, authenticator, metrics)
+    ends = asyncio.Event()
+    operations = build_operations(settings, readers, ends)
+    ways_in = _build_ways_in(settings, tokens, writers, terminal)
+    desks = _build_desks(settings, readers, operations, keys, latest)
+    console = _build_console(settings, ways_in, desks) if settings.console == "on" else None
     parts = _Parts(
         (readers, writers),
         hub,
@@ -157,11 +166,9 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
         tokens,
         metrics,
         traces,
+        console,
     )
-    ends = asyncio.Event()
-    operations = build_operations(settings, readers, ends)
-    console = _build_console(settings, tokens, links, _build_desks(settings, readers, operations, keys, latest))
-    api = _build_api(parts, customers, history, operations, ends, console)
+    api = _build_api(parts, customers, history, operations, ends)
     past = PastCheck(history, asking, check, metrics)
     routes = ways(check, past, asking, catalogs.current, utc_now) | {
         "/salesforce/webhook": Route(webhook, ("POST",), WEBHOOK_HOW),
@@ -201,6 +208,9 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             _flush_register(parts.register, parts.senders),
         ]
         tasks.append(watch_store(parts.pools[0], parts.metrics))
+        if parts.console is not None:
+            await parts.console.ended.refresh()
+            tasks.append(parts.console.ended.keep_fresh())
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
@@ -224,7 +234,6 @@ def _build_api(
     history: History,
     operations: Operations,
     ends: asyncio.Event,
-    console: Console | None,
 ) -> Litestar:
     readers, writers = parts.pools
     catalogs = parts.catalogs
@@ -241,7 +250,7 @@ def _build_api(
             authenticator=parts.authenticator,
             metrics=parts.metrics,
             checks=_checks(ends, readers, parts.follower, catalogs, parts.change_log),
-            console=console,
+            console=parts.console,
         )
     )
 
@@ -295,13 +304,15 @@ def _build_desks(
     )
 
 
-def _build_console(settings: Settings, tokens: Tokens | None, links: Links | None, desks: Desks) -> Console | None:
-    """Build the page for people, None where nobody could sign in."""
+def _build_ways_in(settings: Settings, tokens: Tokens | None, writers: Pool, terminal: Terminal | None) -> Ways:
     seal = Seal(settings.console_secret, utc_now)
     oidc = Oidc(settings, tokens, seal) if tokens is not None and settings.console_oidc_client_id else None
-    if settings.console == "off" or (oidc is None and links is None):
-        return None
-    return build_console(seal, settings.console_url, oidc, links, desks)
+    return Ways(seal, Sessions(PostgresSessions(writers)), oidc, terminal)
+
+
+def _build_console(settings: Settings, ways_in: Ways, desks: Desks) -> Console:
+    """Build the page for people."""
+    return build_console(ways_in, desks, settings.console_url, lambda error: problem_of(error).status)
 
 
 def _build_webhook(

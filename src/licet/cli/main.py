@@ -11,7 +11,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, brake, catalog, customer, dead, history, keys, override, partition
+from licet.cli import audit, brake, catalog, console, customer, dead, history, keys, override, partition
 from licet.cli.doctor import run_doctor
 from licet.cli.drift import export, reconcile
 from licet.cli.serve import run_web, run_worker
@@ -36,6 +36,7 @@ app.command()(override.grant)
 app.command()(override.block)
 app.add_typer(brake.app, name="brake")
 app.add_typer(audit.app, name="audit")
+app.add_typer(console.app, name="console")
 app.add_typer(partition.app, name="partition")
 app.add_typer(dead.app, name="dead")
 app.command("explain")(history.explain)

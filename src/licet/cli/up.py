@@ -10,7 +10,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Self
@@ -22,10 +21,11 @@ from licet.bootstrap.queue import check_queue, queue_name
 from licet.bootstrap.store import migrate_store
 from licet.bootstrap.web import build_web
 from licet.bootstrap.worker import worker_thread
+from licet.cli.console import make_link
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
 from licet.cli.settings import operator
-from licet.console.sign_in import Links
+from licet.console.sign_in import Terminal
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
@@ -66,17 +66,16 @@ def run_up(settings: Settings, data: pathlib.Path, *, simulate: bool) -> None:
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
         simulator = stack.enter_context(_Simulator(settings)) if simulate else None
-        links = Links(
-            operator().name, time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)])
-        )
-        started = functools.partial(_greet, console, settings, links, simulator)
+        terminal = Terminal(operator().name, lambda path: show_addresses(console, [("console", _url(settings) + path)]))
+        link = make_link(settings) if settings.console == "on" else None
+        started = functools.partial(_greet, console, settings, link, simulator)
         # First the simulator: it would complain of a door that is shut.
         ending = simulator.end if simulator is not None else lambda: None
-        uvloop.run(serve(build_web(settings, links), settings, started, ending))
+        uvloop.run(serve(build_web(settings, terminal), settings, started, ending))
         console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
-def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simulator | None") -> None:
+def _greet(console: Console, settings: Settings, link: str | None, simulator: "_Simulator | None") -> None:
     url = _url(settings)
     key = settings.bootstrap_api_key
     door = "anyone on this machine may post" if settings.webhook_auth == "none" else "signed or with a key"
@@ -84,7 +83,7 @@ def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simu
         console,
         [
             ("Licet", f"{url}   (API: {url}/docs)"),
-            *([("console", f"{url}{links.make()}   (signs you in once)")] if settings.console == "on" else []),
+            *([("console", f"{url}{link}   (signs you in once)")] if link is not None else []),
             ("webhook", f"POST {url}/salesforce/webhook   ({door})"),
             ("API key", f"{key}"),
             ("queue", queue_name(settings)),

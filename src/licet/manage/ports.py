@@ -12,6 +12,7 @@ from licet.domain.ids import CustomerRef
 from licet.domain.principal import Actor, Scope
 from licet.store.overrides import May, Stored, Wanted
 from licet.store.ports import StoredKey
+from licet.store.sessions import Ends, Whose
 from licet.store.values import Act, CatalogVersion, NameKind, Page, PartitionStop, Reconciliation, Written
 
 
@@ -46,6 +47,26 @@ class KeyStore(Protocol):
 
     async def revoke(self, key_id: str, by: Actor) -> StoredKey | None:
         """End a key; returns it as it stands now, None where there is none of this id."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Links into the console, by their digests, and the sessions there that ended."""
+
+    async def keep_link(self, digest: bytes, name: str, lasts: dt.timedelta, by: Actor) -> None:
+        """Keep a link for a time, and forget those whose time has passed."""
+        ...
+
+    async def take_link(self, digest: bytes) -> tuple[str, bool] | None:
+        """Use a link up; returns its name and whether it is in time, None where there is none."""
+        ...
+
+    async def end(self, whose: Whose, subject: str, lasts: dt.timedelta, act: Act) -> None:
+        """End sessions that began before now, of those that last so long."""
+        ...
+
+    async def ends(self) -> Ends:
+        """Return which sessions ended."""
         ...
 
 
