@@ -151,8 +151,7 @@ def build_web(settings: Settings, terminal: Terminal | None = None) -> Web:
     ends = asyncio.Event()
     operations = build_operations(settings, readers, ends)
     ways_in = _build_ways_in(settings, tokens, writers, terminal)
-    desks = _build_desks(settings, readers, operations, keys, latest)
-    console = _build_console(settings, ways_in, desks) if settings.console == "on" else None
+    console = _build_console(settings, ways_in, _build_desks(settings, readers, operations, keys, latest))
     parts = _Parts(
         (readers, writers),
         hub,
@@ -310,8 +309,10 @@ def _build_ways_in(settings: Settings, tokens: Tokens | None, writers: Pool, ter
     return Ways(seal, Sessions(PostgresSessions(writers)), oidc, terminal)
 
 
-def _build_console(settings: Settings, ways_in: Ways, desks: Desks) -> Console:
-    """Build the page for people."""
+def _build_console(settings: Settings, ways_in: Ways, desks: Desks) -> Console | None:
+    """Build the page for people, None where it is off."""
+    if settings.console == "off":
+        return None
     return build_console(ways_in, desks, settings.console_url, lambda error: problem_of(error).status)
 
 
