@@ -98,6 +98,16 @@ def test_signing_out_ends_the_session_and_not_only_this_browser_s_cookie(at: Ser
         assert other.get("/console").status_code == 200, "it is the same person's, and another session"
 
 
+def test_signing_out_while_the_store_is_away_drops_the_cookie_and_says_so(at: Served) -> None:
+    with psycopg.connect(at.database) as connection, at.client(Role.SALES) as client:
+        token = form_token(client.get("/console").text)
+        connection.execute("LOCK TABLE console_end")
+        left = client.post("/console/sign-out", data={"form_token": token}, timeout=30)
+        assert left.status_code == 303
+        assert "Only this browser is signed out" in client.get(left.headers["location"]).text
+        assert COOKIE not in client.cookies
+
+
 def _ended(at: Served, end: Callable[[], object], names: dict[str, bool]) -> None:
     """Hold who is signed out within a second, and that a session begun after that counts."""
     cookies = {name: at.session(Role.SALES, name) for name in names}

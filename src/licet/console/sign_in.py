@@ -16,7 +16,7 @@ from licet.console.frame import COOKIE, HOME, SIGN_IN, Frame, Page
 from licet.console.oidc import CALLBACK, Attempt, Oidc
 from licet.console.session import Role, Seal
 from licet.console.to_read import show_keys
-from licet.domain.errors import InvalidInput, LicetError, Unauthenticated
+from licet.domain.errors import InvalidInput, LicetError, Unauthenticated, Unavailable
 from licet.domain.principal import Actor, Scope, Via
 from licet.manage.sessions import Sessions
 
@@ -60,9 +60,13 @@ def link_path(token: str) -> str:
 @post(f"{HOME}/sign-out")
 async def sign_out(page: NamedDependency[Page], sessions: NamedDependency[Sessions]) -> Redirect:
     """End this session, wherever its cookie is. It needs one, as every form does."""
-    await sessions.leave(page.visitor.session, page.visitor.principal.actor)
-    await page.heed_ends()
-    return page.go(f"{HOME}/signed-out", cookies={COOKIE: None})
+    said = None
+    try:
+        await sessions.leave(page.visitor.session, page.visitor.principal.actor)
+        await page.heed_ends()
+    except Unavailable:  # the browser's cookie goes all the same
+        said = "Only this browser is signed out: the store does not answer. A copy of the session lasts until it ends."
+    return page.go(f"{HOME}/signed-out", said, cookies={COOKIE: None})
 
 
 @post(f"{HOME}/keys/sessions")
