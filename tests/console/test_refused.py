@@ -146,6 +146,15 @@ def test_an_old_page_s_change_is_shown_again_beside_what_the_override_is_now(at:
         expect(given.get_by_label("Reason")).to_have_value("third")
         given.get_by_role("button", name="Extend").click()
         expect(old.locator("article.exception").filter(has_text="third")).to_be_visible()
+        page.goto(old.url)
+        given = page.locator("article.exception").filter(has_text="third")
+        given.get_by_text("Extend or end").click()
+        given.get_by_label("Reason").fill("bought")
+        given.get_by_role("button", name="End it now").click()
+        expect(page.get_by_role("status")).to_contain_text("It is ended")
+        change(old, "third", "fourth")
+        expect(old.get_by_role("alert")).to_contain_text("was ended")
+        expect(old.get_by_role("alert")).not_to_contain_text("is kept")  # there is no form for it any more
 
 
 def test_the_brake_keeps_the_reason_and_what_was_chosen(at: Served, running: Browser) -> None:

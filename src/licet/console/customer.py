@@ -181,6 +181,8 @@ async def make_override(
         limited = not page.visitor.may(Scope.ADMIN)
         made, _ = await overrides.put(data.override_id, data.draft(customer, view.numbers()), None, by, limited=limited)
     except LicetError as error:
+        if isinstance(error, InvalidInput) and [one.field for one in error.faults] == ["If-Match"]:  # pressed twice
+            return page.go(_of(customer), "This form was sent before: what it made stands below.")
         return await view.show(customer, await page.refusal("new", error, {"sku": "what", "feature": "what"}))
     what, worth = made.sku or made.feature, "" if made.value is None else f" with {made.value:g}"
     return page.go(_of(customer), f"{what} is {made.effect}ed{worth} until {made.ends_at:%d %b %Y, %H:%M} UTC.")

@@ -54,13 +54,14 @@ async def _show(page: Page, letter_desk: LetterDesk, letter: int, refused: Refus
 async def act(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk], letter: Number) -> Response[Any]:
     """Append it to the queue again, or close it without, as the button pressed says (``do``)."""
     by, form = page.act(Scope.ADMIN), await page.request.form()
+    do = "drop" if form.get("do") == "drop" else "replay"
     try:
-        if form.get("do") == "drop":
+        if do == "drop":
             await letter_desk.drop(letter, str(form.get("reason", "")), by)
             return page.go(LETTERS, f"Dead letter {letter} is dropped.")
         await letter_desk.replay(letter, by)
     except LicetError as error:
-        return await _show(page, letter_desk, letter, await page.refusal("act", error))
+        return await _show(page, letter_desk, letter, await page.refusal(do, error))
     return page.go(f"{LETTERS}/{letter}", "It is in the queue again. Load the page anew to see how it ended.")
 
 
