@@ -174,6 +174,7 @@ def test_what_is_known_of_ended_sessions_holds_while_the_store_is_away() -> None
 
     ended = Ended(load)
     asyncio.run(ended.refresh())
+    assert (ended.covers(over), ended.covers(open_)) == (True, False)
     known = None
     asyncio.run(ended.refresh())
     assert (ended.covers(over), ended.covers(open_)) == (True, False)
@@ -248,6 +249,27 @@ def test_only_paths_of_the_console_are_led_back_to(at: Served) -> None:
             page = client.get("/console/sign-in", params={"to": to})
             assert page.status_code == 200
             assert "evil" not in page.text.replace("/console//evil", "")
+
+
+def test_a_reading_that_began_before_an_end_does_not_hide_it() -> None:
+    visitor = Seal(SEAL_KEY, lambda: dt.datetime.now(dt.UTC)).visit("ada", Role.SALES)
+    store = dict[tuple[str, str], float]()
+
+    async def load() -> Ends:
+        found = dict(store)
+        await asyncio.sleep(0.05 if not found else 0)  # the first is slow
+        return found
+
+    async def run() -> bool:
+        ended = Ended(load)
+        slow = asyncio.create_task(ended.refresh())
+        await asyncio.sleep(0)
+        store["session", visitor.session] = 0.0
+        await ended.refresh()
+        await slow
+        return ended.covers(visitor)
+
+    assert asyncio.run(run())
 
 
 def test_a_web_process_without_issuer_and_terminal_says_how_to_get_a_link(postgres: str, template: str) -> None:

@@ -81,6 +81,7 @@ class Ended:
         self._load = load
         self._known: Ends = {}
         self._away = False
+        self._reading = asyncio.Lock()
 
     def covers(self, visitor: Visitor) -> bool:
         """Tell whether a session is over: by itself, as its person's, or as everyone's."""
@@ -95,13 +96,17 @@ class Ended:
             await asyncio.sleep(REFRESH_S)
 
     async def refresh(self) -> None:
-        """Read the list once. Never fails: what was known stays, and the log says so once."""
-        try:
-            self._known, self._away = await self._load(), False
-        except Exception as error:  # noqa: BLE001 whatever ails the store, what is known holds
-            if not self._away:
-                log(Event.ENDS_UNREADABLE, known=len(self._known), error=error)
-            self._away = True
+        """Read the list once. Never fails: what was known stays, and the log says so once.
+
+        One reading at a time, as one that began before an end must not replace one that has it.
+        """
+        async with self._reading:
+            try:
+                self._known, self._away = await self._load(), False
+            except Exception as error:  # noqa: BLE001 whatever ails the store, what is known holds
+                if not self._away:
+                    log(Event.ENDS_UNREADABLE, known=len(self._known), error=error)
+                self._away = True
 
 
 K = TypeVar("K", bound=Kept)
