@@ -146,9 +146,7 @@ class Settings:
     oidc_customer_system: str | None = setting(
         None, "The alias's system where that claim holds only the value: `tenant` makes tenant:4711."
     )
-    console: str = setting(
-        "on", "`off`: no page at /console. `licet web` has one only with LICET_CONSOLE_OIDC_CLIENT_ID.", _switch
-    )
+    console: str = setting("on", "`off`: no page at /console.", _switch)
     console_url: str | None = setting(
         None, "Where browsers find Licet, as https://licet.example; needed for OIDC, else any name will do.", _origin
     )

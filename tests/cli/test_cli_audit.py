@@ -68,6 +68,9 @@ def test_every_human_write_leaves_its_entry_with_who_did_it(stored: Cli, databas
     hold(database)
     assert stored("brake", "restore", "--reason", "a bad load", "--yes").code == 0
     assert stored("brake", "release", "--reason", "meant", "--yes").code == 0
+    assert stored("console", "link").code == 0
+    assert stored("console", "end", "ada", "--reason", "left").code == 0
+    assert stored("console", "end", "--reason", "of whom?").code == 2
     assert stored("catalog", "apply", str(EXAMPLE)).code == 0
     (tmp_path / "full.csv").write_text("Id,SystemModstamp\nnew,2026-03-02T10:00:00Z\n")
     assert stored("reconcile", str(tmp_path / "full.csv"), "--repair").code == 1

@@ -175,6 +175,7 @@ def main(seed: Path, command: list[str]) -> None:
     compose, licet = Compose(command), Licet(int(os.environ["LICET_PORT"]))
     start(compose, licet)
     deal_and_its_end(licet)
+    console_opens(compose)
     reached_from_the_host(compose)
     runs_without_root(compose)
     seeds_own_simulator(compose, licet, seed)
@@ -224,6 +225,25 @@ def deal_and_its_end(licet: Licet) -> None:
     expect("the end's answer", (decision["allowed"], decision["reason"]), (False, "revoked"))
     expect("a message for the user", bool(decision["message"]), True)
     say(f"SKU1 true: licensed; SKU1 false: {decision['reason']}, {decision['message']}")
+
+
+def console_opens(compose: Compose) -> None:
+    """One command prints a link that signs a browser on the host in, once."""
+    link = urllib.parse.urlsplit(compose("exec", "-T", "web", "licet", "console", "link").strip())
+    expect("where the link leads", link.netloc, f"localhost:{os.environ['LICET_PORT']}")
+
+    def get(path: str, cookie: str = "") -> tuple[int, str, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", link.port or 0, timeout=10)
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Set-Cookie", "").partition(";")[0], answer.read().decode()
+
+    status, session, _ = get(f"{link.path}?{link.query}")
+    expect("the status of the link", status, 303)
+    status, _, page = get("/console", session)
+    expect("the console's first page", (status, "Find a customer" in page, "admin</small>" in page), (200, True, True))
+    expect("the status of the link, used again", get(f"{link.path}?{link.query}")[0], 401)
+    say("`licet console link` in the web's container signs a browser in, once")
 
 
 def reached_from_the_host(compose: Compose) -> None:

@@ -54,7 +54,7 @@ def take(stage: Staged, running: Browser, name: str, path: str) -> int:
 
 def _with_palette(png: bytes) -> bytes:
     """A page has few colours; a palette of them takes a third of the bytes."""
-    return subprocess.run(["pngquant", "--strip", "64", "-"], input=png, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(["pngquant", "--strip", "48", "-"], input=png, stdout=subprocess.PIPE, check=True).stdout
 
 
 def main() -> None:

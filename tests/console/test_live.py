@@ -134,6 +134,18 @@ def test_the_store_is_read_for_all_who_watch_together_and_each_is_told_what_it_l
         assert text.count("event: state") == 1  # nothing else changed
 
 
+def test_a_stream_ends_with_the_session_of_who_watches() -> None:
+    store, seen = Store(), list[str]()
+    store.rows = [told(1)]
+
+    async def run() -> None:
+        async for event in store.live().follow(0, lambda: "event: rows" not in "".join(seen)):
+            seen.append(event)
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+    assert len(seen) == 2  # when to come back, and the one row
+
+
 def test_no_more_watch_than_may_and_a_store_that_is_away_is_what_is_wrong() -> None:
     store = Store()
 

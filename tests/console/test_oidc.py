@@ -29,7 +29,7 @@ def at(postgres: str, template: str, issuer: Issuer) -> Iterator[Served]:
     with served_console(
         postgres,
         template,
-        links=False,
+        terminal=False,
         oidc_issuer=issuer.url,
         console_url=lambda url: url,
         console_oidc_client_id="console",

@@ -142,7 +142,7 @@ def test_what_a_salesperson_reads(there: Stage) -> None:
     assert why.startswith(
         "SKU1 was ended on 1 March 2026, 12:00 UTC; Salesforce said so on 1 March 2026, 12:00 UTC (event "
     )
-    assert change == "Ada Byron, the account manager can sell SKU1 and set it in Salesforce."
+    assert change == "SKU1 can be sold, and set in Salesforce, by Ada Byron, the account manager."
 
 
 @pytest.mark.parametrize("reason", ["override", "blocked", "grace"])

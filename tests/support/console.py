@@ -5,7 +5,6 @@ import contextlib
 import datetime as dt
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from licet.bootstrap.web import Web, build_web
 from licet.cli.serve import Server
 from licet.console.frame import COOKIE
 from licet.console.session import Role, Seal
-from licet.console.sign_in import Links
+from licet.console.sign_in import Terminal
 from licet.domain.ids import canonical_customer_id
 from licet.settings import Settings
 from support.processes import free_port
@@ -27,15 +26,12 @@ SEAL_KEY = "a-key-of-the-console-tests"
 
 
 class Served:
-    """A console at ``url``. ``links`` let in, ``printed`` is what the terminal showed."""
+    """A console at ``url``. ``printed`` is what the terminal showed."""
 
-    def __init__(
-        self, url: str, database: str, links: Links, printed: list[str], road: Road, log: Log, web: Web
-    ) -> None:
+    def __init__(self, url: str, database: str, printed: list[str], road: Road, log: Log, web: Web) -> None:
         self.url = url
         self.web = web
         self.database = database
-        self.links = links
         self.printed = printed
         self._road = road
         self._log = log
@@ -71,7 +67,7 @@ def form_token(page: str) -> str:
 
 
 @contextlib.contextmanager
-def served_console(server_url: str, template: str, links: bool = True, **settings: Any) -> Iterator[Served]:
+def served_console(server_url: str, template: str, terminal: bool = True, **settings: Any) -> Iterator[Served]:
     """Serve a console on a database of its own; its port is free to be named by ``settings`` (callables of the URL)."""
     port = free_port()
     url = f"http://localhost:{port}"
@@ -79,24 +75,24 @@ def served_console(server_url: str, template: str, links: bool = True, **setting
         chosen: dict[str, Any] = {"console_secret": SEAL_KEY, "port": port, "database_url": database}
         chosen |= {name: value(url) if callable(value) else value for name, value in settings.items()}
         printed: list[str] = []
-        made = Links("ada", time.monotonic, printed.append)
+        made = Terminal("ada", printed.append)
         log = Log()
         road = Road(database, log.name)
-        with _serving(Settings(**chosen), made if links else None) as web:
+        with _serving(Settings(**chosen), made if terminal else None) as web:
             try:
-                yield Served(url, database, made, printed, road, log, web)
+                yield Served(url, database, printed, road, log, web)
             finally:
                 road.close()
 
 
 @contextlib.contextmanager
-def _serving(settings: Settings, links: Links | None) -> Iterator[Web]:
+def _serving(settings: Settings, terminal: Terminal | None) -> Iterator[Web]:
     started, failed = threading.Event(), list[BaseException]()
     built: list[Web] = []
     stop: list[Callable[[], None]] = []
 
     async def serve() -> None:
-        web = build_web(settings, links)
+        web = build_web(settings, terminal)
         built.append(web)
         config = uvicorn.Config(web.app, host="127.0.0.1", port=settings.port, lifespan="off", log_config=None)
         server = Server(config, started.set)

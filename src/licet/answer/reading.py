@@ -132,6 +132,11 @@ class Reading:
             ]
         )
 
+    def numbers(self) -> frozenset[str]:
+        """Return the features that a SKU of the current catalog grants with a number; all others are on or off."""
+        granted = self._catalogs.current().grants
+        return frozenset(name for name, by in granted.items() if any(value is not True for _, value in by))
+
     def features(self) -> Listing[FeatureView]:
         """Return the features of the current catalog."""
         catalog = self._catalogs.current()

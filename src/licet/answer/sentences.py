@@ -18,13 +18,13 @@ class Phrase(msgspec.Struct, frozen=True):
     change: str
 
 
-_DEAL = Phrase("{sku} has been active since {since}{until}; {cause}.", "Ask {manager} about the deal.")
-_ORDER = "{manager} can sell {skus} and set it in Salesforce."
+_DEAL = Phrase("{sku} has been active since {since}{until}; {cause}.", "About the deal, ask {manager}.")
+_ORDER = "{skus} can be sold, and set in Salesforce, by {manager}."
 # The names are those of ``Reason``.
 PHRASES: Mapping[str, Phrase] = {
     "unknown_feature": Phrase(
         "The catalog has no feature of that name; {cause}.",
-        "The application has to ask for a feature of the catalog: ask its developers, {manager} about the deal.",
+        "The application has to ask for a feature of the catalog: ask its developers; about the deal, {manager}.",
     ),
     "unknown_user": Phrase(
         "No membership and no verified e-mail domain leads from this user to {whom}; {cause}.",
@@ -39,7 +39,7 @@ PHRASES: Mapping[str, Phrase] = {
         '{author} granted it on {since}{until}: "{note}"; {cause}.', "Ask {author} about the exception."
     ),
     "licensed": _DEAL,
-    "grace": Phrase("{sku} has ended, and its grace runs{until}; {cause}.", "{manager} can renew {sku}."),
+    "grace": Phrase("{sku} has ended, and its grace runs{until}; {cause}.", "{sku} can be renewed by {manager}."),
     "terms_not_signed": Phrase(
         "{sku} was sold, and waits since {since} for the terms of service; {cause}.",
         "The customer has to sign the terms of service: ask {manager}.",
@@ -49,9 +49,10 @@ PHRASES: Mapping[str, Phrase] = {
         "The customer has to sign the terms of service again: ask {manager}.",
     ),
     "not_yet_valid": Phrase(
-        "{sku} was sold and has not begun{begins}; {cause}.", "{manager} can move the start of {sku} in Salesforce."
+        "{sku} was sold and has not begun{begins}; {cause}.",
+        "The start of {sku} can be moved in Salesforce by {manager}.",
     ),
-    "expired": Phrase("{sku} ran out on {since}; {cause}.", "{manager} can renew {sku} in Salesforce."),
+    "expired": Phrase("{sku} ran out on {since}; {cause}.", "{sku} can be renewed in Salesforce by {manager}."),
     "revoked": Phrase("{sku} was ended on {since}; {cause}.", _ORDER),
     "not_licensed": Phrase("{whom} has no license of {skus}, which would grant it; {cause}.", _ORDER),
     "stale": Phrase(

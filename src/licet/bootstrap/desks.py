@@ -27,6 +27,7 @@ from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
 from licet.manage.partitions import PartitionDesk
 from licet.manage.repair import Orders
+from licet.manage.sessions import Sessions
 from licet.queue.message import Message
 from licet.queue.ports import AppendFailed
 from licet.settings import Settings
@@ -34,6 +35,7 @@ from licet.store.audit import PostgresAudit, export_audit
 from licet.store.brake import PostgresBrake
 from licet.store.catalog_reader import PostgresCatalogReader
 from licet.store.catalog_writer import PostgresCatalogs
+from licet.store.console import PostgresSessions
 from licet.store.customers import PostgresCustomers
 from licet.store.drift import PostgresReconciliations, open_drift
 from licet.store.history import PostgresHistory
@@ -67,6 +69,13 @@ async def key_desk(settings: Settings) -> AsyncIterator[Keys]:
     """Lend the operator's side of the API keys."""
     async with writer_pool(settings.database_url, 1) as pool:
         yield Keys(PostgresKeys(pool))
+
+
+@contextlib.asynccontextmanager
+async def session_desk(settings: Settings) -> AsyncIterator[Sessions]:
+    """Lend what lets people into the console, and ends their sessions."""
+    async with writer_pool(settings.database_url, 1) as pool:
+        yield Sessions(PostgresSessions(pool))
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ from licet.console.app import Console, build_console
 from licet.console.desks import Desks
 from licet.console.oidc import Oidc
 from licet.console.session import Seal
-from licet.console.sign_in import Links
+from licet.console.sign_in import Terminal, Ways
 from licet.domain.drift import DriftKind
 from licet.domain.errors import ConfigurationError, Unavailable
 from licet.edge import stream
@@ -39,6 +39,7 @@ from licet.edge.authentication import Authenticator
 from licet.edge.check import Check
 from licet.edge.front import Front, Route
 from licet.edge.past import PastCheck
+from licet.edge.problems import problem_of
 from licet.edge.traced import Traced
 from licet.edge.ways import ways
 from licet.edge.webhook import HOW as WEBHOOK_HOW
@@ -46,6 +47,7 @@ from licet.edge.webhook import Webhook
 from licet.manage.directory import Directory
 from licet.manage.letters import LetterDesk
 from licet.manage.overrides import Overrides
+from licet.manage.sessions import Sessions
 from licet.observe.log import Event, log
 from licet.observe.metrics import Metrics
 from licet.queue.spool import SpoolLog
@@ -56,6 +58,7 @@ from licet.receive.who import Gate
 from licet.settings import Settings
 from licet.store.brake import count_held
 from licet.store.catalog_reader import PostgresCatalogReader
+from licet.store.console import PostgresSessions
 from licet.store.customers import PostgresCustomers
 from licet.store.directory import PostgresDirectory
 from licet.store.drift import PostgresReconciliations
@@ -115,13 +118,13 @@ class _Parts:
         self.operations = build_operations(settings, self.readers, self.ends)
 
 
-def build_web(settings: Settings, links: Links | None = None) -> Web:
+def build_web(settings: Settings, terminal: Terminal | None = None) -> Web:
     """Build the door, the API and the console. Nothing is connected before ``running()`` is entered.
 
-    ``links`` let the person at this machine into the console.
+    ``terminal`` is where the console may print a link that signs in.
     """
     parts = _Parts(settings)
-    console = _build_console(settings, parts, links)
+    console = _build_console(settings, parts, terminal)
     routes = _routes(settings, parts)
     front: Handler = Front(routes, cast("Handler", _build_api(parts, console)), parts.metrics)
     if parts.traces is not None:
@@ -132,11 +135,11 @@ def build_web(settings: Settings, links: Links | None = None) -> Web:
         if console is not None:
             console.live.stop()
 
-    return Web(front, functools.partial(_running, parts), parts.ends, stop_streams)
+    return Web(front, functools.partial(_running, parts, console), parts.ends, stop_streams)
 
 
 @contextlib.asynccontextmanager
-async def _running(parts: _Parts) -> AsyncIterator[None]:
+async def _running(parts: _Parts, console: Console | None) -> AsyncIterator[None]:
     """Open what serves, start what follows, and end both in turn."""
     async with contextlib.AsyncExitStack() as stack:
         if parts.traces is not None:
@@ -163,6 +166,9 @@ async def _running(parts: _Parts) -> AsyncIterator[None]:
             _flush_register(parts.register, parts.senders),
             watch_store(parts.readers, parts.metrics),
         ]
+        if console is not None:
+            await console.ended.refresh()
+            tasks.append(console.ended.keep_fresh())
         for task in tasks + ([parts.tokens.keep_fresh()] if parts.tokens is not None else []):
             stack.push_async_callback(_end, asyncio.create_task(task))
         await parts.follower.first_load(FIRST_LOAD_S)
@@ -222,11 +228,11 @@ def build_tokens(settings: Settings) -> Tokens | None:
     return Tokens(settings) if settings.oidc_issuer else None
 
 
-def _build_console(settings: Settings, parts: _Parts, links: Links | None) -> Console | None:
-    """Build the page for people, None where nobody could sign in."""
+def _build_console(settings: Settings, parts: _Parts, terminal: Terminal | None) -> Console | None:
+    """Build the page for people, None where it is off."""
     seal = Seal(settings.console_secret, utc_now)
     oidc = Oidc(settings, parts.tokens, seal) if parts.tokens is not None and settings.console_oidc_client_id else None
-    if settings.console == "off" or (oidc is None and links is None):
+    if settings.console == "off":
         return None
     operations, pulse = parts.operations, PostgresPulse(parts.readers)
     desks = Desks(
@@ -243,7 +249,10 @@ def _build_console(settings: Settings, parts: _Parts, links: Links | None) -> Co
         stale_after_s=settings.stale_after_s,
         open_door=settings.webhook_auth == "none",
     )
-    return build_console(seal, settings.console_url, oidc, links, desks)
+    sessions = Sessions(PostgresSessions(parts.writers))
+    return build_console(
+        Ways(seal, sessions, oidc, terminal), desks, settings.console_url, lambda error: problem_of(error).status
+    )
 
 
 def _build_webhook(settings: Settings, parts: _Parts) -> Webhook:

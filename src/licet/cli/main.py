@@ -10,7 +10,7 @@ import typer
 
 from licet import __version__
 from licet.bootstrap.store import migrate_store
-from licet.cli import audit, brake, catalog, customer, dead, history, keys, override, partition
+from licet.cli import audit, brake, catalog, console, customer, dead, history, keys, override, partition
 from licet.cli.doctor import doctor
 from licet.cli.drift import export, reconcile
 from licet.cli.serve import web, worker
@@ -50,7 +50,7 @@ def version(_json: Json = False) -> None:
     say(__version__, version=__version__)
 
 
-for group in (keys, catalog, customer, override, brake, audit, partition, dead):
+for group in (keys, catalog, customer, override, brake, audit, console, partition, dead):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 for command in (override.grant, override.block, history.explain, history.timeline, export, reconcile, up, web, worker):
     app.command()(command)

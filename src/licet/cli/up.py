@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Annotated
@@ -22,10 +21,11 @@ from licet.bootstrap.queue import check_queue, queue_name
 from licet.bootstrap.store import migrate_store
 from licet.bootstrap.web import build_web
 from licet.bootstrap.worker import worker_thread
+from licet.cli.console import make_link
 from licet.cli.live import LiveChanges, show_addresses
 from licet.cli.serve import check_port, serve, start_logging
 from licet.cli.settings import Host, Port, operator, read_settings
-from licet.console.sign_in import Links
+from licet.console.sign_in import Terminal
 from licet.domain.errors import ConfigurationError
 from licet.settings import Settings
 
@@ -76,13 +76,12 @@ def up(
         live = LiveChanges(console)
         stack.callback(live.close)
         stack.enter_context(worker_thread(settings, live.seen))
-        links = Links(
-            operator().name, time.monotonic, lambda path: show_addresses(console, [("console", _url(settings) + path)])
-        )
+        terminal = Terminal(operator().name, lambda path: show_addresses(console, [("console", _url(settings) + path)]))
+        link = make_link(settings) if settings.console == "on" else None
         child = contextlib.ExitStack()
 
         def started() -> None:
-            _greet(console, settings, links)
+            _greet(console, settings, link)
             if simulate:
                 simulator = _simulate(settings)
                 stack.callback(simulator.wait, 5)
@@ -91,11 +90,11 @@ def up(
                 console.print("changes of a simulated Salesforce, as they are applied:", highlight=False)
 
         # First the simulator ends: it would complain of a door that is shut.
-        uvloop.run(serve(build_web(settings, links), settings, started, child.close))
+        uvloop.run(serve(build_web(settings, terminal), settings, started, child.close))
         console.print("ending: the batch begun is finished, the data stays in", str(data), soft_wrap=True)
 
 
-def _greet(console: Console, settings: Settings, links: Links) -> None:
+def _greet(console: Console, settings: Settings, link: str | None) -> None:
     url = _url(settings)
     key = settings.bootstrap_api_key
     door = "anyone on this machine may post" if settings.webhook_auth == "none" else "signed or with a key"
@@ -103,7 +102,7 @@ def _greet(console: Console, settings: Settings, links: Links) -> None:
         console,
         [
             ("Licet", f"{url}   (API: {url}/docs)"),
-            *([("console", f"{url}{links.make()}   (signs you in once)")] if settings.console == "on" else []),
+            *([("console", f"{url}{link}   (signs you in once)")] if link is not None else []),
             ("webhook", f"POST {url}/salesforce/webhook   ({door})"),
             ("API key", f"{key}"),
             ("queue", queue_name(settings)),

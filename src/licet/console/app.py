@@ -14,8 +14,7 @@ from licet.console import brake, customer, letters, live, search, sign_in, to_re
 from licet.console.desks import Desks
 from licet.console.frame import HOME, Frame, Page
 from licet.console.look import environment
-from licet.console.oidc import Oidc
-from licet.console.session import Seal
+from licet.console.session import Ended
 from licet.domain.errors import LicetError, NotFound
 
 # The pages behind the sign-in; a handler takes the rooms it needs, and ``page``, by name.
@@ -28,25 +27,28 @@ PAGES: tuple[ControllerRouterHandler, ...] = (
     *brake.HANDLERS,
     *to_read.HANDLERS,
     sign_in.sign_out,
+    sign_in.end_sessions,
 )
 
 
 class Console(msgspec.Struct, frozen=True):
-    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``, with its status.
+    """What the application takes in. ``error`` shows an error of a path that begins with ``HOME``.
 
-    ``live`` has streams to end.
+    ``live`` has streams to end, ``ended`` is to be kept fresh.
     """
 
     routers: list[Router]
-    error: Callable[[Request[Any, Any, Any], LicetError, int], Response[str]]
+    error: Callable[[Request[Any, Any, Any], LicetError], Response[str]]
     live: live.Live
+    ended: Ended
 
 
 def build_console(
-    seal: Seal, public_url: str | None, oidc: Oidc | None, links: sign_in.Links | None, desks: Desks
+    ways: sign_in.Ways, desks: Desks, public_url: str | None, status_of: Callable[[LicetError], int]
 ) -> Console:
     """Build the routes: those to sign in by, and behind a session all others."""
-    frame = Frame(templates(), seal, public_url)
+    ended = Ended(ways.sessions.ends)
+    frame = Frame(templates(), ways.seal, ended, public_url, status_of)
     scene = live.Live(desks, templates())
 
     # Functions, as the framework copies what it is given, and there is one frame.
@@ -60,17 +62,20 @@ def build_console(
         "dependencies": {
             "page": Provide(page, sync_to_thread=False),
             "desks": Provide(lambda: desks, sync_to_thread=False),
+            "view": Provide(customer.View, sync_to_thread=False),
+            "sessions": Provide(lambda: ways.sessions, sync_to_thread=False),
         },
         "opt": {"exclude_from_auth": True},
         "include_in_schema": False,
         "request_max_body_size": 64_000,
     }
-    open_ = Router("/", route_handlers=sign_in.handlers(frame, oidc, links), **rules)
+    open_ = Router("/", route_handlers=sign_in.handlers(frame, ways), **rules)
     pages = [*PAGES, *live.handlers(scene), nothing]
     return Console(
         [open_, Router("/", route_handlers=pages, before_request=admit, **rules)],
         frame.error,
         scene,
+        ended,
     )
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import hmac
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -15,14 +15,16 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body
 from litestar.response import Redirect
 
-from licet.console.session import Kept, Seal, Visitor
-from licet.domain.errors import Forbidden, InvalidInput, LicetError
+from licet.console.refusal import Refusal
+from licet.console.session import Ended, Kept, Seal, Visitor
+from licet.domain.errors import Forbidden, LicetError
 from licet.domain.principal import Actor, Scope
 
 HOME = "/console"
 SIGN_IN = f"{HOME}/sign-in"
 COOKIE, FLASH = "licet_console", "licet_flash"
 NONE: Mapping[str, Kept | None] = MappingProxyType({})
+UNSENT = Refusal()
 _FLASH_LASTS = dt.timedelta(minutes=1)
 # `same-origin`, as with `no-referrer` a browser would send no Origin with our own forms.
 HEADERS = {
@@ -66,16 +68,29 @@ class Flash(Kept, frozen=True, kw_only=True):
 
 
 class Frame:
-    """Renders pages, and knows whoever looks at them. ``public_url`` is where browsers find us, None: at any name."""
+    """Renders pages, and knows whoever looks at them. ``public_url`` is where browsers find us, None: at any name.
 
-    def __init__(self, templates: jinja2.Environment, seal: Seal, public_url: str | None) -> None:
+    ``status_of`` is how HTTP calls an error.
+    """
+
+    def __init__(
+        self,
+        templates: jinja2.Environment,
+        seal: Seal,
+        ended: Ended,
+        public_url: str | None,
+        status_of: Callable[[LicetError], int],
+    ) -> None:
         self.templates = templates
         self.seal = seal
+        self.ended = ended
         self.public_url = public_url
+        self.status_of = status_of
 
     def visitor(self, request: Request[Any, Any, Any]) -> Visitor | None:
         """Return who is signed in."""
-        return self.seal.read(request.cookies.get(COOKIE), Visitor)
+        found = self.seal.read(request.cookies.get(COOKIE), Visitor)
+        return None if found is None or self.ended.covers(found) else found
 
     def cookie(self, request: Request[Any, Any, Any], name: str, value: Kept | None) -> Cookie:
         """Make a cookie that only we read, for as long as its value lasts; None ends it."""
@@ -112,16 +127,16 @@ class Frame:
         if site not in (None, "same-origin", "none") or (
             origin is not None and origin not in ({self.public_url} if self.public_url else here)
         ):
-            raise Forbidden(f"this form was sent from another site ({origin or site}); nothing was done")
+            only = f"; forms are taken from {self.public_url} alone (LICET_CONSOLE_URL)" if self.public_url else ""
+            raise Forbidden(f"this form was sent from another site ({origin or site}){only}; nothing was done")
 
     def page(self, request: Request[Any, Any, Any]) -> "Page":
         """Make the page of a request."""
         return Page(self, request, self.visitor(request))
 
-    def error(self, request: Request[Any, Any, Any], error: LicetError, status: int) -> Response[str]:
+    def error(self, request: Request[Any, Any, Any], error: LicetError) -> Response[str]:
         """Show an error as a page: what was found, what was expected."""
-        faults = error.faults if isinstance(error, InvalidInput) else ()
-        return self.page(request).show("error.html", error=error, faults=faults, status=status, status_code=status)
+        return self.page(request).show("error.html", refused=Refusal(error=error))
 
 
 class Page:
@@ -149,6 +164,19 @@ class Page:
         said = self.request.query_params
         return {one: "".join(filter(str.isprintable, said.get(one, ""))).strip()[:255] for one in names}
 
+    async def refusal(self, form: str, error: LicetError, names: Mapping[str, str] = UNSENT.names) -> Refusal:
+        """Keep what a form held that was refused, for ``show``."""
+        sent = await self.request.form()
+        return Refusal(form, {name: [str(one) for one in sent.getall(name)] for name in sent}, error, names)
+
+    def stays(self) -> bool:
+        """Tell whether whoever looks is signed in still."""
+        return self._frame.visitor(self.request) is not None
+
+    async def heed_ends(self) -> None:
+        """Let this process know at once which sessions ended; the others know within a second."""
+        await self._frame.ended.refresh()
+
     def act(self, scope: Scope) -> Actor:
         """Return the author of a change. Raises ``Forbidden`` where the role lacks the scope."""
         self.visitor.principal.require(scope)
@@ -159,11 +187,17 @@ class Page:
         wanted = self.request.headers.get("hx-target")
         return wanted if wanted in blocks and "hx-request" in self.request.headers else None
 
-    def show(self, template: str, block: str | None = None, *, status_code: int = 200, **said: Any) -> Response[str]:
-        """Render a template; for a script's request only its ``block``, where one is named."""
+    def show(self, template: str, block: str | None = None, *, refused: Refusal = UNSENT, **said: Any) -> Response[str]:
+        """Render a template; for a script's request only its ``block``, where one is named.
+
+        Where a form was ``refused`` the status is its error's.
+        """
+        status = self._frame.status_of(refused.error) if refused.error else said.pop("status_code", 200)
         visitor, seal, path = self._visitor, self._frame.seal, self.request.url.path
         flash = seal.read(self.request.cookies.get(FLASH), Flash)
         said |= {
+            "refused": refused,
+            "status": status,
             "visitor": visitor,
             "form_token": seal.form_token(visitor) if visitor else "",
             "nav": [one for one in NAV if visitor and visitor.may(one.scope)],
@@ -175,7 +209,7 @@ class Page:
         part = block is not None and "hx-request" in self.request.headers
         text = "".join(found.blocks[block](found.new_context(said))) if part and block else found.render(said)
         cookies = [self._frame.cookie(self.request, FLASH, None)] if flash and not part else []
-        return Response(text, status_code=status_code, media_type=MediaType.HTML, headers=HEADERS, cookies=cookies)
+        return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS, cookies=cookies)
 
     def go(self, to: str, flash: str | None = None, cookies: Mapping[str, Kept | None] = NONE) -> Redirect:
         """Send the browser on, with a sentence to be shown on the next page, and cookies by name (None ends one)."""

@@ -1,7 +1,7 @@
 """Dead letters: found, read, replayed, dropped."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -10,7 +10,9 @@ from litestar.response import Redirect
 
 from licet.answer.letters import LetterSearch, list_letters
 from licet.console.desks import chosen
-from licet.console.frame import HOME, Page
+from licet.console.frame import HOME, UNSENT, Page
+from licet.console.refusal import Refusal
+from licet.domain.errors import LicetError
 from licet.domain.filter import INAPPLICABLE, OUTCOMES, UNREADABLE, Kind
 from licet.domain.principal import Scope
 from licet.manage.letters import LetterDesk
@@ -40,17 +42,26 @@ async def get_letter(
     page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk], letter: Number
 ) -> Response[str]:
     """Show one: why it is here, what it says, what became of it."""
-    return page.show("letter.html", one=await letter_desk.get(letter), may=page.visitor.may(Scope.ADMIN))
+    return await _show(page, letter_desk, letter)
+
+
+async def _show(page: Page, letter_desk: LetterDesk, letter: int, refused: Refusal = UNSENT) -> Response[str]:
+    one = await letter_desk.get(letter)
+    return page.show("letter.html", refused=refused, one=one, may=page.visitor.may(Scope.ADMIN))
 
 
 @post(f"{LETTERS}/{{letter:int}}")
-async def act(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk], letter: Number) -> Redirect:
+async def act(page: NamedDependency[Page], letter_desk: NamedDependency[LetterDesk], letter: Number) -> Response[Any]:
     """Append it to the queue again, or close it without, as the button pressed says (``do``)."""
     by, form = page.act(Scope.ADMIN), await page.request.form()
-    if form.get("do") == "drop":
-        await letter_desk.drop(letter, str(form.get("reason", "")), by)
-        return page.go(LETTERS, f"Dead letter {letter} is dropped.")
-    await letter_desk.replay(letter, by)
+    do = "drop" if form.get("do") == "drop" else "replay"
+    try:
+        if do == "drop":
+            await letter_desk.drop(letter, str(form.get("reason", "")), by)
+            return page.go(LETTERS, f"Dead letter {letter} is dropped.")
+        await letter_desk.replay(letter, by)
+    except LicetError as error:
+        return await _show(page, letter_desk, letter, await page.refusal(do, error))
     return page.go(f"{LETTERS}/{letter}", "It is in the queue again. Load the page anew to see how it ended.")
 
 

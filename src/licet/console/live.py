@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import jinja2
@@ -73,13 +73,16 @@ class Live:
         await asyncio.shield(self._reading)
         return self._scene
 
-    async def follow(self, after: int) -> AsyncIterator[str]:
-        """Yield server-sent events: how it stands (``state``), and deliveries beyond a sequence number (``rows``)."""
+    async def follow(self, after: int, stays: Callable[[], bool] = lambda: True) -> AsyncIterator[str]:
+        """Yield server-sent events: how it stands (``state``), and deliveries beyond a sequence number (``rows``).
+
+        It ends once whoever watches does not stay signed in.
+        """
         self.viewers += 1
         try:
             ends, told = time.monotonic() + LASTS_S, ""
             yield "retry: 500\n\n"
-            while not self._stopped and time.monotonic() < ends:
+            while not self._stopped and time.monotonic() < ends and stays():
                 rows = (await self.look()).rows
                 if after not in self._rows:  # written once for all who know as much
                     news = [row for row in rows if row.sequence > after]
@@ -135,6 +138,8 @@ def handlers(live: Live) -> list[Any]:
         live.admit()
         after = whole("after", page.request.headers.get("last-event-id") or page.asked("after")["after"])
         # The header keeps nginx from collecting events before it passes them on.
-        return Stream(live.follow(after), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        return Stream(
+            live.follow(after, page.stays), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
 
     return [get_now, get_stream]

@@ -1,23 +1,29 @@
 """Who looks at the console: a session that the browser keeps, signed, and what its role may do.
 
-The server keeps nothing of it, so every web process knows every session as long as they share LICET_CONSOLE_SECRET.
+The server keeps nothing of it, so every web process knows every session as long as they share LICET_CONSOLE_SECRET. Of
+those that ended before their time the store has a list, which every web process reads once a second.
 """
 
+import asyncio
 import base64
 import datetime as dt
 import enum
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
 from licet.domain.principal import Principal, Scope, Via
+from licet.manage.ports import Ends, Whose
+from licet.manage.sessions import SESSION
+from licet.observe.log import Event, log
 
-SESSION = dt.timedelta(hours=8)
+# How long a web process may take a session for good that was ended elsewhere.
+REFRESH_S = 1.0
 
 
 class Role(enum.StrEnum):
@@ -51,6 +57,11 @@ class Visitor(Kept, frozen=True, kw_only=True):
     session: str
 
     @property
+    def begun(self) -> float:
+        """When it began, in seconds since 1970, rounded down."""
+        return self.until - SESSION.total_seconds()
+
+    @property
     def principal(self) -> Principal:
         """The person as the author of changes, with the scopes of the role."""
         return Principal(self.name, None, _SCOPES[self.role], Via.PAGE)
@@ -58,6 +69,44 @@ class Visitor(Kept, frozen=True, kw_only=True):
     def may(self, scope: Scope) -> bool:
         """Tell whether the role has the scope."""
         return not {scope, Scope.ADMIN}.isdisjoint(_SCOPES[self.role])
+
+
+class Ended:
+    """Which sessions are over before their time. Bootstrap runs ``keep_fresh`` as a task.
+
+    While the store is away what was known holds, and nobody can end a session.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[Ends]]) -> None:
+        self._load = load
+        self._known: Ends = {}
+        self._away = False
+        self._reading = asyncio.Lock()
+
+    def covers(self, visitor: Visitor) -> bool:
+        """Tell whether a session is over: by itself, as its person's, or as everyone's."""
+        both = ((Whose.PERSON, visitor.name.lower()), (Whose.EVERYONE, ""))
+        before = max(self._known.get(one, 0.0) for one in both)
+        return (Whose.SESSION, visitor.session) in self._known or visitor.begun <= before
+
+    async def keep_fresh(self) -> None:
+        """Read the list anew every second until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh(self) -> None:
+        """Read the list once. Never fails: what was known stays, and the log says so once.
+
+        One reading at a time, as one that began before an end must not replace one that has it.
+        """
+        async with self._reading:
+            try:
+                self._known, self._away = await self._load(), False
+            except Exception as error:  # noqa: BLE001 whatever ails the store, what is known holds
+                if not self._away:
+                    log(Event.ENDS_UNREADABLE, known=len(self._known), error=error)
+                self._away = True
 
 
 K = TypeVar("K", bound=Kept)

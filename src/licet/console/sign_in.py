@@ -1,77 +1,96 @@
-"""Signing in and out: at the OIDC issuer, or by a link that the terminal of ``licet up`` prints and that works once."""
+"""Signing in and out: at the OIDC issuer, or by a link that works once (``licet console link``, ``licet up``)."""
 
-import hashlib
-import hmac
-import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
+from licet.console.desks import Desks
 from licet.console.frame import COOKIE, HOME, SIGN_IN, Frame, Page
 from licet.console.oidc import CALLBACK, Attempt, Oidc
-from licet.console.session import Role
-from licet.domain.errors import InvalidInput, Unauthenticated
+from licet.console.session import Role, Seal
+from licet.console.to_read import show_keys
+from licet.domain.errors import InvalidInput, LicetError, Unauthenticated, Unavailable
+from licet.domain.principal import Actor, Scope, Via
+from licet.manage.sessions import Sessions
 
 LINK = f"{SIGN_IN}/link"
-_LASTS_S = 15 * 60.0
 _AGAIN_S = 5.0
 _ATTEMPT = "licet_sign_in"
 
 
-class Links:
-    """One-time links of the one person at this machine (``name``), who may do everything. Only the last one made works.
+class Terminal:
+    """Where a new link can be printed: that of ``licet up``. ``announce`` prints the path of one for ``name``."""
 
-    ``announce`` prints the address path of a new link; nothing but its digest is kept.
-    """
-
-    def __init__(self, name: str, monotonic: Callable[[], float], announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, announce: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._name = name
-        self._monotonic = monotonic
         self._announce = announce
-        self._digest: bytes | None = None
-        self._made = float("-inf")
+        self._monotonic = monotonic
+        self._printed = float("-inf")
 
-    def make(self) -> str:
-        """Return the path of a new link, which works once within 15 minutes."""
-        token = secrets.token_urlsafe(24)
-        self._digest, self._made = hashlib.sha256(token.encode()).digest(), self._monotonic()
-        return f"{LINK}?token={token}"
-
-    def print_anew(self) -> None:
+    async def print_anew(self, sessions: Sessions) -> None:
         """Print a new link; whoever asks again and again is answered every few seconds."""
-        if self._monotonic() >= self._made + _AGAIN_S:
-            self._announce(self.make())
+        if self._monotonic() >= self._printed + _AGAIN_S:
+            self._printed = self._monotonic()
+            self._announce(link_path(await sessions.link(self._name, Actor(self._name, Via.SERVICE))))
 
-    def take(self, token: str) -> str:
-        """Return the name of who came by the link. Raises ``Unauthenticated``."""
-        known = self._digest
-        fits = known is not None and hmac.compare_digest(hashlib.sha256(token.encode()).digest(), known)
-        if not fits:
-            raise Unauthenticated("this link is not known, or was used: print a new one")
-        self._digest = None
-        if self._monotonic() >= self._made + _LASTS_S:
-            raise Unauthenticated("this link is older than 15 minutes: print a new one")
-        return self._name
+
+class Ways(msgspec.Struct, frozen=True):
+    """How people come in: always by a link, and at the issuer where there is one. ``seal`` signs their sessions."""
+
+    seal: Seal
+    sessions: Sessions
+    oidc: Oidc | None
+    terminal: Terminal | None
+
+
+def link_path(token: str) -> str:
+    """Return the path of the link with this token."""
+    return f"{LINK}?token={token}"
 
 
 @post(f"{HOME}/sign-out")
-async def sign_out(page: NamedDependency[Page]) -> Redirect:
-    """End the session of this browser. It needs one, as every form does."""
-    return page.go(f"{HOME}/signed-out", cookies={COOKIE: None})
+async def sign_out(page: NamedDependency[Page], sessions: NamedDependency[Sessions]) -> Redirect:
+    """End this session, wherever its cookie is. It needs one, as every form does."""
+    said = None
+    try:
+        await sessions.leave(page.visitor.session, page.visitor.principal.actor)
+        await page.heed_ends()
+    except Unavailable:  # the browser's cookie goes all the same
+        said = "Only this browser is signed out: the store does not answer. A copy of the session lasts until it ends."
+    return page.go(f"{HOME}/signed-out", said, cookies={COOKIE: None})
 
 
-def handlers(frame: Frame, oidc: Oidc | None, links: Links | None) -> list[ControllerRouterHandler]:
+@post(f"{HOME}/keys/sessions")
+async def end_sessions(
+    page: NamedDependency[Page], sessions: NamedDependency[Sessions], desks: NamedDependency[Desks]
+) -> Response[Any]:
+    """End the sessions of a person, whose name the form has, or of everyone (``do``)."""
+    by, form = page.act(Scope.ADMIN), await page.request.form()
+    name = None if form.get("do") == "everyone" else str(form.get("name", ""))
+    try:
+        await sessions.end(name, str(form.get("reason", "")), by)
+    except LicetError as error:
+        return await show_keys(page, desks, await page.refusal("end", error))
+    await page.heed_ends()
+    return page.go(f"{HOME}/keys", f"The sessions of {name or 'everyone'} are ended.")
+
+
+def handlers(frame: Frame, ways: Ways) -> list[ControllerRouterHandler]:
     """Return the routes that need no session."""
-    issuer = oidc.issuer if oidc is not None else None
+    oidc, issuer = ways.oidc, ways.oidc.issuer if ways.oidc is not None else None
 
     def show(page: Page, **said: Any) -> Response[str]:
         said = {"error": None, "next": HOME, "goodbye": None, "printed": False, "status_code": 200} | said
-        return page.show("sign_in.html", oidc=issuer, links=links is not None, **said)
+        return page.show("sign_in.html", oidc=issuer, terminal=ways.terminal is not None, **said)
 
     @get(SIGN_IN)
     async def get_sign_in(page: NamedDependency[Page], to: FromQuery[str] = HOME) -> Response[str]:
@@ -82,8 +101,7 @@ def handlers(frame: Frame, oidc: Oidc | None, links: Links | None) -> list[Contr
         return show(page, goodbye=(await oidc.goodbye() if oidc else None) or "")
 
     by_issuer = _by_issuer(oidc, frame, show) if oidc is not None else []
-    by_link = _by_link(links, frame, show) if links is not None else []
-    return [get_sign_in, get_signed_out, *by_issuer, *by_link]
+    return [get_sign_in, get_signed_out, *by_issuer, *_by_link(ways, frame, show)]
 
 
 def _by_issuer(oidc: Oidc, frame: Frame, show: Callable[..., Response[str]]) -> list[ControllerRouterHandler]:
@@ -104,11 +122,11 @@ def _by_issuer(oidc: Oidc, frame: Frame, show: Callable[..., Response[str]]) -> 
     return [begin, finish]
 
 
-def _by_link(links: Links, frame: Frame, show: Callable[..., Response[str]]) -> list[ControllerRouterHandler]:
+def _by_link(ways: Ways, frame: Frame, show: Callable[..., Response[str]]) -> list[ControllerRouterHandler]:
     @get(LINK)
     async def enter(page: NamedDependency[Page], token: FromQuery[str] = "") -> Response[Any]:
         try:
-            name = links.take(token)
+            name = await ways.sessions.take(token)
         except Unauthenticated as error:
             return show(page, error=error.detail, status_code=401)
         return page.go(HOME, cookies={COOKIE: frame.seal.visit(name, Role.ADMIN)})
@@ -116,8 +134,9 @@ def _by_link(links: Links, frame: Frame, show: Callable[..., Response[str]]) -> 
     @post(LINK, status_code=200)
     async def print_link(page: NamedDependency[Page]) -> Response[str]:
         frame.require_own(page.request)
-        links.print_anew()
-        return show(page, printed=True)
+        if ways.terminal is not None:
+            await ways.terminal.print_anew(ways.sessions)
+        return show(page, printed=ways.terminal is not None)
 
     return [enter, print_link]
 

@@ -11,7 +11,8 @@ from licet.answer.audit import list_audit
 from licet.answer.cursors import read_cursor, write_cursor
 from licet.answer.reading import Reading
 from licet.console.desks import Desks, chosen, slice_of, whole
-from licet.console.frame import HOME, Page
+from licet.console.frame import HOME, UNSENT, Page
+from licet.console.refusal import Refusal
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import NotFound
 from licet.domain.principal import Scope
@@ -43,11 +44,16 @@ async def get_drift(page: NamedDependency[Page], desks: NamedDependency[Desks]) 
 async def get_keys(page: NamedDependency[Page], desks: NamedDependency[Desks]) -> Response[str]:
     """List the API keys; there is no secret to show."""
     page.visitor.principal.require(Scope.ADMIN)
+    return await show_keys(page, desks)
+
+
+async def show_keys(page: Page, desks: Desks, refused: Refusal = UNSENT) -> Response[str]:
+    """Show the page of keys and sessions."""
     asked = page.asked("cursor")
     found = slice_of(
         await desks.keys(), lambda one: f"{one.created_at:%Y%m%d%H%M%S%f}{one.key_id}", asked["cursor"], _LIMIT
     )
-    return page.show("keys.html", found=found)
+    return page.show("keys.html", refused=refused, found=found)
 
 
 @get(f"{HOME}/catalog")

@@ -126,7 +126,7 @@ def _answer_error(console: Console | None, request: Request[Any, Any, Any], erro
         log(Event.REQUEST_FAILED, error=error, method=request.method, path=request.url.path)
     problem = problem_of(known)
     if console is not None and f"{request.url.path}/".startswith(f"{HOME}/"):
-        return console.error(request, known if isinstance(known, LicetError) else INTERNAL, problem.status)
+        return console.error(request, known if isinstance(known, LicetError) else INTERNAL)
     headers = {name.decode(): value.decode() for name, value in problem.headers}
     media_type = headers.pop("content-type")
     return Response(problem.body, status_code=problem.status, headers=headers, media_type=media_type)

@@ -1,8 +1,9 @@
 """What the room needs of the store. Its methods raise ``Unavailable`` where the store does not answer."""
 
 import datetime as dt
+import enum
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from licet.domain.catalog import Catalog
@@ -13,6 +14,18 @@ from licet.domain.principal import Actor, Scope
 from licet.store.overrides import May, Stored, Wanted
 from licet.store.ports import StoredKey
 from licet.store.values import Act, CatalogVersion, NameKind, Page, PartitionStop, Reconciliation, Written
+
+
+class Whose(enum.StrEnum):
+    """Whose sessions end."""
+
+    SESSION = "session"
+    PERSON = "person"
+    EVERYONE = "everyone"
+
+
+# Which sessions ended, and when, in seconds since 1970: those that began before are over.
+Ends = Mapping[tuple[str, str], float]
 
 
 class DirectoryWriter(Protocol):
@@ -46,6 +59,26 @@ class KeyStore(Protocol):
 
     async def revoke(self, key_id: str, by: Actor) -> StoredKey | None:
         """End a key; returns it as it stands now, None where there is none of this id."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Links into the console, by their digests, and the sessions there that ended."""
+
+    async def keep_link(self, digest: bytes, name: str, lasts: dt.timedelta, by: Actor) -> None:
+        """Keep a link for a time, and forget those whose time has passed."""
+        ...
+
+    async def take_link(self, digest: bytes) -> tuple[str, bool] | None:
+        """Use a link up; returns its name and whether it is in time, None where there is none."""
+        ...
+
+    async def end(self, whose: Whose, subject: str, lasts: dt.timedelta, act: Act) -> None:
+        """End sessions that began before now, of those that last so long."""
+        ...
+
+    async def ends(self) -> Ends:
+        """Return which sessions ended."""
         ...
 
 

@@ -33,6 +33,11 @@ class Event(enum.Enum):
     REQUEST_FAILED = ("request_failed", logging.ERROR, "A request ended in an error that Licet did not expect.")
     KEYS_UNREADABLE = ("keys_unreadable", logging.WARNING, "The API keys cannot be read; those known stay valid.")
     KEYS_READABLE = ("keys_readable", logging.INFO, "The API keys can be read again.")
+    ENDS_UNREADABLE = (
+        "ends_unreadable",
+        logging.WARNING,
+        "Which console sessions ended cannot be read; what was known holds.",
+    )
     ISSUER_UNREADABLE = ("issuer_unreadable", logging.WARNING, "The keys of the OIDC issuer cannot be read.")
     KEY_USE_UNWRITTEN = ("key_use_unwritten", logging.WARNING, "When keys were last used could not be written.")
     SNAPSHOT_LOADED = ("snapshot_loaded", logging.INFO, "All that a check reads is in memory.")

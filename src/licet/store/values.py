@@ -235,6 +235,8 @@ class Action(enum.StrEnum):
     RECONCILE_REPAIR = "reconcile.repair"
     BRAKE_RELEASE = "brake.release"
     BRAKE_RESTORE = "brake.restore"
+    CONSOLE_LINK = "console.link"
+    CONSOLE_END = "console.end"
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):

@@ -234,6 +234,23 @@ WITH (fillfactor='20');
 
 COMMENT ON TABLE public.clock_position IS 'The last boundary of each kind that the clock has looked at. After a downtime it goes on from there.';
 
+CREATE TABLE public.console_end (
+    whose text NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT console_end_whose_check CHECK ((whose = ANY (ARRAY['session'::text, 'person'::text, 'everyone'::text])))
+);
+
+COMMENT ON TABLE public.console_end IS 'Sessions that were ended: one, all of a person, or everyone''s; each that began before "at".';
+
+CREATE TABLE public.console_link (
+    digest bytea NOT NULL,
+    name text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.console_link IS 'Links into the console that were not used yet: SHA-256 of the token, and who comes by it.';
+
 CREATE TABLE public.consumer_offset (
     log text NOT NULL COLLATE pg_catalog."C",
     partition integer NOT NULL,
@@ -815,6 +832,12 @@ ALTER TABLE ONLY public.change_feed
 
 ALTER TABLE ONLY public.clock_position
     ADD CONSTRAINT clock_position_pkey PRIMARY KEY (kind, boundary);
+
+ALTER TABLE ONLY public.console_end
+    ADD CONSTRAINT console_end_pkey PRIMARY KEY (whose, subject);
+
+ALTER TABLE ONLY public.console_link
+    ADD CONSTRAINT console_link_pkey PRIMARY KEY (digest);
 
 ALTER TABLE ONLY public.consumer_offset
     ADD CONSTRAINT consumer_offset_pkey PRIMARY KEY (log, partition);
