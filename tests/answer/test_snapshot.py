@@ -162,7 +162,7 @@ def test_a_customer_with_three_skus_takes_less_than_three_hundred_bytes() -> Non
     try:
         source = records()
         while some := list(itertools.islice(source, 1000)):
-            snapshot.apply(snapshot.prepare(Records(some)), snapshot.position)
+            snapshot.fill(Records(some))
             del some
         gc.collect()
         taken, _ = tracemalloc.get_traced_memory()

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from licet.answer.snapshot import Changes, Latest, Snapshot
+from licet.answer.snapshot import Latest, Snapshot
 from licet.answer.watch import Watch
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import InvalidInput
@@ -51,7 +51,7 @@ def test_a_change_of_what_an_answer_rests_on_is_told_once(who: dict[str, tuple[s
     world.seconds = 61.0  # the store is away
     assert [watch.moved(), watch.moved()] == [True, False]
     snapshot = world.latest.get()
-    snapshot.apply(Changes({}, [], {}, [], {}, {}), snapshot.position, read_catalog(CATALOG, 2))
+    snapshot.apply(snapshot.prepare(Records()), snapshot.position, read_catalog(CATALOG, 2))
     assert [watch.moved(), watch.moved()] == [True, False]
     world.put(customers=[CustomerRecord("acme", None, None, None)])
     assert [watch.moved(), watch.moved()] == [True, False]

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from licet.answer.check import SLICE, Checker
-from licet.answer.snapshot import Changes, Latest
+from licet.answer.check import REMEMBERED, SLICE, Checker
+from licet.answer.snapshot import Latest
 from licet.domain.decision import Asked, Reason
 from licet.domain.errors import InvalidInput
 from licet.observe.metrics import Metrics
+from licet.store.records import CustomerRecord, Records
 from support.issuer import Issuer
 from support.schema import misfits
 from support.web import Stage
@@ -175,33 +176,36 @@ def test_every_answer_of_a_batch_is_counted_by_its_reason(there: Stage) -> None:
     assert (counted("licensed"), counted("unknown_feature")) == (before[0] + 2, before[1] + 2)
 
 
-def test_a_large_batch_lets_others_go_first_and_is_of_one_revision_all_the_same(there: Stage) -> None:
+def test_a_large_batch_lets_others_go_first_and_is_of_one_revision_all_the_same(
+    there: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     latest = Latest()
     latest.snapshot, latest.matched_at = copy.copy(there.web.follower._latest.get()), time.monotonic()
-    latest.snapshot.customers = dict(latest.snapshot.customers)
     checker = Checker(latest, clock=lambda: NOW, metrics=Metrics(), patience=there.web.patience)
-    strangers = [Asked("email", None, f"stranger-{number}") for number in range(10 * SLICE)]
+    monkeypatch.setattr("licet.answer.check.TURN_S", 0.0)
+    strangers = [Asked("email", None, f"stranger-{number}") for number in range(REMEMBERED + SLICE)]
     turns = 0
 
     async def others() -> None:
         nonlocal turns
         while True:
             turns += 1
-            if turns == 15:  # ten to read the questions, then all are looked up
-                latest.get().apply(Changes({}, ["acme"], {}, [], {}, {}), latest.get().position)
+            if turns == 5:
+                gone = latest.get().prepare(Records([CustomerRecord("acme", gone=True)]))
+                latest.get().apply(gone, latest.get().position)
             await asyncio.sleep(0)
 
     async def scenario() -> Sequence[Any]:
         task = asyncio.create_task(others())
-        told = await checker.check_many(
-            [Asked("email", None, "acme"), *strangers, Asked("email", None, "tenant:4711"), Asked("", None, "acme")]
-        )
+        asked = [Asked("email", None, one) for one in ("acme", "tenant:4711")]
+        asked = [asked[0], *strangers, *asked, Asked("", None, "acme")]
+        told = [one async for some in checker.check_many(asked) for one in some]
         task.cancel()
         return told
 
-    first, *unknown, last, refused = there.web.runner.run(scenario())
-    assert turns >= 20
-    assert (first.allowed, last.allowed) == (True, True)
+    first, *unknown, again, last, refused = there.web.runner.run(scenario())
+    assert turns >= 10
+    assert (first.allowed, again.allowed, last.allowed) == (True, True, True)
     assert {one.reason for one in unknown} == {Reason.UNKNOWN_CUSTOMER}
     assert isinstance(refused, InvalidInput)
     assert "acme" not in latest.get().customers

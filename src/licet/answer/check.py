@@ -2,7 +2,10 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Hashable, Sequence
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -21,10 +24,14 @@ from licet.store.values import Question
 PATIENCE_S = 2.0
 # Each that waits holds a connection.
 WAITING = 1000
-# So many decisions take some 2 ms; then other requests have their turn.
-SLICE = 200
+# How long many questions are worked on before other requests have their turn, and how many between looks at the clock.
+TURN_S = 0.001
+SLICE = 50
+# A batch remembers whom it met up to so many; to free ten thousand at once holds the loop for 8 ms.
+REMEMBERED = 1000
 # An event that is not consumed yet is looked up no more often than this.
 _LOOK_AGAIN_S = 0.02
+T = TypeVar("T")
 Who = tuple[str | None, str | None]  # user, customer
 
 
@@ -41,24 +48,32 @@ NOTHING = Wanted()
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """A decision, and how long it stands.
 
-    It stands on this snapshot while the catalog is the same, each look-up finds the same object, and the time is in
-    ``[begins, ends)`` (None: without end). Only its freshness (``revision``, ``age_ms``, ``lag_ms``) moves on.
+    It stands while the catalog is the same object (each load makes another one), each look-up finds the same object,
+    and the time is in ``[begins, ends)`` (None: without end). Only its freshness (``revision``, ``age_ms``, ``lag_ms``)
+    moves on.
     """
 
     decision: Decision
-    snapshot: Snapshot
-    catalog_version: int
+    catalog: Catalog
     looked: tuple[Look, ...]
     begins: dt.datetime | None
     ends: dt.datetime | None
 
     def stands(self, snapshot: Snapshot) -> bool:
         """Tell whether the snapshot, as it is now, leads to the same answer, the time set aside."""
-        return (
-            snapshot is self.snapshot
-            and snapshot.catalog.version == self.catalog_version
-            and all(where.get(name) is found for where, name, found in self.looked)
+        return snapshot.catalog is self.catalog and all(
+            getattr(snapshot, where).get(name) is found for where, name, found in self.looked
         )
+
+
+class _Meant(msgspec.Struct, frozen=True, gc=False):
+    """Whom some questions mean. ``special``: with an override; it may name a feature, so that no two are alike."""
+
+    question: Question
+    found: Resolution
+    known: Sequence[Known]
+    special: bool
+    decided: dict[str, Decision]
 
 
 class Patience:
@@ -140,52 +155,43 @@ class Checker:
         """
         fresh = self._latest.freshness()
         answer = self.answer(asked, fresh)
-        return answer.decision if not self.stale(fresh) else self._judge_stale(answer.decision, answer.snapshot.catalog)
+        return answer.decision if not self.stale(fresh) else self._judge_stale(answer.decision, answer.catalog)
 
-    async def check_many(self, asked: Sequence[Asked]) -> list[Decision | InvalidInput]:
-        """Decide many, as of one revision; the faults of a question are in its place. Raises ``Unavailable``.
+    async def check_many(self, asked: Sequence[Asked | InvalidInput]) -> AsyncIterator[list[Decision | InvalidInput]]:
+        """Decide many, as of one revision, some at a time and in order; a fault stands in the place of its question.
 
         Who is meant is looked up once, whatever the number of features; and features that the same SKUs grant with the
-        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions. The
-        loop has its turn after every slice, but for the look-ups, as the snapshot moves on.
+        same values have the same answer, so it is decided once: a grid of 100 x 100 is some hundred decisions. Raises
+        ``Unavailable``.
         """
-        parsed: dict[Who, Question | InvalidInput] = {}
-        for number, who in enumerate(dict.fromkeys((one.user, one.customer) for one in asked), 1):
-            parsed[who] = _parse(Asked("any", *who))
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
-        fresh, snapshot, now = self._latest.freshness(), self._latest.get(), self._clock()
+        fresh, snapshot, now = self._latest.freshness(), self._latest.get().at_present(), self._clock()
         catalog, stale = snapshot.catalog, self.stale(fresh)
-        found = {
-            who: snapshot.resolve(one, proven=False) for who, one in parsed.items() if not isinstance(one, InvalidInput)
-        }
-        names = names_of(catalog, {one.feature for one in asked})
-        known: dict[Who, list[Known]] = {}
-        special: set[Who] = set()  # who has an override: it may name a feature, so that no two are alike
-        decided: dict[Hashable, Decision | InvalidInput] = {}
-        answers: list[Decision | InvalidInput] = []
-        for one in asked:
+        features = catalog.grants.keys() & {one.feature for one in asked if isinstance(one, Asked)}
+        first: dict[object, str] = {}
+        alike = {one: first.setdefault(catalog.grants[one], one) for one in features}
+        names = names_of(catalog, features)
+        met: dict[Who, _Meant | InvalidInput] = {}
+
+        def answer(one: Asked) -> Decision | InvalidInput:
             who = (one.user, one.customer)
-            alike = (who, one.feature if special and who in special else catalog.grants.get(one.feature, one.feature))
-            answer = decided.get(alike)
-            if answer is None:
-                question = parsed[who] if one.feature else _parse(one)
-                if isinstance(question, InvalidInput):
-                    answer = question
-                else:
-                    if who not in known:
-                        known[who] = [snapshot.known(*customer, names) for customer in found[who].customers]
-                        if any(one_of.overrides for one_of in known[who]):
-                            special.add(who)
-                            alike = (who, one.feature)
-                    answer = decide_for(one, question, found[who], known[who], catalog, now, fresh)
-                decided[alike] = answer
-                if len(decided) % SLICE == 0:
-                    await asyncio.sleep(0)
-            elif isinstance(answer, Decision) and answer.feature != one.feature:
-                answer = msgspec.structs.replace(answer, feature=one.feature)
-            answers.append(self._judge_stale(answer, catalog) if stale and isinstance(answer, Decision) else answer)
-        return answers
+            meant = met.get(who)
+            if meant is None:
+                meant = met[who] = _meet(who, snapshot, names)
+            if isinstance(meant, InvalidInput) or not one.feature:
+                return _fault(one)
+            like = one.feature if meant.special else alike.get(one.feature, one.feature)
+            decision = meant.decided.get(like)
+            if decision is None:
+                decision = decide_for(one, meant.question, meant.found, meant.known, catalog, now, fresh)
+                meant.decided[like] = decision
+            elif decision.feature != one.feature:
+                decision = msgspec.structs.replace(decision, feature=one.feature)
+            return self._judge_stale(decision, catalog) if stale else decision
+
+        async for some in by_turns(asked):
+            yield [answer(one) if isinstance(one, Asked) else one for one in some]
+            if len(met) > REMEMBERED:
+                met.clear()
 
     def answer(self, asked: Asked, fresh: Freshness) -> Answer:
         """Decide now, whatever the age, and tell how long the answer stands. Raises as ``decide`` does."""
@@ -197,7 +203,7 @@ class Checker:
         customers = [snapshot.known(customer_id, bytes_, names) for customer_id, bytes_ in found.customers]
         decision = decide_for(asked, question, found, customers, catalog, now, fresh)
         begins, ends = interval(customers, catalog, now)
-        return Answer(decision, snapshot, catalog.version, tuple(found.looked), begins, ends)
+        return Answer(decision, catalog, tuple(found.looked), begins, ends)
 
     def stale(self, fresh: Freshness) -> bool:
         """Tell whether answers this fresh are older than the limit."""
@@ -211,11 +217,33 @@ class Checker:
         return decide_stale(decision, catalog)
 
 
-def _parse(asked: Asked) -> Question | InvalidInput:
+def _meet(who: Who, snapshot: Snapshot, names: Container[str]) -> _Meant | InvalidInput:
     try:
-        return question_of(asked)
+        question = question_of(Asked("any", *who))
     except InvalidInput as error:
         return error
+    found = snapshot.resolve(question, proven=False)
+    known = [snapshot.known(*customer, names) for customer in found.customers]
+    return _Meant(question, found, known, any(one.overrides for one in known), {})
+
+
+def _fault(asked: Asked) -> InvalidInput:
+    """Return what is wrong with a question that cannot be read."""
+    try:
+        question_of(asked)
+    except InvalidInput as error:
+        return error
+    raise AssertionError(asked)
+
+
+async def by_turns(items: Iterable[T]) -> AsyncIterator[Sequence[T]]:
+    """Return items, some at a time; the others have their turn of the loop after each millisecond."""
+    source, ends = iter(items), time.perf_counter() + TURN_S
+    while some := list(itertools.islice(source, SLICE)):
+        yield some
+        if time.perf_counter() > ends:
+            await asyncio.sleep(0)
+            ends = time.perf_counter() + TURN_S
 
 
 def decide_for(

@@ -175,7 +175,7 @@ class Follower:
         with feed.load() as load:
             snapshot = Snapshot(load.position, _read(load.catalog))
             for chunk in load.chunks:
-                snapshot.apply(snapshot.prepare(chunk), load.position)
+                snapshot.fill(chunk)
         snapshot.loaded()
         seconds = round(self._monotonic() - asked_at, 3)
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import uuid
 from collections.abc import Callable
 
 import msgspec
@@ -39,15 +40,11 @@ class KeptAnswers:
         self._latest = latest
         self._clock = clock
         self._most = most
-        self._snapshot = latest.snapshot
         self._kept: dict[bytes, Kept] = {}
 
     def find(self, question: bytes) -> Kept | None:
         """Return the answer where it stands: same look-ups, same catalog, no moment passed that changes it."""
         snapshot = self._latest.get()
-        if snapshot is not self._snapshot:  # loaded anew: what is kept would keep the old one in memory
-            self._snapshot = snapshot
-            self._kept.clear()
         kept = self._kept.get(question)
         if kept is None:
             return None
@@ -66,7 +63,8 @@ class KeptAnswers:
         """Encode an answer made now and keep it; None: for nobody."""
         encoded = _encode(answer.decision)
         head = encoded[: encoded.rindex(b'"revision":')]
-        kept = Kept(answer, head, _etag(answer, head), answer.snapshot.version)
+        snapshot = self._latest.get()
+        kept = Kept(answer, head, _etag(answer, head, snapshot.position.epoch), snapshot.version)
         if question is None or len(question) > LONGEST:
             return kept
         self._kept.pop(question, None)
@@ -76,8 +74,8 @@ class KeptAnswers:
         return kept
 
 
-def _etag(answer: Answer, head: bytes) -> bytes:
+def _etag(answer: Answer, head: bytes, epoch: uuid.UUID) -> bytes:
     """Make the weak tag of all that the answer says and stands on; its freshness set aside."""
-    grounds = (answer.snapshot.position.epoch, answer.catalog_version, answer.begins, answer.ends)
+    grounds = (epoch, answer.catalog.version, answer.begins, answer.ends)
     digest = hashlib.blake2b(_encode(grounds) + head, digest_size=_TAG_BYTES)
     return b'W/"%b"' % digest.hexdigest().encode()

@@ -12,7 +12,9 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 Handler = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 
-async def respond(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes = b"") -> None:
+async def respond(
+    send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | bytearray = b""
+) -> None:
     """Send a whole answer; Content-Length is added."""
     head = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})

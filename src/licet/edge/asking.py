@@ -1,7 +1,7 @@
 """What the ways to ask share: the caller, the body, the engine, the count of reasons."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -47,16 +47,16 @@ class Asking:
         self._bodies.release(body)
         return body
 
-    async def ask(self, asked: Sequence[Asked], token: str | None) -> Sequence[Answer]:
-        """Answer questions, each in its place."""
-        answers = await self._asker.check_many(asked, token)
-        for reason, count in Counter(one.reason for one in answers if isinstance(one, Decision)).items():
-            self._checks.labels(reason.value).inc(count)
-        return answers
+    async def ask(self, asked: Sequence[Asked | InvalidInput], token: str | None) -> AsyncIterator[Sequence[Answer]]:
+        """Answer questions, some at a time and in order; a fault stands in the place of its question."""
+        async for answers in self._asker.check_many(asked, token):
+            for reason, count in Counter(one.reason for one in answers if isinstance(one, Decision)).items():
+                self._checks.labels(reason.value).inc(count)
+            yield answers
 
     async def ask_one(self, asked: Asked, token: str | None) -> Decision:
         """Answer one question. Raises ``InvalidInput``."""
-        (answer,) = await self.ask([asked], token)
+        (answer,) = [one async for some in self.ask([asked], token) for one in some]
         if isinstance(answer, InvalidInput):
             raise answer
         return answer

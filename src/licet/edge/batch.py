@@ -1,9 +1,11 @@
 """``POST /v1/check``: many questions in one request, as a list or as a grid; each is answered in its place."""
 
 import itertools
+from collections.abc import Iterator
 
 import msgspec
 
+from licet.answer.check import by_turns
 from licet.domain.decision import Asked
 from licet.domain.errors import Fault, InvalidInput, PayloadTooLarge
 from licet.edge.asgi import AsgiScope, Receive, Send, header, respond
@@ -12,7 +14,8 @@ from licet.edge.check import read_question
 from licet.edge.problems import problem_of
 
 MOST = 10_000
-_encode = msgspec.json.Encoder().encode
+# What is wrong with a question is told as its problem document.
+_encoder = msgspec.json.Encoder(enc_hook=lambda fault: msgspec.Raw(problem_of(fault).body))
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,12 +44,15 @@ async def check_many(asking: Asking, scope: AsgiScope, receive: Receive, send: S
     """Answer one batch; a fault of one question is a problem in the place of its answer. Errors are for the front."""
     await asking.admit(header(scope["headers"], b"authorization"))
     batch = decode(BATCH, await asking.read(scope, receive))
-    questions = read(batch)
+    questions = [one async for some in by_turns(read(batch)) for one in some]
     token = batch.token if batch.token is not None else user_token(scope["headers"])
-    answers = iter(await asking.ask([one for one in questions if isinstance(one, Asked)], token))
-    placed = (next(answers) if isinstance(one, Asked) else one for one in questions)
-    results = [msgspec.Raw(problem_of(one).body) if isinstance(one, InvalidInput) else one for one in placed]
-    await respond(send, 200, JSON, _encode({"results": results}))
+    body = bytearray()
+    async for some in asking.ask(questions, token):
+        joint = len(body)
+        _encoder.encode_into(some, body, joint)
+        body[joint : joint + 1], body[-1:] = b"," if joint else b'{"results":[', b""
+    body += b"]}" if body else b'{"results":[]}'
+    await respond(send, 200, JSON, body)
 
 
 async def check_token(asking: Asking, scope: AsgiScope, _: Receive, send: Send) -> None:
@@ -55,11 +61,14 @@ async def check_token(asking: Asking, scope: AsgiScope, _: Receive, send: Send) 
     asked, wanted = read_question(scope["query_string"])
     token = user_token(scope["headers"])
     await asking.wait(wanted)
-    await respond(send, 200, JSON, _encode(await asking.ask_one(asked, token)))
+    await respond(send, 200, JSON, _encoder.encode(await asking.ask_one(asked, token)))
 
 
-def read(batch: Batch, most: int = MOST) -> list[Asked | InvalidInput]:
-    """Return the questions in order, a grid row by row. Raises ``InvalidInput`` where the whole cannot be meant."""
+def read(batch: Batch, most: int = MOST) -> Iterator[Asked | InvalidInput]:
+    """Return the questions in order, a grid row by row, each read as it is taken.
+
+    Raises ``InvalidInput`` where the whole cannot be meant.
+    """
     sent = [name for name in ("checks", "features", "customers", "users") if getattr(batch, name) is not None]
     if sent not in (["checks"], ["features", "customers"], ["features", "users"]) and (
         sent != ["features"] or batch.token is None
@@ -74,9 +83,9 @@ def read(batch: Batch, most: int = MOST) -> list[Asked | InvalidInput]:
     if count > most:
         raise PayloadTooLarge.of(Fault("body", f"{count:,} questions", f"at most {most:,} in one request"))
     if batch.checks is not None:
-        return [_read(raw, number) for number, raw in enumerate(batch.checks)]
+        return map(_read, batch.checks, itertools.count())
     grid = itertools.product(rows, batch.features or ())
-    return [Asked(feature, user, customer) for (customer, user), feature in grid]
+    return (Asked(feature, user, customer) for (customer, user), feature in grid)
 
 
 def _read(raw: msgspec.Raw, number: int) -> Asked | InvalidInput:

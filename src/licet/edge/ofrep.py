@@ -142,7 +142,8 @@ class Ofrep:
         if not outright and not context.targeting_key:
             raise _Unusable("TARGETING_KEY_MISSING", "context: neither targetingKey, the user, nor customer")
         user = None if outright else context.targeting_key
-        answers = await self._asking.ask([Asked(feature, user, context.customer) for feature in features], token)
+        asked = [Asked(feature, user, context.customer) for feature in features]
+        answers = [one async for some in self._asking.ask(asked, token) for one in some]
         for one in answers:
             if isinstance(one, InvalidInput):  # who is meant is the same in all, and so is the fault
                 raise _Unusable("INVALID_CONTEXT", one.detail)

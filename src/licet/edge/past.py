@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -48,7 +48,7 @@ class PastCheck:
         await self._asking.admit(header(scope["headers"], b"authorization"), explain=explain)
         when = read_when(asked.get("as_of"), asked.get("known_at"))
         token: object = header(scope["headers"], USER_TOKEN)
-        questions: Sequence[Asked | InvalidInput] = ()
+        questions: Iterable[Asked | InvalidInput] = ()
         if many:
             batch = decode(batches.BATCH, await self._asking.read(scope, receive))
             questions, token = batches.read(batch, MOST), token if batch.token is None else batch.token
