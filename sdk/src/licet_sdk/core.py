@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from licet_sdk.decision import MESSAGES, Decision, Value, refusal
-from licet_sdk.slots import NUMBER
+from licet_sdk.slots import NOWHERE, Place
 from licet_sdk.table import Table
 from licet_sdk.verdict import Verdict, plain
 from licet_sdk.wire import Alive, Changes
@@ -48,24 +48,22 @@ class Core:
 
     def allowed(self, feature: str, *, customer: str | None = None, user: str | None = None) -> bool:
         """Tell whether a customer, a user, or a user as a member of a customer may use a feature."""
-        table, name = self.table, customer
+        table, name, turn = self.table, customer, None
         if table is not None:
-            turn, verdicts = table.turn, table.verdicts
             try:
                 if user is not None:  # who belongs to several has no name here: the slow way
-                    name = table.users[user] if customer is None else None
+                    turn, name = table.turn, table.users[user] if customer is None else None
                 if type(name) is str:  # what is a str and more may have a hash of its own
-                    cells, room = table.slots.block
+                    keys, profiles, _, room, verdicts, _ = table.front
                     key = hash(name)
-                    at = key % room * 2
-                    while (known := cells[at]) != key and known:
-                        at += 2
-                    verdict = verdicts[feature][cells[at + 1] & NUMBER]
+                    at = key % room
+                    while (known := keys[at]) != key and known:
+                        at += 1
+                    verdict = verdicts[feature][profiles[at]]
                     if (
                         self.clock() < verdict.until
                         and verdict.stale is None
-                        and table.verdicts is verdicts
-                        and (user is None or (table.turn is turn and turn is not None))
+                        and (user is None or (turn is not None and table.turn is turn))
                     ):
                         return verdict.allowed
             except LookupError:
@@ -77,16 +75,17 @@ class Core:
         table = self.table
         if table is None:
             return self.ask(feature, customer, user)
-        turn, revision, page, word, named, verdict = table.turn, table.revision, None, 0, None, None
+        turn, revision = table.turn, table.revision
+        verdict = page = named = None
         if user is None and type(customer) is str:
             try:
-                cells, room = table.slots.block
+                keys, profiles, rows, room, verdicts, pages = table.front
                 key = hash(customer)
-                at = key % room * 2
-                while (known := cells[at]) != key and known:
-                    at += 2
-                word = cells[at + 1]
-                verdict, page = table.verdicts[feature][word & NUMBER], table.pages.of(word)
+                at = key % room
+                while (known := keys[at]) != key and known:
+                    at += 1
+                verdict, row = verdicts[feature][profiles[at]], rows[at]
+                page = pages[row >> 8]  # what Pages.of does; a call would take 0.06 µs more
                 if self.clock() >= verdict.until or table.turn is not turn or turn is None:
                     verdict = None
             except LookupError:
@@ -96,9 +95,9 @@ class Core:
                 user = user.lower()
             with self.lock:
                 revision = table.revision
-                word, verdict = self._resolve(table, feature, canonical(customer), user)
-                named, page = (None, table.pages.of(word)) if word else (canonical(customer) or None, None)
-        age_ms = int((self.monotonic() - self._fresh_at) * 1000)
+                (number, row), verdict = self._resolve(table, feature, canonical(customer), user)
+                named, page = (None, table.pages.of(row)) if number else (canonical(customer) or None, None)
+        age_ms = (self.monotonic() - self._fresh_at) * 1000
         if verdict.stale is not None and age_ms > self._stale_ms:
             verdict = verdict.stale
         at, floor, lag_ms = verdict.at, verdict.floor, self._lag_ms
@@ -117,29 +116,29 @@ class Core:
             age_ms,
             lag_ms,
             page,
-            word,
+            row,
             at,
             floor,
         )
 
-    def _resolve(self, table: Table, feature: str, customer: str | None, user: str | None) -> tuple[int, Verdict]:
-        """Return the customer's word, 0 for nobody, and the verdict; names are compared in full."""
+    def _resolve(self, table: Table, feature: str, customer: str | None, user: str | None) -> tuple[Place, Verdict]:
+        """Return the customer's place, nowhere for nobody, and the verdict; names are compared in full."""
         if feature not in table.catalog.features:
             self.say_unknown(feature)
-            return 0, plain("unknown_feature")
-        named = table.slots.find(customer) if customer is not None else 0
-        found = table.members(user) if user is not None else [named] if named else []
+            return NOWHERE, plain("unknown_feature")
+        named = table.slots.find(customer) if customer is not None else NOWHERE
+        found = table.members(user) if user is not None else [named] if named[0] else []
         if user is not None and not found:
-            return 0, plain("unknown_user")
-        if customer is not None and not named:
-            return 0, plain("unknown_customer")
+            return NOWHERE, plain("unknown_user")
+        if customer is not None and not named[0]:
+            return NOWHERE, plain("unknown_customer")
         if customer is not None:
             found = [one for one in found if one == named]
         if not found:
-            return 0, plain("unknown_customer" if user is None else "unknown_user")
+            return NOWHERE, plain("unknown_customer" if user is None else "unknown_user")
         now = self.clock()
         judged = [(one, table.verdict(one, feature, now)) for one in found]
-        return min(judged, key=lambda one: (one[1].order, table.pages.names(one[0])))
+        return min(judged, key=lambda one: (one[1].order, table.pages.names(one[0][1])))
 
     def ask(self, feature: str, customer: str | None, user: str | None) -> Decision:
         """Answer where there is no table; a client in remote mode asks the service."""
@@ -163,6 +162,7 @@ class Core:
     def replace(self, table: Table, age_ms: float, lag_ms: int | None = None) -> None:
         """Answer from this table from now on; it was the newest ``age_ms`` ago."""
         self._fresh_at, self._lag_ms = self.monotonic() - age_ms / 1000, lag_ms
+        table.publish()
         self.table = table
         self._changed(table)
 

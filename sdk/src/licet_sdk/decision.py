@@ -50,11 +50,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     user: str | None
     feature: str
     revision: int = 0
-    age_ms: int = 0
+    _age_ms: float = msgspec.field(default=0, name="age_ms")
     lag_ms: int | None = None
-    # Whose it is, id and time are read when somebody looks: reading them would double the time of a check.
+    # Whose it is, id and times are made when somebody looks: making them would double the time of a check.
     _page: Page | None = None
-    _word: int = 0
+    _row_number: int = 0
     _at: int = -1
     _floor: int = 0
 
@@ -66,7 +66,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         """The id of the customer asked about, or the name asked by where it is unknown."""
         if self._customer is not None or self._page is None:
             return self._customer
-        return next(iter(self._page.names(self._word)), None)
+        return next(iter(self._page.names(self._row_number)), None)
+
+    @property
+    def age_ms(self) -> int:
+        """The time since ``revision`` was known to be the newest."""
+        return int(self._age_ms)
 
     @property
     def license_id(self) -> str | None:
@@ -87,7 +92,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         return moment(max(self._row()[1], self._floor)) if self._at >= 0 else None
 
     def _row(self) -> tuple[bytes, int]:
-        license_id, since = ROW.unpack_from(self._page.rows(self._word), self._at) if self._page else (b"", 0)
+        license_id, since = ROW.unpack_from(self._page.rows(self._row_number), self._at) if self._page else (b"", 0)
         return license_id, since
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,8 +105,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle no other customer's records."""
-        page = self._page and self._page.alone(self._word)
-        return Decision, msgspec.structs.astuple(msgspec.structs.replace(self, _page=page, _word=0))
+        page = self._page and self._page.alone(self._row_number)
+        return Decision, msgspec.structs.astuple(msgspec.structs.replace(self, _page=page, _row_number=0))
 
 
 def refusal(reason: str, feature: str, customer: str | None, user: str | None) -> Decision:

@@ -1,51 +1,51 @@
-"""The pages: what is kept of each customer, 256 of them to a page. A page never changes; another takes its place.
+"""The pages: what is kept of each customer, by the number of its row, 256 rows to a page.
 
-So a decision that holds its page goes on saying what was true, and need not touch the customer's own bytes, which would
-be a wait for main memory: there are few pages, and the processor has them at hand.
+What a page says of a row never changes; another page takes its place. So a decision that holds its page goes on saying
+what was true, and need not touch the customer's own bytes, which would be a wait for main memory: pages are few.
 """
 
 import struct
 from collections.abc import Iterable
 
 ROW = struct.Struct("<16sq")  # a license or override as it is kept: its id, and since when its state holds (µs)
-_PLACES = 256
+_ROWS = 256
 
 
 class Page:
-    """Records by place: id and aliases with spaces between, a line end, a ``ROW`` per license; empty for nobody."""
+    """Records of 256 rows: id and aliases with spaces between, a line end, a ``ROW`` per license; empty for nobody."""
 
     __slots__ = ("records",)
 
-    def __init__(self, records: tuple[bytes, ...]) -> None:
-        self.records = records  # a tuple of bytes, which the garbage collector lets alone
+    def __init__(self, records: list[bytes] | tuple[bytes, ...]) -> None:
+        self.records = records
 
-    def names(self, word: int) -> list[str]:
+    def names(self, row: int) -> list[str]:
         """Return the customer's id, then its aliases; nothing for nobody."""
-        return self.records[word >> 24 & 255].partition(b"\n")[0].decode().split()
+        return self.records[row % _ROWS].partition(b"\n")[0].decode().split()
 
-    def rows(self, word: int) -> bytes:
+    def rows(self, row: int) -> bytes:
         """Return the licenses, in the order of the profile's terms."""
-        return self.records[word >> 24 & 255].partition(b"\n")[2]
+        return self.records[row % _ROWS].partition(b"\n")[2]
 
-    def alone(self, word: int) -> "Page":
-        """Return a page with this customer alone, at word 0."""
-        return Page((self.records[word >> 24 & 255],))
+    def alone(self, row: int) -> "Page":
+        """Return a page with this row alone, as its first."""
+        return Page((self.records[row % _ROWS],))
 
 
 class Pages:
-    """All pages. A word holds the number of a customer's row, from bit 24 on, and below it that of its profile."""
+    """All pages; ``free`` are the rows that nobody has any more."""
 
     def __init__(self, pages: Iterable[Page] = ()) -> None:
         self.pages = list(pages)
         self.free: list[int] = []
 
-    def of(self, word: int) -> Page:
-        """Return the page of a word."""
-        return self.pages[word >> 32]
+    def of(self, row: int) -> Page:
+        """Return the page of a row."""
+        return self.pages[row // _ROWS]
 
-    def names(self, word: int) -> list[str]:
+    def names(self, row: int) -> list[str]:
         """Return a customer's id, then its aliases; nothing for nobody."""
-        return self.pages[word >> 32].names(word)
+        return self.of(row).names(row)
 
     def add(self, record: bytes) -> int:
         """Keep a record in a row that nobody has; returns the row."""
@@ -53,15 +53,20 @@ class Pages:
             row = self.free.pop()
             self.write(row, record)
             return row
-        if not self.pages or len(self.pages[-1].records) == _PLACES:
-            self.pages.append(Page(()))
-        self.pages[-1] = Page((*self.pages[-1].records, record))
-        return (len(self.pages) - 1) * _PLACES + len(self.pages[-1].records) - 1
+        last = self.pages[-1].records if self.pages else ()
+        if not isinstance(last, list):
+            last = []
+            self.pages.append(Page(last))
+        last.append(record)
+        if len(last) == _ROWS:
+            self.pages[-1].records = tuple(last)  # which the garbage collector lets alone
+        return (len(self.pages) - 1) * _ROWS + len(last) - 1
 
     def write(self, row: int, record: bytes) -> None:
         """Keep a record in this row."""
-        page, at = self.pages[row >> 8].records, row & 255
-        self.pages[row >> 8] = Page((*page[:at], record, *page[at + 1 :]))
+        records = list(self.of(row).records)
+        records[row % _ROWS] = record
+        self.pages[row // _ROWS] = Page(tuple(records) if len(records) == _ROWS else records)
 
     def __len__(self) -> int:
         return sum(len(page.records) for page in self.pages) - len(self.free)

@@ -76,7 +76,7 @@ class Remote:
         if decision is None or not self._holds(decision):
             return self._core.without(*question)
         older = int((self._core.monotonic() - asked_at) * 1000)
-        return msgspec.structs.replace(decision, age_ms=decision.age_ms + older)
+        return msgspec.structs.replace(decision, _age_ms=decision.age_ms + older)
 
     def _holds(self, decision: Decision) -> bool:
         return decision.until is None or self._core.clock() < decision.until.timestamp()

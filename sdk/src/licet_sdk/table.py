@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from licet_sdk.pages import ROW, Pages
-from licet_sdk.slots import NUMBER, Slots, hash_of
+from licet_sdk.slots import Place, Slots, copied, hash_of
 from licet_sdk.verdict import TIMED, Term, Verdict, judge, plain
 from licet_sdk.wire import Changes, Feature, Head, License, Record, write
 
@@ -24,8 +24,8 @@ _ASK = plain("unavailable")  # stands where nothing was judged: its time is up
 class Table:
     """All that the service told. Names (ids and aliases) lead to customers; users and domains to ids, space between.
 
-    One writer at a time; ``turn`` is None while it writes, and another object after each write. ``verdicts`` are by
-    feature and number of the profile, 0 for nobody's; a number may mean another profile once they are another object.
+    One writer at a time; ``turn`` is None while it writes, and another object after each write. ``front`` is what
+    readers need for most answers, without a lock: the slots, verdicts by feature and profile's number, the pages.
     """
 
     def __init__(self, head: Head) -> None:
@@ -33,7 +33,8 @@ class Table:
         self.turn: object = object()
         self.pages = Pages()
         self.slots = Slots(self.pages)
-        self.verdicts: dict[str, list[Verdict]] = {}
+        self._verdicts: dict[str, list[Verdict]] = {}
+        self.front = (*self.slots.block, self._verdicts, self.pages.pages)
         self.users: dict[str, str] = {}
         self.domains: dict[str, str] = {}
         self._profiles: list[tuple[Term, ...]] = [()]
@@ -48,7 +49,7 @@ class Table:
         self.turn = None
         gone = set()
         for row, names in [self.put(record) for record in (*changes.customers, *changes.users, *changes.domains)]:
-            listed = self.pages.names(row << 24) if names else []
+            listed = self.pages.names(row) if names else []
             for name in names:
                 if name not in listed:
                     self.slots.drop(name, row)
@@ -58,7 +59,12 @@ class Table:
         if changes.catalog is not None:
             self.catalog = changes.catalog
             self._forget()
+        self.publish()
         self.revision, self.position, self.turn = changes.revision, position, object()
+
+    def publish(self) -> None:
+        """Let readers see what was put."""
+        self.front = (*self.slots.block, self._verdicts, self.pages.pages)
 
     def put(self, record: Record) -> tuple[int, list[str]]:
         """Replace a customer, a user or a domain by its present state; returns a customer's row and names before."""
@@ -68,25 +74,25 @@ class Table:
             if not record.c:
                 del kept[name]
             return 0, []
-        word = self.slots.find(record.c)
-        row, before = word >> 24, self.pages.names(word) if word else []
+        held, row = self.slots.find(record.c)
+        before = self.pages.names(row) if held else []
         if record.gone:
-            if word:
+            if held:
                 self.pages.write(row, b"")
                 self.slots.drop(record.c, row)
-                self._leave(word & NUMBER)
+                self._leave(held)
             return row, before
         licenses = sorted(record.l, key=_sku)
         number = self._number(tuple([(one.sku, one.status, one.starts, one.ends, one.quantity) for one in licenses]))
         names = [record.c, *record.a]
         written = " ".join(names).encode() + b"\n" + b"".join(map(_row, licenses))
-        if word:
+        if held:
             self.pages.write(row, written)
-            self._leave(word & NUMBER)
+            self._leave(held)
         else:
             row = self.pages.add(written)
         for name in names:
-            self.slots.put(name, row << 24 | number)
+            self.slots.put(name, (number, row))
         return row, before
 
     def _number(self, terms: tuple[Term, ...]) -> int:
@@ -114,27 +120,27 @@ class Table:
             self._left.append(number)
 
     def _forget(self) -> None:
-        """Judge all anew. Who still reads the verdicts of before notices that they are no longer these."""
-        self.verdicts, self._judged = {}, {}
+        """Judge all anew. Who still reads the front of before finds no number there that means another profile now."""
+        self._verdicts, self._judged, self.slots.block = {}, {}, copied(self.slots.block)
         self._free += self._left
         self._left.clear()
 
-    def members(self, user: str) -> list[int]:
-        """Return the words of a user's customers: by membership, else by the domain of its address."""
+    def members(self, user: str) -> list[Place]:
+        """Return the places of a user's customers: by membership, else by the domain of its address."""
         domain = user.rpartition("@")[2] if "@" in user else ""
         named = self.users.get(user) or self.domains.get(domain, "")
-        return [word for one in named.split() if (word := self.slots.find(one))]
+        return [place for one in named.split() if (place := self.slots.find(one))[0]]
 
-    def verdict(self, word: int, feature: str, now: float) -> Verdict:
+    def verdict(self, place: Place, feature: str, now: float) -> Verdict:
         """Judge one feature of the catalog at ``now`` (s since 1970), once until time alone changes a verdict.
 
         Where grace follows a license that its flag ended, the verdict is the customer's own, and made each time.
         """
-        number, kept = word & NUMBER, self.verdicts.setdefault(feature, [])
+        number, kept = place[0], self._verdicts.setdefault(feature, [])
         kept += [_ASK] * (len(self._profiles) - len(kept))
         if now >= kept[number].until:
             micros, terms, of = round(now * 1e6), self._profiles[number], self.catalog.features[feature]
-            grace = self._grace(word) if self.catalog.grace else {}
+            grace = self._grace(place) if self.catalog.grace else {}
             judged = judge(terms, of, micros, feature, grace)
             if grace and self._own(terms, of):
                 return judged
@@ -150,10 +156,10 @@ class Table:
         ended = {term[0] for term in terms if term[1] == "ended" and term[0] in self.catalog.grace}
         return any(sku in ended for sku, _ in feature.grants)
 
-    def _grace(self, word: int) -> dict[str, int]:
+    def _grace(self, place: Place) -> dict[str, int]:
         """Return when the grace after each license ends (µs since 1970)."""
-        found, rows = {}, self.pages.of(word).rows(word)
-        for at, (sku, status, starts, until, _) in enumerate(self._profiles[word & NUMBER]):
+        found, rows = {}, self.pages.of(place[1]).rows(place[1])
+        for at, (sku, status, starts, until, _) in enumerate(self._profiles[place[0]]):
             since = ROW.unpack_from(rows, at * ROW.size)[1] if status == "ended" else None
             ends: int | None = min((time for time in (until, since) if time is not None), default=None)
             if status in ("active", "ended") and ends is not None and (starts is None or starts < ends):
@@ -172,16 +178,13 @@ class Table:
         )
 
 
-def _customers(pages: Pages, profiles: list[tuple[Term, ...]], pairs: Iterator[tuple[int, int]]) -> Iterator[bytes]:
-    for key, word in pairs:
-        if word > 0:
-            names, rows = pages.names(word), ROW.iter_unpack(pages.of(word).rows(word))
-            if hash_of(names[0]) == key:  # else the slot of an alias
-                kept = zip(profiles[word & NUMBER], rows, strict=True)
-                licenses = [
-                    License(*term, str(uuid.UUID(bytes=license_id)), since) for term, (license_id, since) in kept
-                ]
-                yield write(Record(c=names[0], a=names[1:], l=licenses))
+def _customers(pages: Pages, profiles: list[tuple[Term, ...]], pairs: Iterator[tuple[int, Place]]) -> Iterator[bytes]:
+    for key, (number, row) in pairs:
+        names = pages.names(row) if number else []
+        if names and hash_of(names[0]) == key:  # else the slot of an alias
+            kept = zip(profiles[number], ROW.iter_unpack(pages.of(row).rows(row)), strict=True)
+            licenses = [License(*term, str(uuid.UUID(bytes=license_id)), since) for term, (license_id, since) in kept]
+            yield write(Record(c=names[0], a=names[1:], l=licenses))
 
 
 def _sku(license_: License) -> str:
