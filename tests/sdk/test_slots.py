@@ -62,12 +62,14 @@ class Follower:
 def strength(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Make ``hash`` as weak as this many values, in the two modules that use it."""
 
+    values: int = request.param
+
     def weak(name: str) -> int:
-        return zlib.crc32(name.encode()) % request.param + 1
+        return zlib.crc32(name.encode()) % values + 1
 
     for module in (core_module, slots):
         monkeypatch.setattr(module, "hash", weak, raising=False)
-    return int(request.param)
+    return values
 
 
 @quick
@@ -138,14 +140,14 @@ def test_a_str_of_another_class_is_compared_in_full() -> None:
         assert one.core.check("mail", customer=Named("another")).reason == "unknown_customer"
 
 
-def test_thousands_of_customers_and_their_deletion_leave_each_name_with_its_own() -> None:
+def test_hundreds_of_customers_and_their_deletion_leave_each_name_with_its_own() -> None:
     one = Follower()
-    one.apply([customer(f"c{number}", row(since=number), aliases=(f"t:{number}",)) for number in range(3_000)])
-    one.apply([{"c": f"c{number}", "gone": True} for number in range(0, 3_000, 2)])
-    one.apply([customer(f"d{number}", row(since=number)) for number in range(3_000)])
+    one.apply([customer(f"c{number}", row(since=number), aliases=(f"t:{number}",)) for number in range(900)])
+    one.apply([{"c": f"c{number}", "gone": True} for number in range(0, 900, 2)])
+    one.apply([customer(f"d{number}", row(since=number)) for number in range(900)])
     assert one.core.table is not None
-    assert len(one.core.table.pages.pages) < 20  # rows of who went are taken again
-    for number in range(0, 3_000, 7):
+    assert len(one.core.table.pages.pages) < 7  # rows of who went are taken again
+    for number in range(0, 900, 7):
         for name, there in ((f"t:{number}", number % 2), (f"c{number}", number % 2), (f"d{number}", 1)):
             decision = one.core.check("mail", customer=name)
             assert decision.reason == ("licensed" if there else "unknown_customer")
