@@ -64,7 +64,7 @@ class Slots:
         if not keys[at]:
             keys[at] = key  # last: whoever reads finds nothing or all of it
             self._used += 1
-            if self._used * 5 > room * 3:
+            if self._used * 5 > room * 2:
                 self._grow()
 
     def drop(self, name: str, row: int) -> None:
@@ -87,7 +87,7 @@ class Slots:
     def _grow(self) -> None:
         before = self.block
         self._used = sum(profile != 0 or row < 0 for profile, row in zip(before.profiles, before.rows, strict=True))
-        keys, profiles, rows, room = block = _block(64 + self._used * 10 // 3)
+        keys, profiles, rows, room = block = _block(64 + self._used * 5)
         for key, profile, row in zip(*before[:3], strict=True):
             if profile or row < 0:
                 at = key % room
