@@ -1,11 +1,12 @@
 """The decision: what the SDK answers. The rules are the service's own; the wire brings the facts."""
 
 import datetime as dt
-import struct
 import uuid
 from typing import Any
 
 import msgspec
+
+from licet_sdk.pages import ROW, Page
 
 Value = bool | int | float
 
@@ -29,14 +30,7 @@ MESSAGES = {
     "unavailable": "We cannot look up your plan at the moment. Please try again later.",
 }
 OVERRIDING = frozenset({"blocked", "override"})
-ROW = struct.Struct("<16sq")  # a license or override as it is kept: its id, and since when its state holds (µs)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """The licenses of a customer, a ``ROW`` each."""
-
-    rows: bytes
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -52,19 +46,32 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     value: Value | None
     sku: str | None
     until: dt.datetime | None
-    customer: str | None
+    _customer: str | None = msgspec.field(name="customer")
     user: str | None
     feature: str
     revision: int = 0
-    age_ms: int = 0
+    _age_ms: float = msgspec.field(default=0, name="age_ms")
     lag_ms: int | None = None
-    # Id and time become objects when somebody looks: making them would double the time of a check.
-    _held: Held | None = None
+    # Whose it is, id and times are made when somebody looks: making them would double the time of a check.
+    _page: Page | None = None
+    _row_number: int = 0
     _at: int = -1
     _floor: int = 0
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    @property
+    def customer(self) -> str | None:
+        """The id of the customer asked about, or the name asked by where it is unknown."""
+        if self._customer is not None or self._page is None:
+            return self._customer
+        return next(iter(self._page.names(self._row_number)), None)
+
+    @property
+    def age_ms(self) -> int:
+        """The time since ``revision`` was known to be the newest."""
+        return int(self._age_ms)
 
     @property
     def license_id(self) -> str | None:
@@ -85,13 +92,21 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         return moment(max(self._row()[1], self._floor)) if self._at >= 0 else None
 
     def _row(self) -> tuple[bytes, int]:
-        license_id, since = ROW.unpack_from(self._held.rows, self._at) if self._held else (b"", 0)
+        license_id, since = ROW.unpack_from(self._page.rows(self._row_number), self._at) if self._page else (b"", 0)
         return license_id, since
 
     def as_dict(self) -> dict[str, Any]:
         """Return all members by name, times as datetimes."""
-        names = [name for name in self.__struct_fields__ if not name.startswith("_")]
+        names = [name for name in self.__struct_encode_fields__ if not name.startswith("_")]
         return {name: getattr(self, name) for name in (*names, "license_id", "override_id", "since")}
+
+    def __repr__(self) -> str:
+        return f"Decision({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle no other customer's records."""
+        page = self._page and self._page.alone(self._row_number)
+        return Decision, msgspec.structs.astuple(msgspec.structs.replace(self, _page=page, _row_number=0))
 
 
 def refusal(reason: str, feature: str, customer: str | None, user: str | None) -> Decision:

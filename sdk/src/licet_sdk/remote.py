@@ -8,7 +8,8 @@ from http import HTTPStatus
 import msgspec
 
 from licet_sdk.core import Core, log
-from licet_sdk.decision import ROW, Decision, Held, micros_of, refusal
+from licet_sdk.decision import Decision, micros_of, refusal
+from licet_sdk.pages import ROW, Page
 
 Question = tuple[str, str | None, str | None]  # feature, customer, user
 PAUSE = 1.0  # s in which a service that failed is left alone
@@ -54,7 +55,8 @@ class Remote:
             return self.missed(question, f"HTTP {status}")
         of_id = of.license_id or of.override_id
         if of_id and of.since:
-            decision = msgspec.structs.replace(decision, _held=Held(ROW.pack(of_id.bytes, micros_of(of.since))), _at=0)
+            page = Page((b"\n" + ROW.pack(of_id.bytes, micros_of(of.since)),))
+            decision = msgspec.structs.replace(decision, _page=page, _at=0)
         if decision.reason == "unknown_feature":
             self._core.say_unknown(feature)
         with self._core.lock:
@@ -74,7 +76,7 @@ class Remote:
         if decision is None or not self._holds(decision):
             return self._core.without(*question)
         older = int((self._core.monotonic() - asked_at) * 1000)
-        return msgspec.structs.replace(decision, age_ms=decision.age_ms + older)
+        return msgspec.structs.replace(decision, _age_ms=decision.age_ms + older)
 
     def _holds(self, decision: Decision) -> bool:
         return decision.until is None or self._core.clock() < decision.until.timestamp()

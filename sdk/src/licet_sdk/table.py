@@ -1,8 +1,7 @@
 """The table: who holds what, compact enough for a million customers.
 
-Customers whose licenses agree in SKU, status, times and quantity share one ``Profile``, which remembers its verdicts
-until the next moment at which time alone changes one. A customer costs three objects, none of them tracked by the
-garbage collector: its id, its ``Holding`` and the bytes of its licenses.
+Customers whose licenses agree in SKU, status, times and quantity share one profile, and with it its verdicts, each
+until time alone may change it. A customer costs its names and licenses as bytes (``pages.py``), and a slot per name.
 """
 
 import itertools
@@ -12,133 +11,156 @@ from collections.abc import Iterator
 
 import msgspec
 
-from licet_sdk.decision import ROW, Held
-from licet_sdk.verdict import TIMED, Term, Verdict, judge
+from licet_sdk.pages import ROW, Pages
+from licet_sdk.slots import Place, Slots, copied, hash_of
+from licet_sdk.verdict import TIMED, Term, Verdict, judge, plain
 from licet_sdk.wire import Changes, Feature, Head, License, Record, write
 
-_PRUNE_FROM = 1_000
+_SPARE = 1_000  # profiles that nobody holds, and verdicts that nobody may need, before they are let go
 _DAY = 86_400_000_000
-
-
-class Profile(msgspec.Struct, gc=False):
-    """The licenses of all customers that hold the same. ``until`` (s since 1970) bounds its verdicts in time."""
-
-    terms: tuple[Term, ...] = ()
-    until: float = -math.inf
-    verdicts: dict[str, Verdict] = {}
-
-
-class Holding(Held, frozen=True, gc=False):
-    """One customer, with a row per term of the profile; ``aliases`` are joined by spaces."""
-
-    id: str
-    profile: Profile
-    aliases: str
+_ASK = plain("unavailable")  # stands where nothing was judged: its time is up
 
 
 class Table:
     """All that the service told. Names (ids and aliases) lead to customers; users and domains to ids, space between.
 
-    One writer at a time; ``turn`` is None while it writes, and another object after each write.
+    One writer at a time; ``turn`` is None while it writes, and another object after each write. ``front`` is what
+    readers need for most answers, without a lock: the slots, verdicts by feature and profile's number, the pages.
     """
 
     def __init__(self, head: Head) -> None:
         self.position, self.revision, self.catalog = head.position, head.revision, head.catalog
         self.turn: object = object()
-        self.holdings: dict[str | None, Holding] = {}
+        self.pages = Pages()
+        self.slots = Slots(self.pages)
+        self._verdicts: dict[str, list[Verdict]] = {}
+        self.front = (*self.slots.block, self._verdicts, self.pages.pages)
         self.users: dict[str, str] = {}
         self.domains: dict[str, str] = {}
-        self._shared: dict[tuple[Term, ...], Profile] = {}
+        self._profiles: list[tuple[Term, ...]] = [()]
+        self._numbers: dict[tuple[Term, ...], int] = {}
+        self._holders = [0]  # customers of each profile
+        self._left: list[int] = []  # numbers whose profile nobody holds any more
+        self._free: list[int] = []  # of these the ones that no verdict stands for
         self._judged: dict[Verdict, Verdict] = {}  # profiles share equal verdicts: fewer objects to fetch from memory
-        self._prune_at = _PRUNE_FROM
 
     def apply(self, changes: Changes, position: str) -> None:
         """Move to the position, as one: a name that moves between customers is never without one on the way."""
         self.turn = None
-        records = itertools.chain(changes.customers, changes.users, changes.domains)
-        for before in [self.put(record) for record in records]:
-            if before is not None:
-                self._drop_names(before)
+        gone = set()
+        for row, names in [self.put(record) for record in (*changes.customers, *changes.users, *changes.domains)]:
+            listed = self.pages.names(row) if names else []
+            for name in names:
+                if name not in listed:
+                    self.slots.drop(name, row)
+            if names and not listed:
+                gone.add(row)
+        self.pages.free += gone
         if changes.catalog is not None:
             self.catalog = changes.catalog
-            for profile in self._shared.values():
-                profile.until = -math.inf
+            self._forget()
+        self.publish()
         self.revision, self.position, self.turn = changes.revision, position, object()
 
-    def put(self, record: Record) -> Holding | None:
-        """Replace a customer, a user or a domain by its present state; returns the customer before."""
+    def publish(self) -> None:
+        """Let readers see what was put."""
+        self.front = (*self.slots.block, self._verdicts, self.pages.pages)
+
+    def put(self, record: Record) -> tuple[int, list[str]]:
+        """Replace a customer, a user or a domain by its present state; returns a customer's row and names before."""
         if not isinstance(record.c, str):
-            names, name = (self.users, record.u) if record.u is not None else (self.domains, record.d or "")
-            # One id alone stays the object it is: that of the customer costs nothing more.
-            names[name] = " ".join([held.id if (held := self.holdings.get(one)) else one for one in record.c])
+            kept, name = (self.users, record.u) if record.u is not None else (self.domains, record.d or "")
+            kept[name] = " ".join(record.c)
             if not record.c:
-                del names[name]
-            return None
-        before = self.holdings.get(record.c)
+                del kept[name]
+            return 0, []
+        held, row = self.slots.find(record.c)
+        before = self.pages.names(row) if held else []
         if record.gone:
-            self.holdings.pop(record.c, None)
-            return before
+            if held:
+                self.pages.write(row, b"")
+                self.slots.drop(record.c, row)
+                self._leave(held)
+            return row, before
         licenses = sorted(record.l, key=_sku)
-        profile = self._profile(tuple([(one.sku, one.status, one.starts, one.ends, one.quantity) for one in licenses]))
-        holding = Holding(b"".join(map(_row, licenses)), record.c, profile, " ".join(record.a))
-        for name in (record.c, *record.a):
-            self.holdings[name] = holding
-        return before
+        number = self._number(tuple([(one.sku, one.status, one.starts, one.ends, one.quantity) for one in licenses]))
+        names = [record.c, *record.a]
+        written = " ".join(names).encode() + b"\n" + b"".join(map(_row, licenses))
+        if held:
+            self.pages.write(row, written)
+            self._leave(held)
+        else:
+            row = self.pages.add(written)
+        for name in names:
+            self.slots.put(name, (number, row))
+        return row, before
 
-    def _drop_names(self, before: Holding) -> None:
-        after = self.holdings.get(before.id)
-        kept = after.aliases.split() if after is not None else ()
-        for alias in before.aliases.split():
-            owner = self.holdings.get(alias)
-            if alias not in kept and owner is not None and owner.id == before.id:
-                del self.holdings[alias]
+    def _number(self, terms: tuple[Term, ...]) -> int:
+        """Return the number of a profile, for one more customer."""
+        number = self._numbers.get(terms)
+        if number is None:
+            if len(self._left) > _SPARE + len(self._numbers):
+                self._forget()
+            if self._free:
+                number = self._free.pop()
+                self._profiles[number] = terms
+            else:
+                number = len(self._profiles)
+                self._profiles.append(terms)
+                self._holders.append(0)
+            self._numbers[terms] = number
+        self._holders[number] += 1
+        return number
 
-    def _profile(self, terms: tuple[Term, ...]) -> Profile:
-        found = self._shared.get(terms)
-        if found is None:
-            if len(self._shared) >= self._prune_at:
-                self._shared = {one.profile.terms: one.profile for one in self.holdings.values()}
-                self._judged = {}
-                self._prune_at = _PRUNE_FROM + 2 * len(self._shared)
-            found = self._shared[terms] = Profile(terms)
-        return found
+    def _leave(self, number: int) -> None:
+        self._holders[number] -= 1
+        if not self._holders[number]:
+            del self._numbers[self._profiles[number]]
+            self._profiles[number] = ()
+            self._left.append(number)
 
-    def members(self, user: str) -> list[Holding]:
-        """Return the customers that a user belongs to: by membership, else by the domain of its address."""
+    def _forget(self) -> None:
+        """Judge all anew. Who still reads the front of before finds no number there that means another profile now."""
+        self._verdicts, self._judged, self.slots.block = {}, {}, copied(self.slots.block)
+        self._free += self._left
+        self._left.clear()
+
+    def members(self, user: str) -> list[Place]:
+        """Return the places of a user's customers: by membership, else by the domain of its address."""
         domain = user.rpartition("@")[2] if "@" in user else ""
         named = self.users.get(user) or self.domains.get(domain, "")
-        return [self.holdings[one] for one in named.split() if one in self.holdings]
+        return [place for one in named.split() if (place := self.slots.find(one))[0]]
 
-    def verdict(self, holding: Holding, feature: str, now: float) -> Verdict:
+    def verdict(self, place: Place, feature: str, now: float) -> Verdict:
         """Judge one feature of the catalog at ``now`` (s since 1970), once until time alone changes a verdict.
 
         Where grace follows a license that its flag ended, the verdict is the customer's own, and made each time.
         """
-        micros, profile = round(now * 1e6), holding.profile
-        grace = self._grace(holding) if self.catalog.grace else {}
-        if now >= profile.until:
-            times = [time for term in profile.terms if term[1] in TIMED for time in term[2:4] if time is not None]
-            times += grace.values()
-            profile.verdicts = {}
-            profile.until = min((time for time in times if time > micros), default=math.inf) / 1e6
-        found = profile.verdicts.get(feature)
-        if found is None:
-            of = self.catalog.features[feature]
-            judged = judge(profile.terms, of, micros, feature, grace)
-            if grace and self._own(profile, of):
+        number, kept = place[0], self._verdicts.setdefault(feature, [])
+        kept += [_ASK] * (len(self._profiles) - len(kept))
+        if now >= kept[number].until:
+            micros, terms, of = round(now * 1e6), self._profiles[number], self.catalog.features[feature]
+            grace = self._grace(place) if self.catalog.grace else {}
+            judged = judge(terms, of, micros, feature, grace)
+            if grace and self._own(terms, of):
                 return judged
-            found = profile.verdicts[feature] = self._judged.setdefault(judged, judged)
-        return found
+            times = [time for term in terms if term[1] in TIMED for time in term[2:4] if time is not None]
+            until = min((time for time in (*times, *grace.values()) if time > micros), default=math.inf) / 1e6
+            judged = msgspec.structs.replace(judged, until=until)
+            if len(self._judged) > _SPARE + len(self._profiles):
+                self._judged = {}
+            kept[number] = self._judged.setdefault(judged, judged)
+        return kept[number]
 
-    def _own(self, profile: Profile, feature: Feature) -> bool:
-        ended = {term[0] for term in profile.terms if term[1] == "ended" and term[0] in self.catalog.grace}
+    def _own(self, terms: tuple[Term, ...], feature: Feature) -> bool:
+        ended = {term[0] for term in terms if term[1] == "ended" and term[0] in self.catalog.grace}
         return any(sku in ended for sku, _ in feature.grants)
 
-    def _grace(self, holding: Holding) -> dict[str, int]:
+    def _grace(self, place: Place) -> dict[str, int]:
         """Return when the grace after each license ends (µs since 1970)."""
-        found = {}
-        for at, (sku, status, starts, until, _) in enumerate(holding.profile.terms):
-            since = ROW.unpack_from(holding.rows, at * ROW.size)[1] if status == "ended" else None
+        found, rows = {}, self.pages.of(place[1]).rows(place[1])
+        for at, (sku, status, starts, until, _) in enumerate(self._profiles[place[0]]):
+            since = ROW.unpack_from(rows, at * ROW.size)[1] if status == "ended" else None
             ends: int | None = min((time for time in (until, since) if time is not None), default=None)
             if status in ("active", "ended") and ends is not None and (starts is None or starts < ends):
                 found[sku] = ends + self.catalog.grace.get(sku, 0) * _DAY
@@ -146,19 +168,23 @@ class Table:
 
     def lines(self) -> Iterator[bytes]:
         """Return the lines of a snapshot after its head, as of this moment: what changes later is not in them."""
-        customers = [holding for name, holding in self.holdings.items() if name == holding.id]
+        customers = _customers(Pages(self.pages.pages), self._profiles.copy(), self.slots.pairs())
         users, domains = list(self.users.items()), list(self.domains.items())
         return itertools.chain(
-            (write(Record(c=one.id, a=one.aliases.split(), l=_licenses(one))) for one in customers),
+            customers,
             (write(Record(u=user, c=ids.split())) for user, ids in users),
             (write(Record(d=domain, c=ids.split())) for domain, ids in domains),
-            [write(Record(end=True, customers=len(customers), users=len(users), domains=len(domains)))],
+            [write(Record(end=True, customers=len(self.pages), users=len(users), domains=len(domains)))],
         )
 
 
-def _licenses(one: Holding) -> list[License]:
-    kept = zip(one.profile.terms, ROW.iter_unpack(one.rows), strict=True)
-    return [License(*term, str(uuid.UUID(bytes=license_id)), since) for term, (license_id, since) in kept]
+def _customers(pages: Pages, profiles: list[tuple[Term, ...]], pairs: Iterator[tuple[int, Place]]) -> Iterator[bytes]:
+    for key, (number, row) in pairs:
+        names = pages.names(row) if number else []
+        if names and hash_of(names[0]) == key:  # else the slot of an alias
+            kept = zip(profiles[number], ROW.iter_unpack(pages.of(row).rows(row)), strict=True)
+            licenses = [License(*term, str(uuid.UUID(bytes=license_id)), since) for term, (license_id, since) in kept]
+            yield write(Record(c=names[0], a=names[1:], l=licenses))
 
 
 def _sku(license_: License) -> str:

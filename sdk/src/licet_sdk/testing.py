@@ -9,7 +9,7 @@ class FakeLicet(Licet):
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None, str | None]] = []
-        self.listeners, self.table, self._holdings = [], None, {}
+        self.listeners, self.table = [], None
         self._told: dict[tuple[str, str | None, str | None], tuple[str, Value | None]] = {}
 
     def grant(self, feature: str, *, customer: str | None = None, user: str | None = None, value: Value = True) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from licet_sdk.decision import MESSAGES, ROW, Value, moment
+from licet_sdk.decision import MESSAGES, Value, moment
+from licet_sdk.pages import ROW
 from licet_sdk.wire import Feature
 
 # SKU, status, starts, ends, quantity; of an override SKU or feature:NAME, effect, starts, ends, value.
@@ -24,7 +25,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a profile means for one feature. ``told`` begins the decision: allowed, reason, message, value, SKU, until.
 
     ``order`` puts the best first. ``at`` is where the license's bytes begin, -1 where there is none; ``floor`` the
-    earliest that its state can have begun. ``stale`` is the verdict to give instead once the data is too old.
+    earliest that its state can have begun. ``stale`` is the verdict to give instead once the data is too old. ``until``
+    (s since 1970) is when time alone may make another of it.
     """
 
     allowed: bool
@@ -33,6 +35,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     at: int = -1
     floor: int = 0
     stale: "Verdict | None" = None
+    until: float = -math.inf
 
 
 def plain(reason: str, value: Value | None = None) -> Verdict:
