@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime as dt
+import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -10,11 +12,13 @@ from licet.answer.audit import list_audit
 from licet.answer.views import Listing
 from licet.bootstrap.desks import audit_lines, audit_search
 from licet.cli.settings import store_settings
-from licet.cli.table import Json, show_json, show_table
+from licet.cli.table import Json, show_json, show_table, working
 from licet.settings import Settings
 from licet.store.values import Action, AuditEntry
 
-app = typer.Typer(help="List and export what people did.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and export what people did.\n\nExample: licet audit list --customer acme-1", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -62,8 +66,9 @@ def export(
 
     Example: licet audit export --since 2026-11-01 > audit.jsonl
     """
-    for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
-        typer.echo(line)
+    with nullcontext() if sys.stdout.isatty() else working("audit entries"):
+        for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
+            typer.echo(line)
 
 
 async def _list(

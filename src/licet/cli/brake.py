@@ -4,17 +4,17 @@ import asyncio
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import brake_desk, brake_reader
 from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say, show_json, show_table
+from licet.cli.table import Json, progress_bar, say, show_json, show_table
 from licet.consume.brake import Wish
 from licet.settings import Settings
 from licet.store.standing import BrakeView
 
-app = typer.Typer(help="Show what the safety brake holds, release it, hold more.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show what the safety brake holds, release it, hold more.\n\nExample: licet brake status", no_args_is_help=True
+)
 
 
 @app.command()
@@ -72,7 +72,7 @@ def restore(reason: Reason, yes: Yes = False, _json: Json = False) -> None:
 
 def _act(wish: Wish, done: str) -> None:
     licenses = revision = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("licenses", total=None)
         for count, at in brake_desk(store_settings()).steps(wish):
             licenses, revision = licenses + count, at

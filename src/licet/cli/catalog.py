@@ -7,21 +7,22 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import catalog_desk, catalog_plans, refold_customers
 from licet.cli.settings import Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say, show_table
+from licet.cli.table import Json, progress_bar, say, show_table
 from licet.consume.plan import Effect, Told, Totals
 from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
 from licet.settings import Settings
 
-app = typer.Typer(help="Show, plan and apply the catalog of SKUs and features.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show, plan and apply the catalog of SKUs and features.\n\nExample: licet catalog plan catalog.toml",
+    no_args_is_help=True,
+)
 File = Annotated[Path, typer.Argument(help="The catalog, in TOML.")]
 _PAGE = 500  # rows of a table without a limit that are held at once
-_HEADINGS = ("Customer", "Name", "", "What", "Before", "After")
+_HEADINGS = ("Customer", "Name", "Effect", "What", "Before", "After")
 
 
 @app.command()
@@ -83,7 +84,7 @@ def apply(
         typer.echo(f"version {version} is current", err=as_json)
     else:
         typer.echo("this catalog is current already", err=as_json)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("customers", total=None)
         reached = 0
         for count in refold_customers(settings):
@@ -96,10 +97,9 @@ def apply(
 def _look(settings: Settings, document: str, after: str, listing: "_Listing | None") -> tuple[Totals, int]:
     """Plan with a progress bar; returns the totals and the version that the plan was made against."""
     totals, against = Totals(), 0
-    # Rows that are printed while the bar moves must not land in it, nor in its stream.
-    torn = listing is not None and listing.streams and sys.stdout.isatty()
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=torn) as progress:
+    with progress_bar() as progress:
+        # Rows that are printed while the bar moves must not land in it.
+        progress.disable = listing is not None and listing.streams and sys.stdout.isatty()
         task = progress.add_task("customers", total=None)
 
         def begins(version: int, count: int) -> None:

@@ -6,10 +6,13 @@ import typer
 
 from licet.bootstrap.desks import customer_desk
 from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say
+from licet.cli.table import Json, say, working
 from licet.consume.customers import Acted, CustomerDesk
 
-app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
+app = typer.Typer(
+    help="Restore a deleted customer, erase one for good.\n\nExample: licet customer restore acme-1 --reason mistake",
+    no_args_is_help=True,
+)
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 
 
@@ -19,7 +22,8 @@ def restore(customer: Customer, reason: Reason, _json: Json = False) -> None:
 
     Example: licet customer restore acme-1 --reason "deleted by mistake, case 4711"
     """
-    acted = _desk().restore(customer, reason, operator())
+    with working("restoring"):
+        acted = _desk().restore(customer, reason, operator())
     _told(acted, "restored")
 
 
@@ -30,7 +34,8 @@ def erase(customer: Customer, reason: Reason, yes: Yes = False, _json: Json = Fa
     Example: licet customer erase acme-1 --reason "request of 24 November" --yes
     """
     confirm(f"erase the customer {customer} for good?", yes=yes, needed=True)
-    acted = _desk().erase(customer, reason, operator())
+    with working("erasing"):
+        acted = _desk().erase(customer, reason, operator())
     _told(acted, "erased")
 
 

@@ -5,20 +5,18 @@ import uuid
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.answer.letters import list_letters
 from licet.bootstrap.desks import letter_desk
 from licet.bootstrap.queue import check_queue
 from licet.cli.settings import Reason, operator, store_settings
-from licet.cli.table import Json, say, show_json, show_table
+from licet.cli.table import Json, progress_bar, say, show_json, show_table, working
 from licet.domain.errors import LicetError
 from licet.manage.letters import Replayed
 from licet.settings import Settings
 from licet.store.values import Letter, LetterState
 
-app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
+app = typer.Typer(help="List, show, replay and drop dead letters.\n\nExample: licet dead list", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=1, help="The letter's number, as `licet dead list` shows it.")]
 _PAGE = 200
 
@@ -34,7 +32,9 @@ def list_(
 
     Example: licet dead list --reason unreadable
     """
-    asyncio.run(_list(store_settings(), None if every else state, reason))
+    with working("dead letters"):
+        rows = asyncio.run(_list(store_settings(), None if every else state, reason))
+    show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
 
 
 @app.command()
@@ -88,7 +88,7 @@ def drop(
     say(f"dead letter {letter} is dropped", letter=letter, reason=reason)
 
 
-async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> None:
+async def _list(settings: Settings, state: LetterState | None, reason: str | None) -> list[list[object]]:
     cursor, rows = None, []
     async with letter_desk(settings) as (letters, _):
         while True:
@@ -99,8 +99,7 @@ async def _list(settings: Settings, state: LetterState | None, reason: str | Non
                 rows.append([*said, one.customer, one.event_id, origin])
             cursor = page.next
             if cursor is None:
-                break
-    show_table(("Letter", "State", "Reason", "Attempts", "Kept", "Customer", "Event", "Origin"), rows)
+                return rows
 
 
 async def _show(settings: Settings, letter: int) -> Letter:
@@ -117,7 +116,7 @@ async def _replay_all(settings: Settings, run: uuid.UUID, reason: str | None) ->
     taken = barred = 0
     async with letter_desk(settings) as (letters, desk):
         total = await letters.count_open(run, reason)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with progress_bar() as progress:
             task = progress.add_task("dead letters", total=total)
             try:
                 async for more, cannot in desk.replay_all(run, reason, operator()):

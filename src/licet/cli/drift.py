@@ -10,13 +10,12 @@ from typing import IO, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from licet.bootstrap.desks import drift_desk, repair_orders
 from licet.bootstrap.store import utc_now
 from licet.cli.settings import operator, store_settings
-from licet.cli.table import show_table
+from licet.cli.table import progress_bar, show_table
 from licet.domain.drift import Drift
 from licet.domain.errors import ConfigurationError
 from licet.domain.fields import read_moment
@@ -157,8 +156,7 @@ def _said(value: Any) -> str:
 
 @contextlib.contextmanager
 def _bar() -> Iterator[_Bar]:
-    # Rows that are printed while the bar moves must not land in its stream.
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+    with progress_bar() as progress:
         yield _Bar(progress)
 
 

@@ -13,7 +13,9 @@ from licet.manage.keys import CreatedKey
 from licet.settings import Settings
 from licet.store.ports import StoredKey
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, list and revoke API keys.\n\nExample: licet keys create shop --scope snapshot", no_args_is_help=True
+)
 
 
 @app.command()

@@ -1,9 +1,7 @@
-"""``licet``: everything an operator can do.
-
-Exit codes: 0 done; 1 it failed; 2 the command or the configuration is wrong.
-"""
+"""``licet``: everything an operator can do."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,38 +14,35 @@ from licet.cli.doctor import run_doctor
 from licet.cli.drift import export, reconcile
 from licet.cli.serve import run_web, run_worker
 from licet.cli.settings import read_settings, show_settings
-from licet.cli.table import Json, say
+from licet.cli.table import Json, progress_bar, say
 from licet.cli.up import run_up
 from licet.cli.verify import run_prune, run_verify
 from licet.domain.errors import ConfigurationError, Fault, InvalidInput, LicetError
 
+_HELP = """Turns a deal in Salesforce into an answer in the product: may this user use this feature, and why?
+
+Example: licet up --simulate
+"""
+_EPILOG = """Exit codes: 0 done; 1 it failed, or found something wrong; 2 the command or the configuration is wrong. \
+Some commands have more; their help says so.
+
+A terminal gets tables and colours (none with NO_COLOR), a pipe tab-separated lines; --json prints JSON.
+
+Completion for bash, zsh and fish: licet --install-completion
+"""
 app = typer.Typer(
     name="licet",
-    help="Turns a deal in Salesforce into an answer in the product: may this user use this feature, and why?",
+    help=_HELP,
+    epilog=_EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(keys.app, name="keys")
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(customer.app, name="customer")
-app.add_typer(override.app, name="override")
-app.command()(override.grant)
-app.command()(override.block)
-app.add_typer(brake.app, name="brake")
-app.add_typer(audit.app, name="audit")
-app.add_typer(partition.app, name="partition")
-app.add_typer(dead.app, name="dead")
-app.command("explain")(history.explain)
-app.command("timeline")(history.timeline)
-app.command()(export)
-app.command()(reconcile)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on (LICET_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on (LICET_PORT).", show_default="8000")]
 
 
-@app.command()
 def up(
     host: Host = None,
     port: Port = None,
@@ -61,7 +56,6 @@ def up(
     run_up(read_settings(host=host, port=port), data, simulate=simulate)
 
 
-@app.command()
 def web(
     host: Host = None,
     port: Port = None,
@@ -74,7 +68,6 @@ def web(
     run_web(read_settings(host=host, port=port), migrate_first=migrate_first)
 
 
-@app.command()
 def worker(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the database and its schema.")] = 60.0,
 ) -> None:
@@ -85,7 +78,6 @@ def worker(
     run_worker(read_settings(), wait)
 
 
-@app.command("migrate")
 def migrate_command(
     role: Annotated[str | None, typer.Option("--grant-to", help="The PostgreSQL role that services run as.")] = None,
     _json: Json = False,
@@ -94,12 +86,14 @@ def migrate_command(
 
     Example: LICET_DATABASE_URL=postgresql://licet@db/licet licet migrate
     """
-    applied = [migration.name for migration in migrate_store(read_settings(), role)]
+    with progress_bar() as progress:
+        task = progress.add_task("migrations", total=None)
+        done = migrate_store(read_settings(), role, lambda at, of: progress.update(task, completed=at, total=of))
+    applied = [migration.name for migration in done]
     lines = [*(f"applied {name}" for name in applied), "the database is at this release's schema"]
     say("\n".join(lines), applied=applied)
 
 
-@app.command("prune")
 def prune_command(_json: Json = False) -> None:
     """Empty the bytes of deliveries older than LICET_PAYLOAD_DAYS. Their rows, hashes and outcomes stay.
 
@@ -108,7 +102,6 @@ def prune_command(_json: Json = False) -> None:
     run_prune(read_settings())
 
 
-@app.command("verify")
 def verify_command(
     as_json: Json = False,
 ) -> None:
@@ -121,7 +114,6 @@ def verify_command(
     run_verify(read_settings(), as_json=as_json)
 
 
-@app.command("doctor")
 def doctor_command(
     as_json: Json = False,
 ) -> None:
@@ -134,7 +126,6 @@ def doctor_command(
     run_doctor(read_settings(), as_json=as_json)
 
 
-@app.command("settings")
 def settings_command(_json: Json = False) -> None:
     """List every setting, its value here (secrets masked) and what it is for.
 
@@ -143,13 +134,50 @@ def settings_command(_json: Json = False) -> None:
     show_settings(read_settings())
 
 
-@app.command()
 def version(_json: Json = False) -> None:
     """Print the version.
 
     Example: licet version
     """
     say(__version__, version=__version__)
+
+
+# What a newcomer looks for first stands first.
+_PANELS: dict[str, dict[str, typer.Typer | Callable[..., None]]] = {
+    "Run it": {
+        "up": up,
+        "web": web,
+        "worker": worker,
+        "migrate": migrate_command,
+        "doctor": doctor_command,
+        "settings": settings_command,
+        "version": version,
+    },
+    "Understand an answer": {"explain": history.explain, "timeline": history.timeline, "audit": audit.app},
+    "Say what is sold, and to whom": {
+        "catalog": catalog.app,
+        "grant": override.grant,
+        "block": override.block,
+        "override": override.app,
+        "customer": customer.app,
+        "keys": keys.app,
+    },
+    "Keep it right": {
+        "verify": verify_command,
+        "export": export,
+        "reconcile": reconcile,
+        "dead": dead.app,
+        "partition": partition.app,
+        "brake": brake.app,
+        "prune": prune_command,
+    },
+}
+for panel, commands in _PANELS.items():
+    for name, what in commands.items():
+        if isinstance(what, typer.Typer):
+            app.add_typer(what, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(what)
 
 
 def main() -> None:

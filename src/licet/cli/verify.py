@@ -1,13 +1,11 @@
 """``licet verify`` and ``licet prune``: what they show."""
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from licet.bootstrap.desks import prune_store, verify_store
 from licet.bootstrap.store import check_store
 from licet.cli.settings import operator
-from licet.cli.table import say, show_json
+from licet.cli.table import progress_bar, say, show_json
 from licet.settings import Settings
 
 INCOMPLETE = 3
@@ -16,7 +14,7 @@ INCOMPLETE = 3
 def run_verify(settings: Settings, *, as_json: bool) -> None:
     """Verify the store, print the report, and end with its exit code."""
     check_store(settings)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("deliveries", total=None)
         report = verify_store(
             settings,
@@ -41,7 +39,7 @@ def run_prune(settings: Settings) -> None:
     """Empty what is kept no longer, and say how much it was."""
     check_store(settings)
     emptied = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("deliveries", total=None)
         for done, total, count in prune_store(settings, operator()):
             emptied += count
