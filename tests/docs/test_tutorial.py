@@ -90,7 +90,8 @@ def shows(terminal: Terminal, expected: str) -> bool | None:
     """
     lines = ["[^\n]*".join(map(re.escape, line.split("…"))) for line in expected.splitlines()]
     if not terminal.ended():
-        return re.search("(.*\n)*?.*".join(lines), terminal.said) is not None or None
+        printed = iter(terminal.said.splitlines())
+        return all(any(re.search(line, one) for one in printed) for line in lines) or None
     said = terminal.said.partition("<<end ")[0].strip()
     if re.fullmatch("\n".join(lines), said):
         return True
