@@ -91,7 +91,7 @@ def _greet(console: Console, settings: Settings, links: Links, simulator: "_Simu
             ("queue", queue_name(settings)),
             ("post", f"curl -d '{_EXAMPLE}' {url}/salesforce/webhook"),
             ("ask", f"curl -H 'Authorization: Bearer {key}' '{url}/v1/check?customer=acme-1&feature={_FEATURE}'"),
-            ("commands", f"export {_environment(settings)}   (then `licet doctor`, in a second terminal)"),
+            ("commands", f"export {_environment(settings)}"),
             ("end", "Ctrl-C; the next start finds the data"),
         ],
     )
