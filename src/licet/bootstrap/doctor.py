@@ -100,7 +100,8 @@ def _door(settings: Settings, vitals: Vitals) -> Finding:
             return Finding("door", State.OK, "anyone may post, from this machine alone")
         return Finding("door", State.WARN, "anyone may post", "set LICET_WEBHOOK_AUTH=required")
     if settings.webhook_secrets or vitals.may_post or settings.bootstrap_api_key:
-        return Finding("door", State.OK, f"{len(settings.webhook_secrets)} secrets; keys may post")
+        signed = f", or a signature by one of {len(settings.webhook_secrets)}" if settings.webhook_secrets else ""
+        return Finding("door", State.OK, f"who has a key with the scope ingest{signed}, may post")
     todo = "set LICET_WEBHOOK_SECRETS, or run `licet keys create NAME --scope ingest`"
     return Finding("door", State.BAD, "no secret and no key with the scope ingest: nobody can post", todo)
 
