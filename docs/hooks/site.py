@@ -17,6 +17,8 @@ from mkdocs.structure.files import File, Files
 ROOT = pathlib.Path(__file__).parents[2]
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)#\s]+)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"<pre.*?</pre>", re.DOTALL)
+_RAW = re.compile(r"^(?:\d+\. |[*-] |\||```).*", re.MULTILINE)
 _FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]+src=["']?(?:https?:)?//|<link[^>]+stylesheet[^>]+//|@import"""
 )
@@ -45,6 +47,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return os.path.relpath(_uri(_target(here, link[1])), os.path.dirname(uri) or ".")
 
     return _LINK.sub(within, markdown)
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Refuse a list or a table that shows as text: a git host takes what MkDocs does not.
+
+    It wants a blank line before a list and before an item that follows a block, and four spaces before a block within.
+    """
+    if found := _RAW.search(_CODE.sub("", html)):
+        raise PluginError(f"{page.file.src_uri}: no list or table: {found[0]}")
+    return html
 
 
 def on_post_build(config: MkDocsConfig, **_: Any) -> None:

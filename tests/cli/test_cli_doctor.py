@@ -1,10 +1,12 @@
 """`licet doctor`: what is wrong, and what to do, in words a person at 3 a.m. can follow."""
 
 import json
+import uuid
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from cli.said import Cli, Said
 from licet.bootstrap import doctor
@@ -89,6 +91,8 @@ def test_who_may_post_is_told(stored: Cli, settings: dict[str, str], state: str)
         ({"database_url": ""}, "database", "set LICET_DATABASE_URL"),
         ({"database_url": "postgresql://nobody@127.0.0.1:1/none"}, "database", "start PostgreSQL"),
         ({"kafka_brokers": "127.0.0.1:1"}, "queue", "start the broker"),
+        ({"kafka_brokers": "none.invalid:1"}, "queue", "correct LICET_KAFKA_BROKERS"),
+        ({"kafka_brokers": "127.0.0.1:1", "kafka_config": "foo=bar"}, "queue", "correct that setting"),
     ],
 )
 def test_what_cannot_be_reached_is_told(stored: Cli, settings: dict[str, str], what: str, todo: str) -> None:
@@ -99,9 +103,37 @@ def test_what_cannot_be_reached_is_told(stored: Cli, settings: dict[str, str], w
     assert found["todo"].startswith(todo)
 
 
-def test_a_schema_that_is_behind_is_told(stored: Cli, database: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "found", "todo"),
+    [
+        (
+            "DELETE FROM schema_migration WHERE number = 5",
+            "lacks the migrations 0005_follow.sql",
+            "run `licet migrate`",
+        ),
+        ("INSERT INTO schema_migration VALUES (9000, '9000_more.sql', '')", "is ahead", "start the newer release"),
+        ("UPDATE schema_migration SET digest = '' WHERE number = 1", "was edited", "install the release"),
+    ],
+)
+def test_a_schema_of_another_release_is_told(stored: Cli, database: str, change: str, found: str, todo: str) -> None:
     with psycopg.connect(database) as connection:
-        connection.execute("DELETE FROM schema_migration WHERE number = 5")
-    found = findings(stored("doctor", "--json"))
-    assert found["schema"]["todo"] == "run `licet migrate`"
-    assert "workers" not in found
+        connection.execute(change.encode())
+    told = findings(stored("doctor", "--json"))
+    assert found in told["schema"]["found"]
+    assert told["schema"]["todo"].startswith(todo)
+    assert "workers" not in told
+    refused = stored("web")
+    assert refused.code == 2
+    assert todo in refused.err
+
+
+def test_a_role_without_its_rights_is_told(stored: Cli, database: str) -> None:
+    role = f"bare_{uuid.uuid4().hex}"
+    with psycopg.connect(database) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+    try:
+        found = findings(stored("doctor", "--json", database_url=make_conninfo(database, user=role)))
+    finally:
+        with psycopg.connect(database) as connection:
+            connection.execute(f"DROP ROLE {role}".encode())
+    assert found["schema"]["found"].endswith(f"as the owner, run `licet migrate --grant-to {role}`")

@@ -1,7 +1,12 @@
 """Help, examples, versions, and what a wrong command says."""
 
+import os
+import pathlib
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -22,6 +27,22 @@ def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[st
 
 
 COMMANDS = commands(get_command(app))
+GROUPS = [name for name, one in get_command(app).commands.items() if isinstance(one, TyperGroup)]  # type: ignore[attr-defined]
+SHELLS = {
+    "bash": """
+        eval "$(_LICET_COMPLETE=source_bash licet)"
+        COMP_WORDS=(licet override ex) COMP_CWORD=2
+        _licet_completion licet
+        echo "${COMPREPLY[@]}" """,
+    "zsh": """
+        compdef() { :; }; _describe() { :; }; _arguments() { echo "$@"; }
+        eval "$(_LICET_COMPLETE=source_zsh licet)"
+        words=(licet override ex) CURRENT=3
+        _licet_completion licet""",
+    "fish": """
+        _LICET_COMPLETE=source_fish licet | source
+        complete --do-complete "licet override ex" """,
+}
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
@@ -42,12 +63,32 @@ def test_every_command_that_ends_can_print_json() -> None:
     assert without - lines == {("up",), ("web",), ("worker",)}
 
 
-@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("path", [*(path for path, _ in COMMANDS), *((name,) for name in GROUPS), ()], ids=" ".join)
 def test_help_is_printed_for_every_command(cli: Cli, path: tuple[str, ...]) -> None:
     for flag in ("-h", "--help"):
         said = cli(*path, flag)
         assert said.code == 0
         assert "Example: licet" in " ".join(said.out.split()) or "Example: LICET_" in " ".join(said.out.split())
+
+
+def test_the_exit_codes_and_completion_are_in_the_first_help(cli: Cli) -> None:
+    said = " ".join(cli("--help").out.split())
+    assert (
+        "Exit codes: 0 done; 1 it failed, or found something wrong; 2 the command or the configuration is wrong" in said
+    )
+    assert "licet --install-completion" in said
+    assert said.index(" up ") < said.index(" doctor ") < said.index(" explain ") < said.index(" keys "), (
+        "as they are used"
+    )
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_that_read_the_script_completes(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    said = subprocess.run([shell, "-c", SHELLS[shell]], env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert re.search(r"\bextend\b", said.stdout), said
 
 
 def test_the_version_is_the_packages(cli: Cli) -> None:

@@ -1,6 +1,7 @@
 """``licet settings``, and settings that are wrong."""
 
 import pathlib
+import re
 import signal
 import socket
 import time
@@ -50,6 +51,18 @@ def test_a_terminal_gets_a_table(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
     assert "\t" not in said.out
     assert "What it is for" in said.out
     assert "LICET_DATABASE_URL" in said.out
+
+
+def test_a_narrow_terminal_gets_a_block_for_each_row_in_which_no_name_is_broken(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for width in (50, 60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        said = cli("settings").out
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+        assert max(map(len, plain.splitlines())) <= width
+        assert "LICET_CONSOLE_OIDC_CLIENT_SECRET" in plain.split()
 
 
 def test_settings_that_are_wrong_are_all_named_and_end_with_two(cli: Cli) -> None:

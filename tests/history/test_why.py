@@ -118,6 +118,8 @@ def test_every_reason_leads_to_its_delivery_and_its_account_manager(there: Stage
     assert change["customer"] == who["customer"] == lineage["record"]["id"]
     assert lineage["account_manager"] == "Ada Byron"
     assert f"/{place['partition']}/{place['offset']})" in sentences[1]
+    ours = {Reason.BLOCKED, Reason.OVERRIDE, Reason.UNKNOWN_FEATURE, Reason.UNKNOWN_USER}
+    assert ("Salesforce said so" not in sentences[1]) if reason in ours else ("own word" not in sentences[1])
     asked = "bootstrap" if reason in (Reason.BLOCKED, Reason.OVERRIDE) else "Ada Byron"  # who made the exception
     assert asked in sentences[2]
 

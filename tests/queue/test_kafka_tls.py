@@ -97,6 +97,13 @@ def test_what_is_not_trusted_is_refused_and_no_password_is_told(
     }[wrong]
     said = queue_away(secured.settings(**changed)) or ""
     assert f"Kafka at {secured.brokers}" in said
+    told = {
+        "password": "the broker refused the sign-in (",
+        "authority": "no TLS with the broker (",
+        "plain text": "no answer (",
+    }
+    assert told[wrong] in said
+    assert said.endswith("in LICET_KAFKA_CONFIG"), "it says what to do"
     topic = secured.topic(**changed)
 
     async def refused() -> object:

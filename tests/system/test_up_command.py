@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,20 @@ def test_the_lines_to_try_work_when_they_are_copied_out(first: tuple[Up, Wire]) 
     wire.settled(receipt["changes"][0]["event_id"])
     decision = run_line(up.said("ask"))
     assert (decision["allowed"], decision["reason"], decision["feature"]) == (True, "licensed", EMAIL)
+
+
+def test_other_commands_find_it_by_its_line_for_them(first: tuple[Up, Wire]) -> None:
+    line = f'{first[0].said("commands")}; "{sys.executable}" -m licet doctor --json'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    assert {one["what"] for one in json.loads(done.stdout)} >= {
+        "database",
+        "schema",
+        "keys",
+        "door",
+        "queue",
+        "workers",
+    }
 
 
 def test_the_console_s_link_signs_in_once_and_the_terminal_prints_another(first: tuple[Up, Wire]) -> None:

@@ -60,7 +60,8 @@ PHRASES: Mapping[str, Phrase] = {
     ),
 }
 
-
+# Not Salesforce's doing, whatever it said last.
+_DECIDED = ("blocked", "override", "unknown_feature", "unknown_user", "stale")
 _HELD = Phrase(
     "{sku} has ended, but is {held}{until}{note}; {cause}.",
     "Ask {manager}: if the customer still has {sku}, it has to be set in Salesforce again, else access ends then.",
@@ -84,7 +85,7 @@ def sentences(
         "since": _day(decision.since),
         "until": f" until {_day(decision.until)}" if decision.until is not None else "",
         "begins": f" before {_day(decision.until)}" if decision.until is not None else "",
-        "cause": _cause(behind),
+        "cause": _cause(behind, decided=decision.reason in _DECIDED and not braked),
         "author": override.author if override is not None else "somebody",
         "note": override.reason.removeprefix(HELD) if override is not None else "",
         "held": HELD,
@@ -101,14 +102,16 @@ def _manager(behind: Behind | None, name: str | None) -> str:
     return f"whoever looks after {name} in Salesforce" if name is not None else "the account manager"
 
 
-def _cause(behind: Behind | None) -> str:
-    """Say which delivery stands behind it, in half a sentence."""
+def _cause(behind: Behind | None, *, decided: bool) -> str:
+    """Say which delivery stands behind it, in half a sentence; beside it, where Licet or a person ``decided``."""
     delivery = behind.delivery if behind is not None else None
     if behind is None or delivery is None:
         return "no delivery from Salesforce says anything of it"
     at = delivery.source_time or delivery.received_at or delivery.recorded_at
     place = f"event {delivery.event_id}, {delivery.log}/{delivery.partition}/{delivery.offset}"
     said = f"Salesforce said so on {_day(at)} ({place})"
+    if decided:
+        said = f"Salesforce's own word is of {_day(at)} ({place})"
     if delivery.outcome != "applied":
         how = f"{delivery.outcome}({delivery.reason})" if delivery.reason else delivery.outcome
         said = f"the last delivery, of {_day(at)}, ended as {how} ({place})"

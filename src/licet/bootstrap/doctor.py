@@ -8,7 +8,7 @@ import psycopg
 
 from licet.bootstrap.queue import build_survey, queue_name
 from licet.bootstrap.store import check_address, check_store, utc_now
-from licet.domain.errors import ConfigurationError
+from licet.domain.errors import ConfigurationError, SchemaDiffers
 from licet.queue.ports import LogUnavailable
 from licet.settings import Settings
 from licet.store.vitals import Vitals, reach, read_progress, read_vitals
@@ -48,8 +48,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", State.BAD, error.detail, "set LICET_DATABASE_URL")
         return
     except psycopg.OperationalError as error:
-        said = str(error).strip().splitlines()[-1]
-        yield Finding("database", State.BAD, said, "start PostgreSQL, or correct LICET_DATABASE_URL")
+        todo = "start PostgreSQL, or correct host, user, password or database in LICET_DATABASE_URL"
+        yield Finding("database", State.BAD, " ".join(str(error).split()), todo)
         return
     version = f"PostgreSQL {reached.server_version // 10000}, answers in {reached.round_trip_s * 1000:.1f} ms"
     old = reached.server_version < OLDEST_POSTGRES
@@ -57,8 +57,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _clock(reached.ahead_s)
     try:
         check_store(settings)
+    except SchemaDiffers as error:
+        yield Finding("schema", State.BAD, error.found, error.todo)
+        return
     except ConfigurationError as error:
-        yield Finding("schema", State.BAD, error.detail, "run `licet migrate`")
+        yield Finding("schema", State.BAD, error.detail, "look at PostgreSQL")
         return
     yield Finding("schema", State.OK, "at this release's")
     vitals = read_vitals(settings.database_url)
@@ -96,7 +99,8 @@ def _door(settings: Settings, vitals: Vitals) -> Finding:
             return Finding("door", State.OK, "anyone may post, from this machine alone")
         return Finding("door", State.WARN, "anyone may post", "set LICET_WEBHOOK_AUTH=required")
     if settings.webhook_secrets or vitals.may_post or settings.bootstrap_api_key:
-        return Finding("door", State.OK, f"{len(settings.webhook_secrets)} secrets; keys may post")
+        signed = f", or a signature by one of {len(settings.webhook_secrets)}" if settings.webhook_secrets else ""
+        return Finding("door", State.OK, f"who has a key with the scope ingest{signed}, may post")
     todo = "set LICET_WEBHOOK_SECRETS, or run `licet keys create NAME --scope ingest`"
     return Finding("door", State.BAD, "no secret and no key with the scope ingest: nobody can post", todo)
 
@@ -104,9 +108,10 @@ def _door(settings: Settings, vitals: Vitals) -> Finding:
 def _queue(settings: Settings, vitals: Vitals) -> Iterator[Finding]:
     try:
         log, extents = build_survey(settings).extents()
-    except (LogUnavailable, ConfigurationError) as error:
-        todo = "start the broker, or correct LICET_KAFKA_BROKERS and LICET_KAFKA_CONFIG"
-        yield Finding("queue", State.BAD, str(error), todo)
+    except ConfigurationError as error:
+        yield Finding("queue", State.BAD, error.detail, "correct that setting of librdkafka's")
+    except LogUnavailable as error:
+        yield Finding("queue", State.BAD, str(error), error.todo or "look at the broker")
     else:
         yield Finding("queue", State.OK, f"{queue_name(settings)}: {len(extents)} partitions")
         progress = read_progress(settings.database_url, log)

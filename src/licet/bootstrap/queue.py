@@ -35,7 +35,7 @@ def queue_away(settings: Settings) -> str | None:
             with _kafka_told(settings):
                 ensure_topic(_topic(settings))
         except LogUnavailable as error:
-            return str(error)
+            return f"{error}: {error.todo}" if error.todo else str(error)
     return None
 
 
@@ -102,4 +102,7 @@ def build_announcer(settings: Settings) -> KafkaAnnouncer:
 
 def build_survey(settings: Settings) -> LogSurvey:
     """Build the operator's side of the queue."""
-    return KafkaSurvey(_topic(settings)) if settings.kafka_brokers else PostgresSurvey(settings.database_url)
+    if not settings.kafka_brokers:
+        return PostgresSurvey(settings.database_url)
+    with _kafka_told(settings):
+        return KafkaSurvey(_topic(settings))

@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -32,13 +32,15 @@ def build_brake(settings: Settings) -> Brake:
     )
 
 
-def migrate_store(settings: Settings, role: str | None = None) -> list[Migration]:
+def migrate_store(
+    settings: Settings, role: str | None = None, begins: Callable[[int, int], None] = lambda *_: None
+) -> list[Migration]:
     """Bring the database to this release's schema, for services that run as ``role``; returns what was applied.
 
     Raises ``ConfigurationError``.
     """
     with _told(settings):
-        done = migrate(settings.database_url, _initial_catalog(settings.catalog))
+        done = migrate(settings.database_url, _initial_catalog(settings.catalog), begins)
         if role is not None:
             grant(settings.database_url, role)
         return done
@@ -77,6 +79,9 @@ def _told(settings: Settings) -> Iterator[None]:
     where = check_address(settings)
     try:
         yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        todo = f"as the owner, run `licet migrate --grant-to {where.get('user', 'ROLE')}`"
+        raise ConfigurationError(f"PostgreSQL: {str(error).strip()}: {todo}") from error
     except psycopg.OperationalError as error:
         address = f"{where.get('host', 'localhost')}:{where.get('port', 5432)}, database {where.get('dbname', '')}"
         raise ConfigurationError(f"PostgreSQL at {address} cannot be used: {str(error).strip()}") from error

@@ -1,6 +1,7 @@
 """``licet audit``: who did what."""
 
 import datetime as dt
+import sys
 from typing import Annotated
 
 import typer
@@ -8,10 +9,12 @@ import typer
 from licet.answer.audit import list_audit
 from licet.bootstrap.desks import audit_lines, audit_search
 from licet.cli.settings import at, store_settings
-from licet.cli.table import Json, show_json, show_table
+from licet.cli.table import Json, progress, show_json, show_table
 from licet.store.values import Action
 
-app = typer.Typer(help="List and export what people did.", no_args_is_help=True)
+app = typer.Typer(
+    help="List and export what people did.\n\nExample: licet audit list --customer acme-1", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -51,5 +54,6 @@ def export(
 
     Example: licet audit export --since 2026-11-01 > audit.jsonl
     """
-    for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
-        typer.echo(line)
+    with progress("audit entries", shown=not sys.stdout.isatty()):
+        for line in audit_lines(store_settings(), since.replace(tzinfo=dt.UTC) if since else None):
+            typer.echo(line)

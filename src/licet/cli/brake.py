@@ -9,7 +9,9 @@ from licet.cli.settings import Reason, Yes, at, confirm, operator, store_setting
 from licet.cli.table import Json, progress, say, show_json, show_table
 from licet.consume.brake import Wish
 
-app = typer.Typer(help="Show what the safety brake holds, release it, hold more.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show what the safety brake holds, release it, hold more.\n\nExample: licet brake status", no_args_is_help=True
+)
 
 
 @app.command()

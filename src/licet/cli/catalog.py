@@ -16,10 +16,13 @@ from licet.domain.catalog import read_catalog
 from licet.domain.errors import ConfigurationError, InvalidInput
 from licet.settings import Settings
 
-app = typer.Typer(help="Show, plan and apply the catalog of SKUs and features.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show, plan and apply the catalog of SKUs and features.\n\nExample: licet catalog plan catalog.toml",
+    no_args_is_help=True,
+)
 File = Annotated[Path, typer.Argument(help="The catalog, in TOML.")]
 _PAGE = 500  # rows of a table without a limit that are held at once
-_HEADINGS = ("Customer", "Name", "", "What", "Before", "After")
+_HEADINGS = ("Customer", "Name", "Effect", "What", "Before", "After")
 
 
 @app.command()

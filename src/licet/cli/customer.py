@@ -6,10 +6,13 @@ import typer
 
 from licet.bootstrap.desks import customer_desk
 from licet.cli.settings import Reason, Yes, confirm, operator, store_settings
-from licet.cli.table import Json, say
+from licet.cli.table import Json, progress, say
 from licet.consume.customers import Acted
 
-app = typer.Typer(help="Restore a deleted customer, erase one for good.", no_args_is_help=True)
+app = typer.Typer(
+    help="Restore a deleted customer, erase one for good.\n\nExample: licet customer restore acme-1 --reason mistake",
+    no_args_is_help=True,
+)
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 
 
@@ -19,7 +22,9 @@ def restore(customer: Customer, reason: Reason, _json: Json = False) -> None:
 
     Example: licet customer restore acme-1 --reason "deleted by mistake, case 4711"
     """
-    _told(customer_desk(store_settings()).restore(customer, reason, operator()), "restored")
+    with progress("restoring"):
+        acted = customer_desk(store_settings()).restore(customer, reason, operator())
+    _told(acted, "restored")
 
 
 @app.command()
@@ -29,7 +34,9 @@ def erase(customer: Customer, reason: Reason, yes: Yes = False, _json: Json = Fa
     Example: licet customer erase acme-1 --reason "request of 24 November" --yes
     """
     confirm(f"erase the customer {customer} for good?", yes=yes, needed=True)
-    _told(customer_desk(store_settings()).erase(customer, reason, operator()), "erased")
+    with progress("erasing"):
+        acted = customer_desk(store_settings()).erase(customer, reason, operator())
+    _told(acted, "erased")
 
 
 def _told(acted: Acted, what: str) -> None:

@@ -14,7 +14,7 @@ from licet.cli.table import Json, progress, say, show_json, show_table
 from licet.domain.errors import LicetError
 from licet.store.values import LetterLine, LetterState
 
-app = typer.Typer(help="List, show, replay and drop dead letters.", no_args_is_help=True)
+app = typer.Typer(help="List, show, replay and drop dead letters.\n\nExample: licet dead list", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=1, help="The letter's number, as `licet dead list` shows it.")]
 _PAGE = 200
 
@@ -30,8 +30,10 @@ def list_(
 
     Example: licet dead list --reason unreadable
     """
+    with progress("dead letters"):
+        found = at(letter_desk, lambda lent: _all(lent, None if every else state, reason))
     rows = []
-    for one in at(letter_desk, lambda lent: _all(lent, None if every else state, reason)):
+    for one in found:
         origin = f"{one.log}/{one.partition}/{one.offset}" if one.log else one.origin
         said = [one.letter, one.state, one.reason, one.attempts, one.recorded_at]
         rows.append([*said, one.customer, one.event_id, origin])

@@ -1,9 +1,12 @@
 """``licet doctor``: a check-up."""
 
+import contextlib
+
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from licet.bootstrap.doctor import State, examine
+from licet.bootstrap.doctor import Finding, State, examine
 from licet.cli.settings import read_settings
 from licet.cli.table import Json, show_json
 
@@ -20,14 +23,18 @@ def doctor(as_json: Json = False) -> None:
     settings = read_settings()
     console = Console(highlight=False, soft_wrap=True)
     findings = []
-    for finding in examine(settings):
-        findings.append(finding)
-        if not as_json:
-            mark = f"[{_COLOURS[finding.state]}]{finding.state:<4}[/]"
-            console.print(f"{mark}  {finding.what:<12}  ", end="")
-            console.print(finding.found, markup=False)
-            if finding.todo is not None:
-                console.print(f"{'':20}→ {finding.todo}", markup=False)
+    with contextlib.nullcontext() if as_json else console.status("looking"):
+        for finding in examine(settings):
+            findings.append(finding)
+            if not as_json:
+                console.print(_line(finding))
     if as_json:
         show_json(findings)
     raise typer.Exit(any(finding.state is State.BAD for finding in findings))
+
+
+def _line(finding: Finding) -> Text:
+    line = Text.assemble((f"{finding.state:<4}", _COLOURS[finding.state]), f"  {finding.what:<12}  {finding.found}")
+    if finding.todo is not None:
+        line.append(f"\n{'':20}→ {finding.todo}")
+    return line

@@ -9,7 +9,9 @@ from licet.cli.settings import at, operator
 from licet.cli.table import Json, say, show_table
 from licet.manage.keys import Keys
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, list and revoke API keys.\n\nExample: licet keys create shop --scope snapshot", no_args_is_help=True
+)
 
 
 @app.command()

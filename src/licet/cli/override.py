@@ -11,13 +11,16 @@ import typer
 from licet.bootstrap.desks import Exceptions, override_desk
 from licet.bootstrap.store import utc_now
 from licet.cli.settings import Reason, at, operator
-from licet.cli.table import Json, say, show_table
+from licet.cli.table import Json, progress, say, show_table
 from licet.domain.errors import Fault, InvalidInput
 from licet.domain.ids import CustomerRef, shown
 from licet.manage.overrides import Draft
 from licet.store.overrides import Stored
 
-app = typer.Typer(help="List, extend and end grants and blocks.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, extend and end grants and blocks.\n\nExample: licet override list --customer acme-1",
+    no_args_is_help=True,
+)
 Customer = Annotated[str, typer.Argument(help="The customer's id or alias.")]
 What = Annotated[str, typer.Argument(help="A SKU, or feature:NAME.")]
 OverrideId = Annotated[uuid.UUID, typer.Argument(help="The override's id, as `licet override list` shows it.")]
@@ -74,10 +77,9 @@ def list_(
             if not page.more:
                 return found
 
-    rows = [
-        (one.override_id, one.customer, _what(one), *(getattr(one, name) for name in _SHOWN))
-        for one in at(override_desk, read)
-    ]
+    with progress("overrides"):
+        found = at(override_desk, read)
+    rows = [(one.override_id, one.customer, _what(one), *(getattr(one, name) for name in _SHOWN)) for one in found]
     show_table(("Override", "Customer", "What", "Effect", "Kind", "From", "Until", "Author", "Reason"), rows)
 
 

@@ -8,7 +8,9 @@ from licet.bootstrap.desks import partition_desk
 from licet.cli.settings import operator, store_settings
 from licet.cli.table import Json, say_each, show_table
 
-app = typer.Typer(help="Show stopped partitions, and let them go on.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show stopped partitions, and let them go on.\n\nExample: licet partition show", no_args_is_help=True
+)
 Partition = Annotated[int | None, typer.Argument(help="The partition's number.")]
 All = Annotated[bool, typer.Option("--all", help="All stopped partitions.")]
 

@@ -8,9 +8,14 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
+
+_PROSE = 30  # what is longer and has spaces may be wrapped, to no less than this
+_BETWEEN = 2  # spaces between two columns
 
 
 class _Form:
@@ -33,26 +38,47 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.", callback=_choo
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows; a terminal gets a table, anything else lines of tab-separated values without headings.
+    """Print rows; anything but a terminal gets lines of tab-separated values without headings.
 
+    A terminal gets a table, in which only sentences are wrapped, or a block for each row where that is too wide.
     As JSON: an array of objects, whose names are the headings, ``Last used`` as ``last_used``.
     """
     if _Form.json:
         names = [heading.lower().replace(" ", "_") for heading in headings]
         show_json([dict(zip(names, row, strict=True)) for row in rows])
         return
-    console = Console()
+    console = Console(highlight=False)
     cells = [[_cell(value) for value in row] for row in rows]
     if not console.is_terminal:
         for line in cells:
             print("\t".join(line))  # noqa: T201 the command's output
         return
-    table = Table(box=None)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    columns, need = [], 0
+    for heading, values in zip(headings, list(zip(*cells, strict=True)) or [()] * len(headings), strict=True):
+        wide = max(map(cell_len, (heading, *values)))
+        wraps = wide > _PROSE and any(" " in value for value in values)
+        columns.append(Column(heading, overflow="fold", no_wrap=not wraps, min_width=_PROSE if wraps else None))
+        need += _BETWEEN + (_PROSE if wraps else wide)
+    if need > console.width:
+        _show_records(console, headings, cells)
+        return
+    table = Table(*columns, box=None)
     for line in cells:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     console.print(table)
+
+
+def _show_records(console: Console, headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print rows one below the other, a line for each value that is there: no id is broken to fit a column."""
+    for line in cells:
+        record = Table(box=None, show_header=False)
+        record.add_column(style="bold", no_wrap=True)
+        record.add_column(overflow="fold")
+        for heading, cell in zip(headings, line, strict=True):
+            if cell:
+                record.add_row(heading, Text(cell))
+        console.print(record)
+        console.print()
 
 
 def say(sentence: str, **facts: Any) -> None:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import pathlib
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -108,9 +109,17 @@ def _greet(console: Console, settings: Settings, link: str | None) -> None:
             ("queue", queue_name(settings)),
             ("post", f"curl -d '{_EXAMPLE}' {url}/salesforce/webhook"),
             ("ask", f"curl -H 'Authorization: Bearer {key}' '{url}/v1/check?customer=acme-1&feature={_FEATURE}'"),
+            ("commands", f"export {_environment(settings)}"),
             ("end", "Ctrl-C; the next start finds the data"),
         ],
     )
+
+
+def _environment(settings: Settings) -> str:
+    """Say what other commands need to find this deployment; an address that holds a password is not said again."""
+    url = settings.database_url if "LICET_DATABASE_URL" not in os.environ else None
+    said = {"DATABASE_URL": url, "BOOTSTRAP_API_KEY": settings.bootstrap_api_key, "WEBHOOK_AUTH": settings.webhook_auth}
+    return " ".join(f"LICET_{name}={shlex.quote(value)}" for name, value in said.items() if value)
 
 
 def _url(settings: Settings) -> str:

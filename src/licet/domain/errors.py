@@ -11,6 +11,7 @@ LicetError
 ├── Unavailable           a part of Licet cannot answer now; carries when to come back
 │   └── RevisionNotReached the answer does not include yet what the caller asked it to include
 └── ConfigurationError    the deployment is set up wrongly; stops the start
+    └── SchemaDiffers     the database is at another release's schema
 
 ``code`` is stable: clients may branch on it. The edge maps each class to HTTP once (``edge/problems.py``).
 """
@@ -133,3 +134,12 @@ class ConfigurationError(LicetError):
 
     code = "configuration"
     title = "The configuration is not valid"
+
+
+class SchemaDiffers(ConfigurationError):
+    """The database's schema is not this release's. ``todo`` is what to do about it."""
+
+    def __init__(self, found: str, todo: str) -> None:
+        super().__init__(f"{found}: {todo}")
+        self.found = found
+        self.todo = todo

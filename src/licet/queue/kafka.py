@@ -5,10 +5,11 @@ and the loop would take the interpreter's lock from each other: 4 of a post's 87
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import confluent_kafka
@@ -17,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from licet.queue.librdkafka import code_of, said, voice
+from licet.queue.librdkafka import code_of, said, unavailable, voice
 from licet.queue.message import PARTITIONS, TOPIC, Message, Position
 from licet.queue.pending import PendingAppend, PendingAppends
 from licet.queue.ports import AppendFailed, LogUnavailable
@@ -61,24 +62,38 @@ class KafkaTopic(msgspec.Struct, frozen=True, kw_only=True):
         return {**common, **defaults, **self.config, **promises, "bootstrap.servers": self.brokers}
 
 
+@contextlib.contextmanager
+def asking(topic: KafkaTopic) -> Iterator[AdminClient]:
+    """Lend a client that asks about the topic; what its calls raise becomes ``LogUnavailable``, with what to do."""
+    heard: list[KafkaError] = []
+    admin = AdminClient(topic.client({}, {"log_level": 0, "error_cb": heard.append}))
+    try:
+        yield admin
+    except (KafkaException, TimeoutError) as error:
+        admin.poll(0)
+        raise unavailable(f"Kafka at {topic.brokers}, topic {topic.name}", error, heard) from error
+
+
 def ensure_topic(topic: KafkaTopic, timeout: float = 4.0) -> None:
     """Make the topic unless it exists; one that exists is left as it is. Blocks up to about ``timeout`` seconds.
 
     It lists all topics first: asking for one by name would let a broker make it, with its own number of partitions.
     Raises ``LogUnavailable``.
     """
-    admin = AdminClient(topic.client({}, {"log_level": 0}))
     wanted = NewTopic(topic.name, topic.partitions, topic.replication, config=dict(topic.made_with))
-    try:
-        if topic.name not in admin.list_topics(timeout=timeout).topics:
-            made = admin.create_topics([wanted], operation_timeout=timeout, request_timeout=timeout)
+    with asking(topic) as admin:
+        if topic.name in admin.list_topics(timeout=timeout).topics:
+            return
+        made = admin.create_topics([wanted], operation_timeout=timeout, request_timeout=timeout)
+        try:
             made[topic.name].result(timeout)
-            deadline = time.monotonic() + timeout
-            while topic.name not in admin.list_topics(timeout=timeout).topics and time.monotonic() < deadline:
-                time.sleep(SLICE_S)  # the brokers hear of it a moment later
-    except (KafkaException, TimeoutError) as error:
-        if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {said(error)}") from error
+        except KafkaException as error:
+            if code_of(error) == KafkaError.TOPIC_ALREADY_EXISTS:
+                return
+            raise
+        deadline = time.monotonic() + timeout
+        while topic.name not in admin.list_topics(timeout=timeout).topics and time.monotonic() < deadline:
+            time.sleep(SLICE_S)  # the brokers hear of it a moment later
 
 
 class KafkaLog:

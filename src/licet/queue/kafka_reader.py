@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from licet.queue.kafka import KafkaTopic, ensure_topic
+from licet.queue.kafka import KafkaTopic, asking, ensure_topic
 from licet.queue.librdkafka import record_of, said, voice
 from licet.queue.message import Record
 from licet.queue.ports import Extent, Held, LogGap, LogUnavailable, Positions
@@ -30,12 +29,9 @@ def ledger_name(topic: KafkaTopic) -> str:
     A topic made anew has another id, and so is another log. A broker older than 2.8 gives none: the name ends in the
     ``@`` there, and a topic made anew shows only in its offsets. Raises ``LogUnavailable``.
     """
-    admin = AdminClient(topic.client({}, {"log_level": 0}))
-    try:
+    with asking(topic) as admin:
         asked = admin.describe_topics(TopicCollection([topic.name]), request_timeout=_NAME_S)
         found = asked[topic.name].result(_NAME_S + 1).topic_id
-    except (KafkaException, TimeoutError) as error:
-        raise LogUnavailable(f"Kafka at {topic.brokers}, topic {topic.name}: {said(error)}") from error
     known = found.get_most_significant_bits() or found.get_least_significant_bits()
     return f"kafka:{topic.name}@{str(found).translate(_AS_KAFKA_SAYS) if known else ''}"
 
@@ -230,6 +226,7 @@ class KafkaSurvey:
 
     def __init__(self, topic: KafkaTopic) -> None:
         self._topic = topic
+        self._consumer().close()  # a setting that Kafka's client does not take is told at once, as elsewhere
 
     def extents(self) -> tuple[str, Mapping[int, Extent]]:
         """Return the log's name in the ledger and what each partition holds."""

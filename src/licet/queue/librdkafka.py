@@ -6,13 +6,39 @@ import math
 import operator
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from licet.queue.message import UNREADABLE, Header, Record
+from licet.queue.ports import LogUnavailable
+
+# What an error of Kafka means to a person, and what to do about it; what says most stands first.
+_MEANS = {
+    KafkaError._AUTHENTICATION: (  # noqa: SLF001 Kafka's name, as those below
+        "the broker refused the sign-in",
+        "correct sasl.mechanism, sasl.username and sasl.password in LICET_KAFKA_CONFIG",
+    ),
+    KafkaError._SSL: ("no TLS with the broker", "correct ssl.ca.location in LICET_KAFKA_CONFIG"),  # noqa: SLF001
+    KafkaError._RESOLVE: ("no such host", "correct LICET_KAFKA_BROKERS"),  # noqa: SLF001
+    KafkaError._TRANSPORT: ("no connection", "start the broker, or correct LICET_KAFKA_BROKERS"),  # noqa: SLF001
+    # A broker that asks for TLS or a password, which this client does not offer, says nothing either.
+    KafkaError._TIMED_OUT: (  # noqa: SLF001
+        "no answer",
+        "start the broker, correct LICET_KAFKA_BROKERS, or set security.protocol in LICET_KAFKA_CONFIG",
+    ),
+    KafkaError.UNKNOWN_TOPIC_OR_PART: (
+        "the topic is not there",
+        "start `licet web`, which makes it, make it yourself, or correct LICET_KAFKA_TOPIC",
+    ),
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: (
+        "the Kafka user may not use the topic",
+        "give it the rights that docs/how-to/kafka.md lists",
+    ),
+}
+_VAGUE = (None, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)  # noqa: SLF001
 
 
 def record_of(log: str, message: confluent_kafka.Message) -> Record:
@@ -50,6 +76,17 @@ def _time(kind: int, milliseconds: int) -> dt.datetime | None:
 def code_of(error: BaseException) -> int | None:
     """Return Kafka's code of an error, or None where it is not Kafka's."""
     return error.args[0].code() if isinstance(error, KafkaException) else None
+
+
+def unavailable(where: str, error: BaseException, heard: Sequence[KafkaError]) -> LogUnavailable:
+    """Say what is wrong with a log, and what to do: calls only time out, why is in what the client ``heard``."""
+    code, words = code_of(error), said(error)
+    if code in _VAGUE:
+        known = [one for one in heard if one.code() in _MEANS]
+        reason = min(known, key=lambda one: list(_MEANS).index(one.code()), default=None)
+        code, words = (reason.code(), reason.str()) if reason is not None else (KafkaError._TIMED_OUT, words)  # noqa: SLF001
+    means, todo = _MEANS.get(code, (None, None))
+    return LogUnavailable(f"{where}: {means} ({words})" if means else f"{where}: {words}", todo)
 
 
 def said(error: BaseException) -> str:

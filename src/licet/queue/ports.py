@@ -101,7 +101,11 @@ class Held:
 
 
 class LogUnavailable(Exception):
-    """The log cannot be read now."""
+    """The log cannot be read now. ``todo``: what a person can do about it, where that is known."""
+
+    def __init__(self, found: str, todo: str | None = None) -> None:
+        super().__init__(found)
+        self.todo = todo
 
 
 class LogGap(Exception):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.resources
 import re
+from collections.abc import Callable
 
 import msgspec
 import psycopg
@@ -10,7 +11,7 @@ import psycopg.sql
 from psycopg.conninfo import make_conninfo
 
 from licet.domain.catalog import read_catalog
-from licet.domain.errors import ConfigurationError
+from licet.domain.errors import SchemaDiffers
 from licet.store.catalogs import begin, insert_version
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
@@ -48,8 +49,10 @@ def migrations() -> list[Migration]:
     )
 
 
-def migrate(url: str, catalog: str | None = None) -> list[Migration]:
-    """Apply what is pending and return it. A second caller waits for the first.
+def migrate(
+    url: str, catalog: str | None = None, begins: Callable[[int, int], None] = lambda *_: None
+) -> list[Migration]:
+    """Apply what is pending and return it; ``begins`` is told which of how many. A second caller waits for the first.
 
     ``catalog`` is the TOML of version 1 where the store has none; None means the default catalog. Each migration
     waits at most 3 s for a lock, so that it fails rather than stop a running service.
@@ -58,7 +61,8 @@ def migrate(url: str, catalog: str | None = None) -> list[Migration]:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         connection.execute(_LEDGER)
         todo = _pending(connection)
-        for migration in todo:
+        for count, migration in enumerate(todo):
+            begins(count, len(todo))
             with connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '3s'")
                 connection.execute(migration.sql.encode())
@@ -86,13 +90,13 @@ def default_catalog() -> str:
 
 
 def check_migrated(url: str) -> None:
-    """Raise ``ConfigurationError`` where the database is not at this release's schema."""
+    """Raise ``SchemaDiffers`` where the database is not at this release's schema."""
     with psycopg.connect(make_conninfo(url, application_name="licet"), autocommit=True) as connection:
         known = connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL").fetchone()
         todo = _pending(connection) if known is not None and known[0] else migrations()
     if todo:
-        names = ", ".join(migration.name for migration in todo)
-        raise ConfigurationError(f"the database lacks the migrations {names}: run `licet migrate`")
+        more = f" and {len(todo) - 1} more" if len(todo) > 1 else ""
+        raise SchemaDiffers(f"the database lacks the migrations {todo[0].name}{more}", "run `licet migrate`")
 
 
 def _pending(connection: psycopg.Connection) -> list[Migration]:
@@ -103,10 +107,10 @@ def _pending(connection: psycopg.Connection) -> list[Migration]:
     ours = migrations()
     for migration in ours:
         if migration.number in applied and applied[migration.number][1] != migration.digest:
-            raise ConfigurationError(f"migration {migration.name} was edited after it had been applied")
+            found = f"migration {migration.name} was edited after it had been applied"
+            raise SchemaDiffers(found, "install the release as it was published")
     beyond = sorted(set(applied) - {migration.number for migration in ours})
     if beyond:
-        raise ConfigurationError(
-            f"the database is ahead: it knows migration {applied[beyond[-1]][0]}, this release does not"
-        )
+        found = f"the database is ahead: it knows migration {applied[beyond[-1]][0]}, this release does not"
+        raise SchemaDiffers(found, "start the newer release that made it, or restore the backup of before the upgrade")
     return [migration for migration in ours if migration.number not in applied]
