@@ -12,7 +12,9 @@ from licet.console.sign_in import link_path
 from licet.domain.errors import Fault, InvalidInput
 from licet.settings import Settings
 
-app = typer.Typer(help="Let somebody into the console, and end sessions there.", no_args_is_help=True)
+app = typer.Typer(
+    help="Let somebody into the console, and end sessions there.\n\nExample: licet console link", no_args_is_help=True
+)
 
 
 @app.command()
