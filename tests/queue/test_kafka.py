@@ -276,9 +276,14 @@ class TestOnABroker:
         before = reader.name
         broker.kill()  # then the old topic's leader epochs are higher than the new one's
         broker.start()
+        admin = AdminClient({"bootstrap.servers": wire.topic.brokers})
+        deadline = time.monotonic() + 60
+        while any(
+            one.leader < 0 for one in admin.list_topics(wire.topic.name, 20).topics[wire.topic.name].partitions.values()
+        ):
+            assert time.monotonic() < deadline
         placed(append(wire, [message("one", 10)]))
         read(reader, 1, seconds=60)
-        admin = AdminClient({"bootstrap.servers": wire.topic.brokers})
         admin.delete_topics([wire.topic.name])[wire.topic.name].result(10)
         deadline = time.monotonic() + 20
         while wire.topic.name in admin.list_topics(timeout=5).topics:
