@@ -261,7 +261,8 @@ def test_before_the_first_load_a_check_says_come_back() -> None:
 @pytest.mark.parametrize("moved", ["epoch", "catalog", "interval"])
 def test_the_same_words_on_other_grounds_have_another_tag(moved: str) -> None:
     world = World()
-    world.change(Records([record("c0", {"A": ("suspended", None, 2)}, [])]))
+    ends = 2
+    world.change(Records([record("c0", {"A": ("suspended", None, ends)}, [])]))
     first = world.ask("customer=c0&feature=mail")
     assert first.json["until"] is None
     if moved == "epoch":
@@ -271,7 +272,7 @@ def test_the_same_words_on_other_grounds_have_another_tag(moved: str) -> None:
     elif moved == "catalog":
         world.change(Records(), catalog=1)
     else:
-        world.change(Records([record("c0", {"A": ("suspended", None, 3)}, [])]))
+        world.change(Records([record("c0", {"A": ("suspended", None, ends + 1)}, [])]))
     again = world.ask("customer=c0&feature=mail", **{"if-none-match": first.headers["etag"]})
     assert again.status == 200
     assert {**again.json, "revision": 0} == {**first.json, "revision": 0}
