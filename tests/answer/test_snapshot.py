@@ -182,3 +182,16 @@ def test_sets_of_terms_that_nobody_has_any_more_call_for_another_load(monkeypatc
     assert not snapshot.crowded
     snapshot.prepare(Records([CustomerRecord("a", "SKU1|ended|||", bytes(24))]))
     assert snapshot.crowded
+
+
+def test_an_alias_goes_with_who_lost_it_and_stays_with_who_took_it() -> None:
+    snapshot = Snapshot(Position(uuid.uuid4(), 1, 1), read_catalog(EXAMPLE.read_text()))
+    snapshot.fill(Records([CustomerRecord("a", aliases="t:1 t:2 t:3"), CustomerRecord("b")]))
+    before = snapshot.at_present()
+    for records in itertools.permutations([CustomerRecord("a", aliases="t:1"), CustomerRecord("b", aliases="t:2")]):
+        after = before.at_present()
+        after.apply(after.prepare(Records(records)), before.position)
+        assert dict(after.aliases) == {"t:1": "a", "t:2": "b"}
+        after.apply(after.prepare(Records([CustomerRecord("a", gone=True)])), before.position)
+        assert (dict(after.aliases), list(after.customers)) == ({"t:2": "b"}, ["b"])
+    assert dict(before.aliases) == dict.fromkeys(["t:1", "t:2", "t:3"], "a")

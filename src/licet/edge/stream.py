@@ -23,7 +23,7 @@ from licet.store.records import Position
 SNAPSHOT = "GET /v1/snapshot?feature=…: all that a decision reads, as lines of JSON; the last says that it is whole."
 STREAM = "GET /v1/stream?feature=…&customer=…&after=…: what changes, as server-sent events."
 OFREP = "GET /ofrep/v1/stream?user=…&customer=…: OFREP's event stream; `refetchEvaluation`: evaluate again."
-# Each takes some of the loop's time.
+# Each is encoded in a thread, beside the checks.
 SNAPSHOTS = 4
 # Some 80 kB: a thread makes it within 1 ms, in which the loop waits for it at most once.
 CHUNK = 250
