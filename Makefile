@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint docs bench sim chaos kills fuzz screenshots test-packages test-compose lock clean
+.PHONY: help up test lint docs bench sim chaos kills fuzz screenshots test-browser test-packages test-compose lock clean
 
 help:  ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,10 +29,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt sdk/pyproject.toml
 up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
 	@exec $(BIN)/licet up --simulate $(ARGS)
 
-# Tests wait more than they compute: six processes keep two cores busy.
-TESTS := -n 6 --dist worksteal --ignore=tests/packages --ignore=tests/docs/test_tutorial.py
-test: $(VENV)/.dev  ## all tests, with branch coverage; the storms without it
-	$(BIN)/python -m pytest $(TESTS) -m "not storm" --cov --cov-report=term:skip-covered $(ARGS)
+# Tests wait as long as they compute: four processes keep two cores busy.
+TESTS := -n 4 --dist worksteal --ignore=tests/packages --ignore=tests/docs/test_tutorial.py
+test: $(VENV)/.dev  ## all tests but a browser's, with branch coverage; the storms without it
+	$(BIN)/python -m pytest $(TESTS) -m "not storm and not browser" --cov --cov-report=term:skip-covered $(ARGS)
 	$(BIN)/python -m pytest $(TESTS) -q -m storm $(addprefix tests/,sim chaos kills fuzz answer consume sdk)
 
 lint: $(VENV)/.dev  ## ruff, mypy, import-linter
@@ -69,6 +69,9 @@ fuzz: $(VENV)/.dev  ## the API, the door and the topic, with what nobody would s
 
 screenshots: $(VENV)/.dev  ## every page of the console into docs/images, at both widths, in light and dark
 	PYTHONPATH=tests $(BIN)/python -W ignore -m console.screenshots
+
+test-browser: $(VENV)/.dev  ## the console in a real browser, with axe-core, at both widths
+	$(BIN)/python -m pytest $(TESTS) -q -m browser tests/console
 
 test-packages: $(VENV)/.dev  ## both wheels, built and installed into empty environments; the tutorial as it stands
 	$(BIN)/python -m pytest -q tests/packages tests/docs/test_tutorial.py

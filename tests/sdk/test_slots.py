@@ -102,6 +102,7 @@ def _follows(strength: int, told: list[list[dict[str, Any]]]) -> None:
         assert sorted(line.get("a", [])) == sorted(one.state[line["c"]]["a"])
 
 
+@pytest.mark.storm
 def test_names_that_meet_are_told_apart_whatever_comes_and_goes(strength: int) -> None:
     _follows(strength)
 
