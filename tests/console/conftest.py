@@ -8,7 +8,6 @@ from playwright.sync_api import Browser
 
 from support.browser import browser
 
-
 HERE = pathlib.Path(__file__).parent
 
 
