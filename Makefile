@@ -29,8 +29,8 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt sdk/pyproject.toml
 up: $(VENV)/.runtime  ## start everything on this machine, with a simulated Salesforce
 	@exec $(BIN)/licet up --simulate $(ARGS)
 
-# Tests wait as long as they compute: five processes keep two cores busy.
-TESTS := -n 5 --dist worksteal --ignore=tests/packages --ignore=tests/docs/test_tutorial.py
+# Tests wait as long as they compute: four processes keep two cores busy.
+TESTS := -n 4 --dist worksteal --ignore=tests/packages --ignore=tests/docs/test_tutorial.py
 test: $(VENV)/.dev  ## all tests but a browser's, with branch coverage; the storms without it
 	$(BIN)/python -m pytest $(TESTS) -m "not storm and not browser" --cov --cov-report=term:skip-covered $(ARGS)
 	$(BIN)/python -m pytest $(TESTS) -q -m storm $(addprefix tests/,sim chaos kills fuzz answer consume sdk)
