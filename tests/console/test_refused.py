@@ -61,6 +61,11 @@ def grant_form(page: Page) -> Locator:
     return page.locator("#form-new")
 
 
+def _send(form: Locator, reason: str) -> None:
+    form.get_by_label("Reason").fill(reason)
+    form.get_by_role("button", name="Do it").click()
+
+
 def _is_told_of(page: Page, label: str, said: str) -> None:
     """Hold that a field is marked, described by its fault, and led to by the summary."""
     field = page.get_by_label(label, exact=True).and_(page.locator("[aria-invalid=true]"))
@@ -83,8 +88,7 @@ def test_a_grant_keeps_its_fields_and_is_sent_again_with_the_one_put_right(at: S
         form.get_by_label("As", exact=True).select_option("grant")
         value.fill("some")
         form.get_by_label("Until, UTC").fill(until)
-        form.get_by_label("Reason").fill("they wait for the <order>")
-        form.get_by_role("button", name="Do it").click()
+        _send(form, "they wait for the <order>")
         _is_told_of(page, "Value", 'Expected a number such as 500 or 2.5: seats has one; found "some".')
         kept = {"What": "feature:seats", "As": "grant", "Until, UTC": until, "Value": "some"}
         for label, text in {**kept, "Reason": "they wait for the <order>"}.items():
@@ -94,8 +98,7 @@ def test_a_grant_keeps_its_fields_and_is_sent_again_with_the_one_put_right(at: S
         form = grant_form(page)
         form.get_by_label("What").select_option("feature:seats")
         form.get_by_label("Value").fill("2,5")
-        form.get_by_label("Reason").fill("the order came")
-        form.get_by_role("button", name="Do it").click()
+        _send(form, "the order came")
         expect(page.get_by_role("status")).to_contain_text("seats is granted with 2.5 until")
         expect(page.locator("#held").get_by_role("row", name="Seats")).to_contain_text("✓ yes 2.5")
 
@@ -106,8 +109,7 @@ def test_a_value_for_what_has_none_is_refused(at: Served, running: Browser) -> N
         form.get_by_label("What").select_option("feature:seats")
         form.get_by_label("Value").fill("7")
         form.get_by_label("What").select_option("sku:SKU3")
-        form.get_by_label("Reason").fill("a slip")
-        form.get_by_role("button", name="Do it").click()
+        _send(form, "a slip")
         _is_told_of(page, "Value", "Expected nothing: only features with a number have one")
 
 
@@ -116,8 +118,7 @@ def test_a_supporter_who_asks_for_too_long_keeps_the_fields(at: Served, running:
         form = grant_form(page)
         form.get_by_label("Until, UTC").evaluate("(field) => { field.removeAttribute('max'); }")
         form.get_by_label("Until, UTC").fill("2099-01-01T00:00")
-        form.get_by_label("Reason").fill("for ever")
-        form.get_by_role("button", name="Do it").click()
+        _send(form, "for ever")
         expect(page.get_by_role("alert")).to_contain_text("grants of up to 14 days")
         expect(form.get_by_label("Until, UTC")).to_have_value("2099-01-01T00:00")
         expect(form.get_by_label("Reason")).to_have_value("for ever")
@@ -133,8 +134,7 @@ def test_an_old_page_s_change_is_shown_again_beside_what_the_override_is_now(at:
     with person(running, at, Role.ADMIN) as page, person(running, at, Role.ADMIN, errors=True) as old:
         page.goto("/console/customers/Coba")
         form = grant_form(page)
-        form.get_by_label("Reason").fill("first")
-        form.get_by_role("button", name="Do it").click()
+        _send(form, "first")
         expect(page.get_by_role("status")).to_contain_text("is granted until")
         old.goto(page.url)
         change(page, "first", "second")

@@ -82,6 +82,7 @@ def test_whatever_came_the_ledger_folds_again_and_after_catalogs_that_moved_lice
             Run(Setting(store, DEFAULT), sent, sizes)
 
     come()
+    assert split([1, 2, 3], [2]) == [[1, 2], [3]]
     log = Log()
     road = Road(shared_database, log.name)
     customers = [fresh("acme") for _ in range(5)]

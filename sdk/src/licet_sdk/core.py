@@ -93,10 +93,11 @@ class Core:
         if verdict is None:
             if user is not None and "@" in user:
                 user = user.lower()
+            customer = canonical(customer)
             with self.lock:
                 revision = table.revision
-                (number, row), verdict = self._resolve(table, feature, canonical(customer), user)
-                named, page = (None, table.pages.of(row)) if number else (canonical(customer) or None, None)
+                (number, row), verdict = self._resolve(table, feature, customer, user)
+                named, page = (None, table.pages.of(row)) if number else (customer or None, None)
         age_ms = (self.monotonic() - self._fresh_at) * 1000
         if verdict.stale is not None and age_ms > self._stale_ms:
             verdict = verdict.stale

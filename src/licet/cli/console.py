@@ -1,12 +1,11 @@
 """``licet console``: who gets into the console, and whose sessions end."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from licet.bootstrap.desks import session_desk
-from licet.cli.settings import Reason, operator, store_settings
+from licet.cli.settings import Reason, at, operator, store_settings
 from licet.cli.table import Json, say
 from licet.console.sign_in import link_path
 from licet.domain.errors import Fault, InvalidInput
@@ -46,22 +45,13 @@ def end(
     if (name is None) is not everyone:
         raise InvalidInput.of(Fault("name", "none" if name is None else "both", "a name or --everyone"))
 
-    async def write() -> None:
-        async with session_desk(store_settings()) as sessions:
-            await sessions.end(name, reason, operator())
-
-    asyncio.run(write())
+    at(session_desk, lambda sessions: sessions.end(name, reason, operator()))
     say(f"the sessions of {name or 'everyone'} are ended", name=name, everyone=everyone)
 
 
 def make_link(settings: Settings, name: str | None = None) -> str:
     """Make a link; returns its path."""
-
-    async def write() -> str:
-        async with session_desk(settings) as sessions:
-            return await sessions.link(name or operator().name, operator())
-
-    return link_path(asyncio.run(write()))
+    return link_path(at(session_desk, lambda sessions: sessions.link(name or operator().name, operator()), settings))
 
 
 def console_url(settings: Settings) -> str:

@@ -63,9 +63,10 @@ def replay(
     """
     if (letter is None) != (every or reason is not None):
         raise typer.BadParameter("name one letter, or --all, or --reason")
-    check_queue(store_settings())
+    settings = store_settings()
+    check_queue(settings)
     if letter is not None:
-        replayed = at(letter_desk, lambda lent: lent.desk.replay(letter, operator()))
+        replayed = at(letter_desk, lambda lent: lent.desk.replay(letter, operator()), settings)
         said = f"dead letter {letter} is at {replayed.partition}/{replayed.offset} of the queue again"
         say(said, letter=letter, partition=replayed.partition, offset=replayed.offset)
         return
@@ -73,7 +74,7 @@ def replay(
         identity = uuid.UUID(run) if run else uuid.uuid4()
     except ValueError as error:
         raise typer.BadParameter("--run takes what an interrupted replay printed") from error
-    at(letter_desk, lambda lent: _replay_all(lent, identity, reason))
+    at(letter_desk, lambda lent: _replay_all(lent, identity, reason), settings)
 
 
 @app.command()

@@ -37,10 +37,12 @@ def store_settings() -> Settings:
 
 
 def at(
-    desk: Callable[[Settings], contextlib.AbstractAsyncContextManager[Desk]], act: Callable[[Desk], Awaitable[T]]
+    desk: Callable[[Settings], contextlib.AbstractAsyncContextManager[Desk]],
+    act: Callable[[Desk], Awaitable[T]],
+    settings: Settings | None = None,
 ) -> T:
-    """Lend a desk on the store for one act, and return what comes of it."""
-    settings = store_settings()
+    """Lend a desk on the store for one act, and return what comes of it. ``settings``: of a store looked at already."""
+    settings = settings or store_settings()
 
     async def acting() -> T:
         async with desk(settings) as lent:

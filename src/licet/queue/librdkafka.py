@@ -107,18 +107,18 @@ class _Seldom(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[str, float] = {}
-        self._held: dict[str, int] = {}
+        self._told: dict[str, tuple[float, int]] = {}  # when last, and how many were held back since
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind, now = _NUMBER.sub("0", record.getMessage()), time.monotonic()
-        if now - self._last.get(kind, -math.inf) < _REPEAT_S:
-            self._held[kind] = self._held.get(kind, 0) + 1
+        last, held = self._told.get(kind, (-math.inf, 0))
+        if now - last < _REPEAT_S:
+            self._told[kind] = (last, held + 1)
             return False
-        if len(self._last) >= _KINDS:
-            self._last.clear()
-        self._last[kind] = now
-        if held := self._held.pop(kind, 0):
+        if len(self._told) >= _KINDS:
+            self._told.clear()
+        self._told[kind] = (now, 0)
+        if held:
             record.msg, record.args = f"{record.getMessage()} ({held} more like it since the last)", ()
         return True
 
